@@ -1,0 +1,36 @@
+"""Battles: a prompt, two responses and an outcome, read from any file that holds them."""
+
+from featlab.battles.checking import check_battles, explained
+from featlab.battles.json_text import decode_turns
+from featlab.battles.reading import read_battles, scan_source
+from featlab.battles.schema import (
+    ARENA,
+    BATTLE_PARITY,
+    OUTCOMES,
+    PROBABILITIES,
+    WSDM,
+    BattleSchema,
+    LabelColumn,
+    OneHotColumns,
+    swap_battles,
+)
+from featlab.battles.turns import joined_turns, prompt_key
+
+__all__ = [
+    "ARENA",
+    "BATTLE_PARITY",
+    "OUTCOMES",
+    "PROBABILITIES",
+    "WSDM",
+    "BattleSchema",
+    "LabelColumn",
+    "OneHotColumns",
+    "check_battles",
+    "decode_turns",
+    "explained",
+    "joined_turns",
+    "prompt_key",
+    "read_battles",
+    "scan_source",
+    "swap_battles",
+]

@@ -1,0 +1,151 @@
+"""Say exactly what is wrong with a file of battles: which column, which rows.
+
+Reading is optimistic and lazy. `check_battles` looks at what a lazy reader
+cannot know without the rows (ids, outcomes); `explained` wraps any collection
+and, only when the engine fails, looks for the cell that made it fail.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import polars as pl
+
+from featlab.battles.reading import Source, first_line, read_battles, scan_source, source_name
+from featlab.battles.schema import ARENA, BattleSchema
+from featlab.errors import BattleError
+
+_SHOWN = 5
+
+
+def check_battles(
+    source: Source, schema: BattleSchema = ARENA, *, require_outcome: bool = False
+) -> int:
+    """Check ids and outcomes of every row, and return the number of rows.
+
+    Raises
+    ------
+    BattleError
+        For an empty file, missing columns, null or duplicate ids, outcomes that
+        are not exactly one of the three, or text that is not UTF-8.
+
+    Examples
+    --------
+    >>> row = {"prompt": "[]", "response_a": "[]", "response_b": "[]"}
+    >>> check_battles(pl.DataFrame([{"id": 1, **row}, {"id": 1, **row}]))
+    Traceback (most recent call last):
+        ...
+    featlab.errors.BattleError: DataFrame: column 'id' holds duplicates (first ids: 1)
+    """
+    name = source_name(source)
+    battles = read_battles(source, schema, require_outcome=require_outcome)
+    labelled = "label" in battles.collect_schema()
+    with explained(source, schema):
+        seen = battles.select("id", *(["label"] if labelled else [])).collect()
+    if seen.is_empty():
+        raise BattleError("there is no battle in it", source=name)
+    ids = seen["id"]
+    if ids.null_count():
+        rows = seen.with_row_index("row").filter(pl.col("id").is_null())["row"].head(_SHOWN)
+        raise BattleError(
+            "is null in some rows",
+            source=name,
+            column=schema.id,
+            remedy=f"first row numbers: {', '.join(map(str, rows))}",
+        )
+    if ids.n_unique() < len(ids):
+        repeated = seen.filter(ids.is_duplicated())["id"].unique(maintain_order=True)
+        raise BattleError(
+            "holds duplicates", source=name, column=schema.id, rows=repeated.head(_SHOWN).to_list()
+        )
+    if labelled and seen["label"].null_count():
+        raise BattleError(
+            "do not name exactly one outcome"
+            if len(schema.outcome.names) > 1
+            else "names an outcome that the schema does not know",
+            source=name,
+            column=", ".join(schema.outcome.names),
+            rows=seen.filter(pl.col("label").is_null())["id"].head(_SHOWN).to_list(),
+        )
+    return len(seen)
+
+
+@contextmanager
+def explained(source: Source, schema: BattleSchema = ARENA) -> Iterator[None]:
+    """Turn an engine's failure on a bad cell into a `BattleError` that names it.
+
+    Examples
+    --------
+    >>> texts = {"prompt": ['["Hi"'], "response_a": ["[]"], "response_b": ["[]"]}
+    >>> raw = pl.DataFrame({"id": [7], **texts})
+    >>> with explained(raw):
+    ...     read_battles(raw).collect()
+    Traceback (most recent call last):
+        ...
+    featlab.errors.BattleError: DataFrame: column 'prompt' is not a JSON list (first ids: 7)...
+    """
+    try:
+        yield
+    except pl.exceptions.PolarsError as error:
+        _find_undecodable_bytes(source)
+        _find_broken_json(source, schema)
+        raise BattleError(
+            f"cannot be read: {first_line(error)}", source=source_name(source)
+        ) from error
+
+
+def _find_undecodable_bytes(source: Source) -> None:
+    if isinstance(source, pl.DataFrame | pl.LazyFrame) or str(source).endswith(".parquet"):
+        return
+    with open(source, "rb") as stream:  # noqa: PTH123 - the source may be a string
+        for number, line in enumerate(stream, start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise BattleError(
+                    f"line {number} is not UTF-8 (byte {error.start} of the line)",
+                    source=source_name(source),
+                    remedy="save the file as UTF-8",
+                ) from None
+
+
+def _find_broken_json(source: Source, schema: BattleSchema) -> None:
+    if schema.texts != "json_list":
+        return
+    raw = scan_source(source, schema)
+    dtypes = raw.collect_schema()
+    for name in schema.text_roles.values():
+        if dtypes[name] != pl.String:
+            continue
+        try:
+            cells = raw.select(schema.id, name).collect()
+        except pl.exceptions.PolarsError:
+            return
+        broken: list[object] = []
+        for identity, cell in cells.iter_rows():
+            if not _is_json_list(cell):
+                broken.append(identity)
+            if len(broken) == _SHOWN:
+                break
+        if broken:
+            raise BattleError(
+                "is not a JSON list of strings",
+                source=source_name(source),
+                column=name,
+                rows=broken,
+                remedy="plain strings are read with texts='plain'",
+            )
+
+
+def _is_json_list(cell: str | None) -> bool:
+    if cell is None or not cell.strip():
+        return True
+    try:
+        turns = json.loads(cell)
+    except ValueError:
+        return False
+    return turns is None or (
+        isinstance(turns, list) and all(turn is None or isinstance(turn, str) for turn in turns)
+    )
