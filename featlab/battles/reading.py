@@ -100,7 +100,9 @@ def read_battles(
         if name in present:
             columns.append(pl.col(name).cast(pl.String).alias(role))
     texts = schema.text_roles
-    turns = [_turns(pl.col(name), present[name], schema).alias(role) for role, name in texts.items()]
+    turns = [
+        _turns(pl.col(name), present[name], schema).alias(role) for role, name in texts.items()
+    ]
     return raw.select(*columns, *turns).with_columns(
         *(_null_flag(pl.col(role)).alias(f"{role}__null") for role in texts),
         *(_without_nulls(pl.col(role)).alias(role) for role in texts),
@@ -157,6 +159,4 @@ def _label(outcome: OneHotColumns | LabelColumn) -> pl.Expr:
             )
             for winner in range(3)
         ]
-    return (
-        pl.when(hits[0]).then(0).when(hits[1]).then(1).when(hits[2]).then(2).cast(pl.Int8)
-    )
+    return pl.when(hits[0]).then(0).when(hits[1]).then(1).when(hits[2]).then(2).cast(pl.Int8)

@@ -8,24 +8,26 @@ TURN_SEPARATOR = "\n\n"
 
 
 def joined_turns(column: str) -> pl.Expr:
-    """The turns of a List(String) column as one text, a blank line between them.
+    r"""The turns of a List(String) column as one text, a blank line between them.
 
     Examples
     --------
-    >>> pl.DataFrame({"prompt": [["a", "b"], []]}).select(joined_turns("prompt"))["prompt"].to_list()
-    ['a\\n\\nb', '']
+    >>> pl.DataFrame({"prompt": [["a", "b"], []]}).select(joined_turns("prompt"))[
+    ...     "prompt"
+    ... ].to_list()
+    ['a\n\nb', '']
     """
     return pl.col(column).list.join(TURN_SEPARATOR)
 
 
 def prompt_key(column: str = "prompt") -> pl.Expr:
-    """The first turn, normalised so that retyped prompts meet in one group.
+    r"""The first turn, normalised so that retyped prompts meet in one group.
 
     Unicode NFKC, lower case, white space collapsed, ends stripped.
 
     Examples
     --------
-    >>> frame = pl.DataFrame({"prompt": [["Tell me\\n a  joke "], ["tell ME a joke", "more"]]})
+    >>> frame = pl.DataFrame({"prompt": [["Tell me\n a  joke "], ["tell ME a joke", "more"]]})
     >>> frame.select(prompt_key())["prompt"].n_unique()
     1
     """

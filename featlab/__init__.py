@@ -1,0 +1,42 @@
+"""featlab: features that tell which of two answers a person prefers.
+
+Names are imported on first use, so that ``import featlab`` is fast and loads
+neither torch nor anything else that the part in use does not need.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "ARENA": "featlab.battles",
+    "WSDM": "featlab.battles",
+    "BattleColumns": "featlab.features",
+    "BattleSchema": "featlab.battles",
+    "FEATURES": "featlab.features",
+    "Feature": "featlab.features",
+    "LabelColumn": "featlab.battles",
+    "OneHotColumns": "featlab.battles",
+    "Parity": "featlab.parity",
+    "feature_table": "featlab.features",
+    "read_battles": "featlab.battles",
+    "swap": "featlab.parity",
+    "swap_battles": "featlab.battles",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'featlab' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,136 @@
+"""What a feature is: one declaration from which sides, pairings, documentation and tests follow.
+
+A feature of one text is declared once and built for every text it applies to:
+
+>>> shouting = Feature(
+...     "capitals",
+...     lambda text: text.count("[A-Z]"),
+...     pl.UInt32,
+...     "characters",
+...     "ASCII capital letters",
+... )
+
+A feature of two texts (how much of the prompt a response repeats) is declared
+the same way with a builder of two arguments.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+import polars as pl
+from polars._typing import PolarsDataType
+
+from featlab.errors import FeatureError
+from featlab.features.pairing import NO_PAIRING, Pairing
+from featlab.features.text import Text
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+
+
+class Scope(StrEnum):
+    """Which texts of a battle a feature is built for."""
+
+    PROMPT = "prompt"
+    """The prompt alone: an even column."""
+
+    RESPONSE = "response"
+    """Each response alone: a column a side, and its pairings."""
+
+    RESPONSE_TO_PROMPT = "response to prompt"
+    """Each response together with the prompt: a column a side, and its pairings."""
+
+    RESPONSES = "responses"
+    """The two responses together, symmetric in them: an even column."""
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One feature.
+
+    Parameters
+    ----------
+    name : str
+        ``[a-z0-9_]``, no double underscore (that separates the text's name).
+    build : callable
+        From one `Text` (or two, for the scopes of two texts) to an expression.
+    dtype : polars dtype
+        The dtype the column is cast to.
+    family : str
+        The group users select by.
+    meaning : str
+        One line for the table of features; the unit stands here.
+    scopes : tuple of Scope
+        The texts it is built for.
+    pairings : tuple of Pairing
+        The columns made of the two sides' values.
+
+    Raises
+    ------
+    FeatureError
+        When the name breaks the rule.
+    """
+
+    name: str
+    build: Callable[..., pl.Expr]
+    dtype: PolarsDataType
+    family: str
+    meaning: str
+    scopes: tuple[Scope, ...] = (Scope.RESPONSE,)
+    pairings: tuple[Pairing, ...] = NO_PAIRING
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise FeatureError(f"feature name '{self.name}' is not words of [a-z0-9] joined by '_'")
+
+    def column(self, prefix: str) -> str:
+        """The column's name for a text (or pair of texts) called `prefix`."""
+        return f"{prefix}__{self.name}"
+
+    def expression(self, prefix: str, *texts: Text) -> pl.Expr:
+        """The cast and named expression for the given texts."""
+        return self.build(*texts).cast(self.dtype).alias(self.column(prefix))
+
+
+def checked(features: Iterable[Feature]) -> tuple[Feature, ...]:
+    """The same features, after making sure that no two share a name within a scope.
+
+    Raises
+    ------
+    FeatureError
+        When two features would write the same column.
+    """
+    result = tuple(features)
+    seen: set[tuple[Scope, str]] = set()
+    for feature in result:
+        for scope in feature.scopes:
+            if (scope, feature.name) in seen:
+                raise FeatureError(f"feature '{feature.name}' is declared twice for {scope}")
+            seen.add((scope, feature.name))
+    return result
+
+
+def selected(
+    features: Iterable[Feature], families: Iterable[str] | None = None
+) -> tuple[Feature, ...]:
+    """The features of some families; ``None`` means all.
+
+    Raises
+    ------
+    FeatureError
+        When a family does not exist.
+    """
+    result = tuple(features)
+    if families is None:
+        return result
+    wanted = set(families)
+    known = {feature.family for feature in result}
+    if wanted - known:
+        raise FeatureError(
+            f"no feature family {', '.join(map(repr, sorted(wanted - known)))}; "
+            f"there are {', '.join(sorted(known))}"
+        )
+    return tuple(feature for feature in result if feature.family in wanted)

@@ -1,0 +1,172 @@
+"""Phrases that give a response away: refusals, apologies, hedges, openers, closers."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from featlab.features.feature import Feature
+from featlab.features.pairing import COUNT_PAIRINGS
+from featlab.features.text import per
+
+FAMILY = "lexicon"
+
+COUNTED = {
+    "refusals": (
+        (
+            r"I(?:'m|’m| am) (?:unable|not able|not programmed)|I (?:cannot|can't|can’t|can not|"
+            r"won't|will not|do not have the ability)|(?:not|isn't) (?:appropriate|ethical)|"
+            r"against my (?:programming|guidelines)|cannot (?:provide|assist|fulfill|engage)|"
+            r"(?:unable|not able) to (?:provide|assist|fulfill|help)"
+        ),
+        "phrases that decline the request",
+    ),
+    "self_references": (
+        (
+            r"(?:[Aa]s|I(?:'m| am)) (?:just )?an? (?:AI|artificial|large language|language|"
+            r"text-based)|language model|AI assistant|my (?:training|knowledge cutoff)"
+        ),
+        "mentions of being a language model",
+    ),
+    "hedges": (
+        (
+            r"\b(?:might|perhaps|possibly|may be|could be|depends|depending|generally|typically|"
+            r"usually|likely|probably|it seems|appears to)\b"
+        ),
+        "hedging words",
+    ),
+    "warnings": (
+        (
+            r"\b(?:[Ii]mportant to|[Nn]ote that|[Kk]eep in mind|[Rr]emember that|"
+            r"[Bb]e (?:careful|aware)|consult (?:a|with|your)|professional advice)\b"
+        ),
+        "cautions and advice to consult someone",
+    ),
+    "first_person": (
+        r"\b(?:I|my|me|My)\b",
+        "I, me, my",
+    ),
+    "second_person": (r"\b(?:[Yy]ou|[Yy]our|[Yy]ou're|[Yy]ours)\b", "you and your"),
+    "collective_person": (r"\b(?:[Ww]e|[Oo]ur|[Ll]et's)\b", "we, our and let's"),
+    "connectives": (
+        (
+            r"\b(?:However|Additionally|Furthermore|Moreover|Therefore|Overall|In conclusion|"
+            r"In summary|Finally|First|Firstly|Second|Secondly|Ultimately)\b"
+        ),
+        "words that order an argument, at a sentence's start",
+    ),
+    "examples": (
+        r"\b(?:[Ff]or example|[Ff]or instance|e\.g\.|[Ss]uch as)",
+        "phrases that give an example",
+    ),
+    "numbers": (r"[0-9]+", "runs of digits"),
+}
+"""Feature name -> (regular expression, meaning): counted over the whole response."""
+
+COUNTED_IN_ANY_CASE = {
+    "apologies": (r"\bsorry\b|\bapologi[sz]e|\bapologies\b|\bmy mistake\b", "apologies"),
+    "thanks": (r"\bthank(?:s| you)\b", "thanks"),
+}
+"""The same, on text in lower case."""
+
+OPENERS = {
+    "opens_agreeably": (
+        (
+            r"^\s*(?:Sure|Certainly|Of course|Absolutely|Yes|Great|Okay|OK|No problem|Definitely|"
+            r"Alright)\b"
+        ),
+        "opens with Sure, Certainly, Of course and the like",
+    ),
+    "opens_with_refusal": (
+        r"(?:[Ss]orry|[Aa]pologi[sz]e|[Aa]s an AI|cannot|can't|unable|don't have)",
+        "declines or apologises within the first 120 characters",
+    ),
+    "opens_with_echo": (
+        r"^\s*(?:The|A|An|This|In) ",
+        "opens with an article or a plain statement",
+    ),
+    "opens_with_i": (r"^\s*I\b", "opens with I"),
+    "opens_with_announcement": (
+        r"(?:[Hh]ere(?:'s|’s| is| are)|[Bb]elow (?:is|are)|following)\b",
+        "announces what follows within the first 120 characters",
+    ),
+    "opens_with_markup": (r"^\s*(?:[#*`|>-]|[0-9]+\.)", "opens with markdown"),
+}
+"""Feature name -> (regular expression on the first 120 characters, meaning)."""
+
+CLOSERS = {
+    "closes_with_offer": (
+        (
+            r"let me know|feel free|hope (?:this|that|it)|happy to|"
+            r"(?:further|other|more) questions|anything else|would you like"
+        ),
+        "offers more help within the last 240 characters",
+    ),
+    "closes_with_question": (r"\?[\"')\s]*$", "ends with a question mark"),
+    "closes_with_summary": (
+        r"\b(?:overall|in conclusion|in summary|to sum|ultimately|remember)\b",
+        "sums up within the last 240 characters",
+    ),
+    "closes_unfinished": (r"[\w,:;\-(]\s*$", "ends without a mark that ends a sentence"),
+    "closes_with_exclamation": (r"![\"')\s]*$", "ends with an exclamation mark"),
+}
+"""Feature name -> (regular expression on the last 240 characters in lower case, meaning)."""
+
+
+def _counted(name: str, pattern: str, meaning: str, *, ignore_case: bool = False) -> Feature:
+    return Feature(
+        name,
+        lambda text: text.count(pattern, ignore_case=ignore_case),
+        pl.UInt32,
+        FAMILY,
+        meaning,
+        pairings=COUNT_PAIRINGS,
+    )
+
+
+def _opener(name: str, pattern: str, meaning: str) -> Feature:
+    return Feature(
+        name,
+        lambda text: text.begins(pattern),
+        pl.UInt8,
+        FAMILY,
+        f"1 where it {meaning}",
+        pairings=COUNT_PAIRINGS,
+    )
+
+
+def _closer(name: str, pattern: str, meaning: str) -> Feature:
+    return Feature(
+        name,
+        lambda text: text.ends(pattern, ignore_case=True),
+        pl.UInt8,
+        FAMILY,
+        f"1 where it {meaning}",
+        pairings=COUNT_PAIRINGS,
+    )
+
+
+FEATURES = (
+    *(_counted(name, pattern, meaning) for name, (pattern, meaning) in COUNTED.items()),
+    *(
+        _counted(name, pattern, meaning, ignore_case=True)
+        for name, (pattern, meaning) in COUNTED_IN_ANY_CASE.items()
+    ),
+    *(_opener(name, pattern, meaning) for name, (pattern, meaning) in OPENERS.items()),
+    *(_closer(name, pattern, meaning) for name, (pattern, meaning) in CLOSERS.items()),
+    Feature(
+        "refusal_density",
+        lambda text: per(text.feature("refusals"), text.feature("words")) * 100,
+        pl.Float32,
+        FAMILY,
+        "phrases that decline for each hundred words",
+        pairings=COUNT_PAIRINGS,
+    ),
+    Feature(
+        "first_person_density",
+        lambda text: per(text.feature("first_person"), text.feature("words")) * 100,
+        pl.Float32,
+        FAMILY,
+        "first-person words for each hundred words",
+        pairings=COUNT_PAIRINGS,
+    ),
+)

@@ -1,0 +1,93 @@
+"""Markdown, code and mathematics: how a response is dressed.
+
+Headers, bold and lists are the style covariates of the Arena's own style
+control (Li, Angelopoulos and Chiang, "Does style matter?", LMSYS blog, 2024).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import polars as pl
+
+from featlab.features.feature import Feature, Scope
+from featlab.features.pairing import COUNT_PAIRINGS
+from featlab.features.text import Text, per
+
+FAMILY = "markdown"
+
+LINES = {
+    "headers": ("#{1,6} ", "lines that begin with # to ######"),
+    "bullets": (
+        "(?:|  |   |    )[-*+•] ",
+        "lines that begin with - * + or a bullet, indented up to four spaces",
+    ),
+    "numbered_items": (
+        "[0-9]{1,2}[.)]",
+        "lines that begin with a number of one or two digits and . or )",
+    ),
+    "block_quotes": ("> ", "lines that begin with >"),
+    "horizontal_rules": (r"(?:-{3,}|\*{3,}|_{3,})\n", "lines of three or more - * or _"),
+    "table_rows": (r"\|", "lines that begin with a vertical bar"),
+}
+"""Feature name -> (what the line begins with, meaning)."""
+
+SPANS = {
+    "bold_spans": (r"\*\*[^*\n]+\*\*|__[^_\n]+__", "spans in ** or __"),
+    "italic_spans": (r"(?:^|[^*\\])\*[^*\s][^*\n]*\*", "spans in single *"),
+    "fences": ("```", "code fences, opening and closing"),
+    "inline_code_spans": (r"`[^`\n]+`", "spans in single backticks"),
+    "web_links": (r"https?://", "http and https addresses"),
+    "markdown_links": (r"\]\([^)\n]+\)", "links and images in [text](target) form"),
+    "latex_spans": (
+        r"\$\$|\\\(|\\\[|\\begin\{|\\frac|\$[^$\n ][^$\n]*[^$\n ]\$",
+        "LaTeX delimiters, environments and fractions",
+    ),
+    "html_tags": (r"</?[a-zA-Z][^<>\n]*>", "HTML or XML tags"),
+}
+"""Feature name -> (regular expression, meaning)."""
+
+_ALSO_OF_PROMPT = {"fences", "web_links", "latex_spans", "html_tags", "numbered_items"}
+
+
+def _counted(name: str, build: Callable[[Text], pl.Expr], meaning: str) -> Feature:
+    scopes = (Scope.PROMPT, Scope.RESPONSE) if name in _ALSO_OF_PROMPT else (Scope.RESPONSE,)
+    return Feature(name, build, pl.UInt32, FAMILY, meaning, scopes, COUNT_PAIRINGS)
+
+
+def _lines(name: str, pattern: str, meaning: str) -> Feature:
+    return _counted(name, lambda text: text.count_lines(pattern), meaning)
+
+
+def _spans(name: str, pattern: str, meaning: str) -> Feature:
+    return _counted(name, lambda text: text.count(pattern), meaning)
+
+
+FEATURES = (
+    *(_lines(name, pattern, meaning) for name, (pattern, meaning) in LINES.items()),
+    *(_spans(name, pattern, meaning) for name, (pattern, meaning) in SPANS.items()),
+    Feature(
+        "list_items",
+        lambda text: text.feature("bullets") + text.feature("numbered_items"),
+        pl.UInt32,
+        FAMILY,
+        "bullets and numbered items together",
+        pairings=COUNT_PAIRINGS,
+    ),
+    Feature(
+        "list_line_share",
+        lambda text: per(text.feature("list_items"), text.feature("newlines") + 1),
+        pl.Float32,
+        FAMILY,
+        "list items for each line",
+        pairings=COUNT_PAIRINGS,
+    ),
+    Feature(
+        "has_unclosed_fence",
+        lambda text: text.feature("fences") % 2,
+        pl.UInt8,
+        FAMILY,
+        "1 where a code fence is left open, a sign of a cut answer",
+        pairings=COUNT_PAIRINGS,
+    ),
+)

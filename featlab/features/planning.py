@@ -1,0 +1,80 @@
+"""Turn wanted columns into a lazy query that computes every shared part once.
+
+Dependencies are read off the expressions themselves: an expression that needs
+``prompt::words`` needs that view, and one that needs ``prompt__characters``
+needs that feature. Parts are then added in layers, each layer one projection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import polars as pl
+
+from featlab.errors import FeatureError
+from featlab.features.text import VIEW_SEPARATOR, view_expression
+
+
+def with_computed(
+    frame: pl.LazyFrame,
+    wanted: Iterable[str],
+    definitions: Mapping[str, pl.Expr],
+    keep: Iterable[str] = (),
+) -> pl.LazyFrame:
+    """The columns `keep` of the frame, then the `wanted` ones, in that order.
+
+    Parameters
+    ----------
+    frame : LazyFrame
+        Holds the texts, as lists of turns.
+    wanted : iterable of str
+        Names in `definitions`.
+    definitions : mapping of str to Expr
+        Every computable column; expressions may name other columns.
+
+    Raises
+    ------
+    FeatureError
+        When an expression needs a column that is nowhere defined.
+    """
+    present = set(frame.collect_schema().names())
+    names = list(wanted)
+    for layer in _layers(names, definitions, present):
+        frame = frame.with_columns(expression.alias(name) for name, expression in layer.items())
+    return frame.select(*keep, *names)
+
+
+def _layers(
+    wanted: Iterable[str], definitions: Mapping[str, pl.Expr], present: set[str]
+) -> list[dict[str, pl.Expr]]:
+    depth: dict[str, int] = {}
+    expressions: dict[str, pl.Expr] = {}
+    visiting: set[str] = set()
+
+    def visit(name: str) -> int:
+        if name in definitions:
+            expression = definitions[name]
+        elif name in present:
+            return 0
+        elif VIEW_SEPARATOR in name:
+            expression = view_expression(name)
+        else:
+            raise FeatureError(f"no column or feature '{name}'")
+        if name in depth:
+            return depth[name]
+        if name in visiting:
+            raise FeatureError(f"feature '{name}' is defined by itself")
+        visiting.add(name)
+        # The element of a list has the empty name.
+        roots = [root for root in expression.meta.root_names() if root]
+        depth[name] = 1 + max(map(visit, roots), default=0)
+        visiting.remove(name)
+        expressions[name] = expression
+        return depth[name]
+
+    for name in wanted:
+        visit(name)
+    layers: list[dict[str, pl.Expr]] = [{} for _ in range(max(depth.values(), default=0))]
+    for name, level in depth.items():
+        layers[level - 1][name] = expressions[name]
+    return layers
