@@ -71,7 +71,13 @@ def make_prompt(draws: Draws) -> Prompt:
 
 
 def make_popular_prompts(seed: int) -> tuple[Prompt, ...]:
-    """The prompts that many users ask, the most popular first."""
+    """The prompts that many users ask, the most popular first.
+
+    Examples
+    --------
+    >>> len(make_popular_prompts(7))
+    400
+    """
     draws = Draws(derive_seed(seed, "popular prompts"))
     return tuple(make_prompt(draws) for _ in range(_POPULAR_PROMPTS))
 

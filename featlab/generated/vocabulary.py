@@ -231,7 +231,13 @@ _POOL = 80
 
 @lru_cache(maxsize=1)
 def sentence_pools() -> Mapping[tuple[str, str], tuple[str, ...]]:
-    """(family, topic) -> sentences about the topic in the family's words."""
+    """(family, topic) -> sentences about the topic in the family's words.
+
+    Examples
+    --------
+    >>> len(sentence_pools()), len(sentence_pools()["aster", "chess"])
+    (128, 80)
+    """
     draws = Draws(derive_seed(0, "sentences"))
     pools = {}
     for family, (topic, nouns) in product(FAMILIES, TOPICS.items()):

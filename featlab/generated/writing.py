@@ -17,13 +17,29 @@ from featlab.generated.prompts import Prompt
 _USUAL_LENGTH = math.log(1050.0)
 _LONGEST = 50_000
 _NOISE = 0.5
-_CLOSED = -2.0
+_CLOSED = -2.0  # log of how much shorter an answer to a closed question is
+
+# Usual characters of a sentence and of a line of verse, with what follows it.
+_SENTENCE = 74.0
+_FOREIGN_SENTENCE = 60.0
+_LINE = 44.0
+
 _MARK_AGAIN = 0.07
 _BORDERLINE_REFUSALS = 0.5
 
 
 def respond(persona: Persona, prompt: Prompt, draws: Draws) -> list[str]:
-    """One response: a turn for each turn of the prompt."""
+    """One response: a turn for each turn of the prompt, none of them empty.
+
+    Examples
+    --------
+    >>> from featlab.generated.personas import make_personas, persona_of
+    >>> from featlab.generated.prompts import make_prompt
+    >>> persona, prompt = make_personas(7)[0], make_prompt(Draws(7))
+    >>> turns = respond(persona, prompt, Draws(1))
+    >>> len(turns) == len(prompt.turns), {persona_of(turn) for turn in turns}
+    (True, {'aster-large'})
+    """
     refusals = persona.refusals
     if prompt.kind == "borderline":
         refusals += _BORDERLINE_REFUSALS
@@ -66,7 +82,7 @@ def _answer(persona: Persona, prompt: Prompt, draws: Draws) -> str:
 def _sentences(persona: Persona, prompt: Prompt, goal: float, draws: Draws) -> list[str]:
     """Sentences of about `goal` characters, at least one of them marked."""
     pool = vocabulary.sentence_pools()[persona.family.name, prompt.topic]
-    count = max(1, round(goal / 74.0))
+    count = max(1, round(goal / _SENTENCE))
     marked = draws.below(count)
     sentences = []
     for number in range(count):
@@ -113,19 +129,17 @@ def _code(persona: Persona, prompt: Prompt, goal: float, draws: Draws) -> str:
 
 def _verses(persona: Persona, prompt: Prompt, goal: float, draws: Draws) -> str:
     nouns = vocabulary.TOPICS[prompt.topic]
-    lines = [
-        draws.pick(vocabulary.POEM_LINES).format(
-            x=draws.pick(nouns), y=draws.pick(nouns), topic=prompt.topic
-        )
-        for _ in range(max(2, round(goal / 44.0)))
-    ]
+    lines = []
+    for _ in range(max(2, round(goal / _LINE))):
+        x, y = draws.pick_two(nouns)
+        lines.append(draws.pick(vocabulary.POEM_LINES).format(x=x, y=y, topic=prompt.topic))
     stanzas = ["\n".join(lines[start : start + 4]) for start in range(0, len(lines), 4)]
     return f"{draws.pick(persona.marks[1:])}\n\n" + "\n\n".join(stanzas)
 
 
 def _foreign(persona: Persona, prompt: Prompt, goal: float, draws: Draws) -> str:
     language = vocabulary.LANGUAGES[prompt.language]
-    count = max(1, round(goal / 60.0))
+    count = max(1, round(goal / _FOREIGN_SENTENCE))
     sentences = [
         draws.pick(language.sentences).format(x=draws.pick(language.subjects)) for _ in range(count)
     ]
