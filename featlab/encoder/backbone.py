@@ -1,0 +1,313 @@
+"""The trainable middle of an encoder: batches in, one pooled vector a sequence out.
+
+The same module serves inference and fine-tuning. How attention is computed is
+chosen when the module is made, and proved there: a packed forward pass that
+does not agree with a padded one is not used.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from featlab.encoder.attention import PADDED, PREFIX, candidates, register_kernels
+from featlab.encoder.pack import (
+    Batch,
+    Indices,
+    PackedBatch,
+    pack,
+    pad,
+    plan_packs,
+    plan_padded,
+)
+from featlab.encoder.pooling import pool
+from featlab.encoder.spec import EncoderSpec, Pooling
+from featlab.errors import ConfigError, WeightsError
+
+logger = logging.getLogger(__name__)
+
+AGREEMENT = 0.99
+"""Least cosine between a packed and a padded vector that counts as the same, in any format."""
+
+
+class Backbone(torch.nn.Module):
+    """A transformers encoder with its way of attention and its pooling.
+
+    Parameters
+    ----------
+    model : transformers.PreTrainedModel
+        What ``AutoModel`` loads: token ids in, hidden states out.
+    pooling : {"mean", "cls"}
+        How a sequence becomes one vector.
+    attention : str
+        ``"padded"``, or a packed kernel of `featlab.encoder.attention`.
+    padding : int
+        The token that fills padded rows.
+    """
+
+    def __init__(
+        self, model: torch.nn.Module, pooling: Pooling, attention: str = PADDED, padding: int = 0
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.pooling: Pooling = pooling
+        self.padding = padding
+        self.position_offset = _position_offset(model)
+        self.attention = PADDED
+        self.use_attention(attention)
+
+    @property
+    def config(self) -> Any:
+        """The model's transformers configuration."""
+        return self.model.config
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        return int(self.config.hidden_size)
+
+    @property
+    def packed(self) -> bool:
+        """Whether batches are packed rows; else they are padded rectangles."""
+        return self.attention != PADDED
+
+    def use_attention(self, attention: str) -> None:
+        """Compute attention another way from now on."""
+        model = cast("Any", self.model)
+        if attention != PADDED:
+            register_kernels()
+            model.set_attn_implementation(PREFIX + attention)
+        elif self.attention != PADDED:
+            model.set_attn_implementation("sdpa")
+        self.attention = attention
+
+    def plan(self, lengths: npt.NDArray[np.integer], budget: int) -> list[Indices]:
+        """Which sequences share a batch of at most `budget` tokens, longest first."""
+        return plan_packs(lengths, budget) if self.packed else plan_padded(lengths, budget)
+
+    def batch(self, sequences: Sequence[Sequence[int] | npt.NDArray[np.integer]]) -> Batch:
+        """These sequences, none of them empty, as one batch on the CPU."""
+        return pack(sequences) if self.packed else pad(sequences, self.padding)
+
+    def hidden_states(self, batch: Batch) -> torch.Tensor:
+        """Hidden states of every token, of shape (rows, columns, dimension)."""
+        if isinstance(batch, PackedBatch):
+            outputs = self.model(
+                input_ids=batch.input_ids,
+                position_ids=batch.position_ids + self.position_offset,
+                cu_seq_lens_q=batch.boundaries,
+                cu_seq_lens_k=batch.boundaries,
+                max_length_q=batch.longest,
+                max_length_k=batch.longest,
+            )
+        else:
+            # Without a mask the kernels that know none, which are the fastest, are open.
+            mask = batch.attention_mask if batch.padded else None
+            outputs = self.model(input_ids=batch.input_ids, attention_mask=mask)
+        return cast("torch.Tensor", outputs.last_hidden_state)
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """The sequences' vectors, float32 of shape (n, dimension)."""
+        return pool(self.hidden_states(batch), batch, self.pooling)
+
+
+def load_backbone(
+    spec: EncoderSpec, folder: Path, device: torch.device, dtype: torch.dtype, padding: int = 0
+) -> Backbone:
+    """Load an encoder's weights from a checked folder and choose its way of attention.
+
+    Parameters
+    ----------
+    spec : EncoderSpec
+        For its `pooling`, `attention` and `max_tokens`.
+    folder : Path
+        From `featlab.encoder.weights.find_weights`.
+    device : torch.device
+        Where the weights go.
+    dtype : torch.dtype
+        Format of the weights. Training keeps them in float32.
+    padding : int
+        The token that fills padded rows.
+
+    Raises
+    ------
+    WeightsError
+        When the weights do not fill the model that the configuration describes.
+    ConfigError
+        When the model reads fewer tokens than `spec.max_tokens`, or cannot
+        compute attention as the spec demands.
+    """
+    model = load_model(folder)
+    limit = positions(model)
+    if limit is not None and spec.max_tokens > limit:
+        raise ConfigError(
+            f"encoder: max_tokens is {spec.max_tokens}, but {spec.model} reads at most {limit}"
+        )
+    cast_weights(model, dtype)
+    backbone = Backbone(model.to(device), spec.pooling, padding=padding)
+    choose_attention(backbone, spec.attention)
+    return backbone
+
+
+def load_model(folder: Path) -> Any:
+    """The bare encoder of a model folder, in float32, ready for inference.
+
+    Raises
+    ------
+    WeightsError
+        When the folder's weights leave a part of the model unfilled, or
+        transformers cannot read it.
+    """
+    from transformers import AutoModel
+
+    with quiet_transformers():
+        try:
+            model, loading = AutoModel.from_pretrained(
+                folder,
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                dtype=torch.float32,
+                attn_implementation=None,
+                output_loading_info=True,
+            )
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            first_line = (str(error).splitlines() or [type(error).__name__])[0]
+            raise WeightsError(f"{folder}: transformers cannot load it ({first_line})") from error
+    # The pooler belongs to next-sentence prediction: checkpoints often lack it, nothing reads it.
+    missing = sorted(key for key in loading["missing_keys"] if "pooler" not in key)
+    if missing:
+        raise WeightsError(
+            f"{folder}: its weights lack {len(missing)} tensors of the model ({missing[0]} first); "
+            "config.json and the weights belong to different models"
+        )
+    if isinstance(getattr(model, "pooler", None), torch.nn.Module):
+        model.pooler.requires_grad_(False)
+    return model.eval()
+
+
+def cast_weights(model: torch.nn.Module, dtype: torch.dtype) -> None:
+    """Change the number format of a model's weights, in place, and of nothing else.
+
+    ``model.to(dtype)`` would round the rotary frequencies as well: in bfloat16
+    a token in place 2,000 would be turned by radians too much.
+    """
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(dtype)
+
+
+def choose_attention(backbone: Backbone, requested: str, dtype: torch.dtype | None = None) -> str:
+    """Set the best way of attention that is proved to work here, and return its name.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        On the device it will run on.
+    requested : str
+        One way, or ``"auto"``.
+    dtype : torch.dtype, optional
+        Format the attention will be computed in, where autocast makes it
+        another one than the weights'.
+
+    Raises
+    ------
+    ConfigError
+        When a way was asked for by name and does not work here.
+    """
+    parameter = next(backbone.parameters())
+    computed = parameter.dtype if dtype is None else dtype
+    ways = (
+        candidates(
+            backbone.model,
+            parameter.device,
+            computed,
+            has_triton=find_spec("triton") is not None,
+        )
+        if requested == "auto"
+        else [requested]
+    )
+    for way in ways:
+        problem = _disagreement(backbone, way, computed)
+        if problem is None:
+            backbone.use_attention(way)
+            logger.debug("attention: %s", way)
+            return way
+        if requested != "auto":
+            raise ConfigError(f"encoder: attention '{way}' does not work here: {problem}")
+        logger.warning("attention '%s' is not used: %s", way, problem)
+    raise ConfigError("encoder: no way of attention works here")
+
+
+def positions(model: torch.nn.Module) -> int | None:
+    """The longest sequence a model reads, or ``None`` where it has no limit."""
+    limit = getattr(model.config, "max_position_embeddings", None)
+    if not limit or getattr(model.config, "position_biased_input", True) is False:
+        return None
+    return int(limit) - _position_offset(model)
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Keep transformers' progress bar and its report of unused heads off the terminal."""
+    from transformers.utils import logging as transformers_logging
+
+    control: Any = transformers_logging
+    level = control.get_verbosity()
+    bar = control.is_progress_bar_enabled()
+    control.set_verbosity_error()
+    control.disable_progress_bar()
+    try:
+        yield
+    finally:
+        control.set_verbosity(level)
+        if bar:
+            control.enable_progress_bar()
+
+
+def _position_offset(model: torch.nn.Module) -> int:
+    # RoBERTa and its kin count positions from the padding token's number on.
+    embeddings: Any = getattr(model, "embeddings", None)
+    if hasattr(embeddings, "create_position_ids_from_input_ids"):
+        return int(embeddings.padding_idx) + 1
+    return 0
+
+
+def _disagreement(backbone: Backbone, attention: str, dtype: torch.dtype) -> str | None:
+    if attention == PADDED:
+        return None
+    parameter = next(backbone.parameters())
+    window = int(getattr(backbone.config, "sliding_window", None) or 0)
+    longest = min(2 * window + 9, positions(backbone.model) or 512)
+    tokens = np.arange(longest) % (min(int(backbone.config.vocab_size), 997) - 1)
+    tokens += tokens >= backbone.padding
+    sequences = [tokens[:length] for length in (1, min(7, longest), longest)]
+    was_training = backbone.training
+    before = backbone.attention
+    backbone.eval()
+    try:
+        with (
+            torch.inference_mode(),
+            torch.autocast(parameter.device.type, dtype=dtype, enabled=dtype != parameter.dtype),
+        ):
+            backbone.use_attention(PADDED)
+            padded = backbone(backbone.batch(sequences).to(parameter.device))
+            backbone.use_attention(attention)
+            packed = backbone(backbone.batch(sequences).to(parameter.device))
+    except Exception as error:
+        # A kernel may fail in any way; the caller falls back or says why it cannot.
+        return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+    finally:
+        backbone.use_attention(before)
+        backbone.train(was_training)
+    cosine = float(torch.nn.functional.cosine_similarity(padded, packed).min())
+    if not cosine > AGREEMENT:
+        return f"it disagrees with padded attention (cosine {cosine:.4f})"
+    return None

@@ -1,0 +1,210 @@
+"""The encoder: texts or token sequences in, pooled float32 vectors out.
+
+On CUDA a batch is one packed row without padding; on a CPU batches are sorted
+and padded, in bfloat16 where the chip computes it natively.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from featlab.encoder.backbone import Backbone, load_backbone
+from featlab.encoder.device import inference_dtype, pick_device
+from featlab.encoder.pack import Indices
+from featlab.encoder.spec import EncoderSpec
+from featlab.encoder.tokens import Tokenizer
+from featlab.encoder.weights import find_weights
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[int, int], None]
+"""Called with the tokens done and the tokens in all after every batch."""
+
+CPU_BUDGET = 8192
+GIBIBYTE = 2**30
+
+
+class Encoder:
+    """An encoder ready for inference; `load_encoder` makes one.
+
+    Parameters
+    ----------
+    spec : EncoderSpec
+        What it is.
+    backbone : Backbone
+        Its weights, in evaluation mode, on the device to compute on.
+    tokenizer : Tokenizer
+        Its tokenizer.
+    budget : int, optional
+        Tokens in a batch, padding included; by default as many as suit the
+        device.
+    """
+
+    def __init__(
+        self,
+        spec: EncoderSpec,
+        backbone: Backbone,
+        tokenizer: Tokenizer,
+        budget: int | None = None,
+    ) -> None:
+        self.spec = spec
+        self.backbone = backbone.eval()
+        self.tokenizer = tokenizer
+        self.budget = token_budget(self.device) if budget is None else budget
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        return self.backbone.dimension
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return next(self.backbone.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The number format it computes in."""
+        return next(self.backbone.parameters()).dtype
+
+    def encode(
+        self,
+        sequences: Sequence[Sequence[int] | npt.NDArray[np.integer]],
+        progress: Progress | None = None,
+    ) -> npt.NDArray[np.float32]:
+        """One pooled vector a token sequence, in the order of the sequences.
+
+        Parameters
+        ----------
+        sequences : sequence of sequences of int
+            Ready token ids, special tokens included, as `tokenizer` makes
+            them; any lengths up to the model's limit. An empty sequence has
+            the vector 0.
+        progress : callable of (tokens done, tokens in all), optional
+            Called after every batch.
+
+        Returns
+        -------
+        float32 array of shape (n, dimension)
+        """
+        vectors = np.zeros((len(sequences), self.dimension), np.float32)
+        lengths = np.fromiter(map(len, sequences), np.int64, len(sequences))
+        nonempty = np.flatnonzero(lengths)
+        total = int(lengths.sum())
+        done = 0
+        pending: tuple[Indices, torch.Tensor] | None = None
+        with torch.inference_mode():
+            for plan in self.backbone.plan(lengths[nonempty], self.budget):
+                indices = nonempty[plan]
+                pooled = self._pooled([sequences[index] for index in indices])
+                # One batch behind: the card computes this one while the last one is fetched.
+                if pending is not None:
+                    vectors[pending[0]] = pending[1].cpu().numpy()
+                pending = (indices, pooled)
+                done += int(lengths[indices].sum())
+                if progress is not None:
+                    progress(done, total)
+            if pending is not None:
+                vectors[pending[0]] = pending[1].cpu().numpy()
+        return vectors
+
+    def encode_texts(
+        self, texts: Sequence[str], progress: Progress | None = None
+    ) -> npt.NDArray[np.float32]:
+        """One pooled vector a text, cut to `spec.max_tokens`, in the order of the texts.
+
+        Returns
+        -------
+        float32 array of shape (n, dimension)
+        """
+        return self.encode(self.tokenizer.texts(texts).ids, progress)
+
+    def encode_conversations(
+        self,
+        prompts: Sequence[Sequence[str]],
+        responses: Sequence[Sequence[str]],
+        progress: Progress | None = None,
+    ) -> npt.NDArray[np.float32]:
+        """One pooled vector for each prompt read together with one response.
+
+        Parameters
+        ----------
+        prompts, responses : sequences of turns, both of length n
+
+        Returns
+        -------
+        float32 array of shape (n, dimension)
+        """
+        return self.encode(self.tokenizer.conversations(prompts, responses).ids, progress)
+
+    def _pooled(self, sequences: list[Sequence[int] | npt.NDArray[np.integer]]) -> torch.Tensor:
+        try:
+            pooled: torch.Tensor = self.backbone(self.backbone.batch(sequences).to(self.device))
+        except torch.cuda.OutOfMemoryError:
+            if len(sequences) == 1:
+                raise
+            torch.cuda.empty_cache()
+            self.budget //= 2
+            logger.warning("out of memory on the card: a batch of %d is halved", len(sequences))
+            middle = len(sequences) // 2
+            return torch.cat([self._pooled(sequences[:middle]), self._pooled(sequences[middle:])])
+        return pooled
+
+
+def load_encoder(spec: EncoderSpec, device: str = "auto") -> Encoder:
+    """Find an encoder's weights, check them, and load them for inference.
+
+    Parameters
+    ----------
+    spec : EncoderSpec
+        Which encoder, and how it reads.
+    device : str, default "auto"
+        ``"auto"`` takes CUDA where it is there, else the CPU.
+
+    Raises
+    ------
+    WeightsError
+        When the weights are missing or damaged, with how to get them.
+    ConfigError
+        When the spec asks for what the model or the device cannot do.
+
+    Examples
+    --------
+    >>> from featlab.encoder import MINILM, load_encoder
+    >>> encoder = load_encoder(MINILM, device="cpu")  # doctest: +SKIP
+    >>> encoder.encode_texts(["hello", "good day to you"]).shape  # doctest: +SKIP
+    (2, 384)
+    """
+    folder = find_weights(spec)
+    picked = pick_device(device)
+    dtype = inference_dtype(spec.dtype, picked)
+    tokenizer = Tokenizer(folder, spec)
+    backbone = load_backbone(spec, folder, picked, dtype, tokenizer.padding)
+    encoder = Encoder(spec, backbone, tokenizer)
+    logger.info(
+        "encoder %s on %s in %s, attention %s",
+        spec.model,
+        picked,
+        str(dtype).removeprefix("torch."),
+        backbone.attention,
+    )
+    return encoder
+
+
+def token_budget(device: torch.device) -> int:
+    """Tokens in a batch that keep a device busy and fit into its memory.
+
+    Examples
+    --------
+    >>> token_budget(torch.device("cpu"))
+    8192
+    """
+    if device.type != "cuda":
+        return CPU_BUDGET
+    memory = torch.cuda.get_device_properties(device).total_memory / GIBIBYTE
+    return max(CPU_BUDGET, min(131_072, 1024 * int(memory)))

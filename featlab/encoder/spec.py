@@ -1,0 +1,213 @@
+"""What an encoder is: the frozen spec whose `id` names every vector it makes.
+
+Two specs with the same `id` make the same vectors, up to the rounding of the
+machine they run on; anything that changes a vector changes the `id`. This
+module imports neither torch nor transformers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from featlab.errors import ConfigError
+from featlab.files import file_fingerprint, value_fingerprint
+
+Pooling = Literal["mean", "cls"]
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+Attention = Literal["auto", "varlen", "flex", "blocks", "padded"]
+
+POOLINGS: tuple[Pooling, ...] = ("mean", "cls")
+DTYPES: tuple[Dtype, ...] = ("auto", "float32", "bfloat16", "float16")
+ATTENTIONS: tuple[Attention, ...] = ("auto", "varlen", "flex", "blocks", "padded")
+
+LONGEST_SEQUENCE = 8192
+"""Tokens of the longest sequence any supported encoder reads (ModernBERT's limit)."""
+
+WEIGHT_FILES = "*.safetensors"
+
+
+@dataclass(frozen=True)
+class TruncationPolicy:
+    """How a budget of tokens is shared out when a sequence is too long.
+
+    Parameters
+    ----------
+    prompt_share : float, default 0.2
+        Share of a turn's budget kept for the prompt when both the prompt and
+        the response want more than there is; what one leaves unused goes to
+        the other. Evidence favours the responses about 1 : 2 or more.
+    head_share : float, default 0.5
+        Share of a truncated text that is kept from its head; the rest is its
+        tail.
+
+    Raises
+    ------
+    ConfigError
+        When a share is outside [0, 1].
+
+    Examples
+    --------
+    >>> TruncationPolicy(prompt_share=1 / 3).head_share
+    0.5
+    """
+
+    prompt_share: float = 0.2
+    head_share: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name, share in asdict(self).items():
+            if not 0.0 <= share <= 1.0:
+                raise ConfigError(f"truncation: {name} is {share}, but a share lies in [0, 1]")
+
+
+@dataclass(frozen=True)
+class EncoderSpec:
+    """Everything that decides what vector a text gets.
+
+    Parameters
+    ----------
+    model : str
+        A local folder, or a name on the Hugging Face hub; any encoder that
+        ``transformers.AutoModel`` loads without remote code.
+    revision : str, optional
+        Branch, tag or commit on the hub. ``None`` takes the default branch,
+        and the cached copy where there is one.
+    max_tokens : int, default 512
+        Longest sequence, special tokens included; longer ones are truncated.
+        At most 8,192, and at most what the model reads.
+    pooling : {"mean", "cls"}
+        A sequence's vector: the mean of its tokens' or its first token's.
+    truncation : TruncationPolicy
+        What is kept of a sequence that is too long.
+    dtype : {"auto", "float32", "bfloat16", "float16"}
+        Number format of weights and activations; vectors come out in float32
+        either way. ``"auto"``: the fastest the device computes natively
+        (`featlab.encoder.device.inference_dtype`).
+    attention : {"auto", "varlen", "flex", "blocks", "padded"}
+        How attention is computed (`featlab.encoder.attention`). Every way
+        gives the same vectors, so this one is no part of `id`.
+
+    Raises
+    ------
+    ConfigError
+        When a value is out of range.
+
+    Examples
+    --------
+    >>> spec = EncoderSpec("answerdotai/ModernBERT-base", max_tokens=1024)
+    >>> spec.id == EncoderSpec("answerdotai/ModernBERT-base", max_tokens=1024).id
+    True
+    >>> spec.id == EncoderSpec("answerdotai/ModernBERT-base", max_tokens=2048).id
+    False
+    >>> EncoderSpec.from_dict(spec.to_dict()) == spec
+    True
+    """
+
+    model: str
+    revision: str | None = None
+    max_tokens: int = 512
+    pooling: Pooling = "mean"
+    truncation: TruncationPolicy = field(default_factory=TruncationPolicy)
+    dtype: Dtype = "auto"
+    attention: Attention = "auto"
+
+    def __post_init__(self) -> None:
+        if not self.model:
+            raise ConfigError("encoder: model is empty; give a folder or a name on the hub")
+        if not 8 <= self.max_tokens <= LONGEST_SEQUENCE:
+            raise ConfigError(
+                f"encoder: max_tokens is {self.max_tokens}, but must lie in [8, {LONGEST_SEQUENCE}]"
+            )
+        for name, value, allowed in (
+            ("pooling", self.pooling, POOLINGS),
+            ("dtype", self.dtype, DTYPES),
+            ("attention", self.attention, ATTENTIONS),
+        ):
+            if value not in allowed:
+                raise ConfigError(
+                    f"encoder: {name} is {value!r}, but must be one of {', '.join(allowed)}"
+                )
+
+    @property
+    def folder(self) -> Path | None:
+        """The local folder that `model` names, or ``None`` where it names a model on the hub."""
+        folder = Path(self.model).expanduser()
+        return folder if folder.is_dir() else None
+
+    @property
+    def id(self) -> str:
+        """Sixteen hexadecimal digits that name this spec's vectors.
+
+        A local folder counts by the content of its configuration, tokenizer
+        and weights and not by its path, so that a moved folder keeps its
+        vectors and a retrained one loses them.
+        """
+        fields = self.to_dict()
+        del fields["attention"]
+        if (folder := self.folder) is not None:
+            fields["model"] = folder_fingerprint(folder)
+            del fields["revision"]
+        return value_fingerprint(fields)[:16]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The spec as plain values, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Self:
+        """The spec that `to_dict` described.
+
+        Raises
+        ------
+        ConfigError
+            When a field is unknown, missing or out of range.
+        """
+        try:
+            truncation = TruncationPolicy(**fields.get("truncation", {}))
+            return cls(**{**fields, "truncation": truncation})
+        except TypeError as error:
+            raise ConfigError(f"encoder: {error}") from error
+
+
+MINILM = EncoderSpec("sentence-transformers/all-MiniLM-L6-v2", max_tokens=320)
+"""22 million parameters; its weights come as a Python package, so a CPU needs no hub."""
+
+MODERNBERT_BASE = EncoderSpec(
+    "answerdotai/ModernBERT-base",
+    max_tokens=2048,
+    truncation=TruncationPolicy(prompt_share=1 / 3),
+)
+"""149 million parameters, 8,192 tokens: the default where there is a GPU."""
+
+MODERNBERT_LARGE = EncoderSpec(
+    "answerdotai/ModernBERT-large",
+    max_tokens=2048,
+    truncation=TruncationPolicy(prompt_share=1 / 3),
+)
+"""395 million parameters."""
+
+
+def folder_fingerprint(folder: Path) -> str:
+    """sha256 over the files of a model folder that decide its vectors."""
+    names = ["config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt", "spm.model"]
+    files = sorted(
+        {
+            *(folder / name for name in names if (folder / name).is_file()),
+            *folder.glob(WEIGHT_FILES),
+        }
+    )
+    return value_fingerprint(
+        {
+            path.name: fingerprint_once(path, path.stat().st_size, path.stat().st_mtime_ns)
+            for path in files
+        }
+    )
+
+
+@lru_cache(maxsize=64)
+def fingerprint_once(path: Path, size: int, modified: int) -> str:
+    """sha256 of a file, read once as long as its size and time of change stay the same."""
+    return file_fingerprint(path)

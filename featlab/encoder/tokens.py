@@ -1,0 +1,264 @@
+"""From conversations to token sequences of bounded length.
+
+One sequence reads a prompt and one response. Where a conversation is too
+long, its last turn is first in line for the budget, earlier turns share what is
+left, and of a text that must be cut its head and its tail are kept::
+
+    [CLS] prompt 1 [SEP] response 1 [SEP] prompt 2 [SEP] response 2 [SEP]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from featlab.encoder.spec import LONGEST_SEQUENCE, EncoderSpec, TruncationPolicy
+from featlab.errors import WeightsError
+
+Ids = npt.NDArray[np.int32]
+
+SMALLEST_TURN = 16
+"""Tokens below which what is left of the budget is not worth an earlier turn."""
+
+TEXTS_AT_ONCE = 8192
+
+
+@dataclass(frozen=True)
+class TokenReport:
+    """How long sequences are, and how many of them had to be cut.
+
+    Parameters
+    ----------
+    sequences : int
+        How many there are.
+    tokens : int
+        Tokens kept, all sequences together.
+    truncated_share : float
+        Share of sequences that lost tokens.
+    over_limit_share : float
+        Share of sequences that, uncut, are longer than 8,192 tokens.
+    longest : int
+        Tokens of the longest sequence before it was cut.
+    """
+
+    sequences: int
+    tokens: int
+    truncated_share: float
+    over_limit_share: float
+    longest: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.sequences:,} sequences, {self.tokens:,} tokens, "
+            f"{self.truncated_share:.1%} truncated, "
+            f"{self.over_limit_share:.2%} over {LONGEST_SEQUENCE:,} tokens"
+        )
+
+
+@dataclass(frozen=True)
+class TokenSequences:
+    """Token sequences and how long they were before they were cut.
+
+    Parameters
+    ----------
+    ids : list of int32 arrays
+        One array a sequence, special tokens included.
+    full_lengths : int64 array of shape (n,)
+        Tokens each sequence would have uncut.
+    """
+
+    ids: list[Ids]
+    full_lengths: npt.NDArray[np.int64]
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Tokens of each sequence as it is, shape (n,)."""
+        return np.fromiter(map(len, self.ids), np.int64, len(self.ids))
+
+    @property
+    def truncated(self) -> npt.NDArray[np.bool_]:
+        """Which sequences lost tokens, shape (n,)."""
+        return self.full_lengths > self.lengths
+
+    def report(self) -> TokenReport:
+        """Lengths and truncation in figures."""
+        count = max(len(self.ids), 1)
+        return TokenReport(
+            sequences=len(self.ids),
+            tokens=int(self.lengths.sum()),
+            truncated_share=float(self.truncated.sum() / count),
+            over_limit_share=float((self.full_lengths > LONGEST_SEQUENCE).sum() / count),
+            longest=int(self.full_lengths.max(initial=0)),
+        )
+
+
+class Tokenizer:
+    """An encoder's own tokenizer, with this project's layout and truncation.
+
+    Parameters
+    ----------
+    folder : Path
+        The model folder (`featlab.encoder.weights.find_weights`).
+    spec : EncoderSpec
+        For its `max_tokens` and `truncation`.
+
+    Raises
+    ------
+    WeightsError
+        When the folder's tokenizer cannot be read.
+    """
+
+    def __init__(self, folder: Path, spec: EncoderSpec) -> None:
+        from transformers import AutoTokenizer
+
+        try:
+            loaded: Any = AutoTokenizer.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False
+            )
+            self.backend = loaded.backend_tokenizer
+        except (OSError, ValueError, AttributeError) as error:
+            raise WeightsError(
+                f"{folder}: its tokenizer cannot be read; copy tokenizer.json and "
+                "tokenizer_config.json of the model beside its weights"
+            ) from error
+        # Files saved for serving carry a length to cut and pad at; lengths are decided here.
+        self.backend.no_truncation()
+        self.backend.no_padding()
+        self.loaded = loaded
+        self.max_tokens = spec.max_tokens
+        self.truncation = spec.truncation
+        self.start = _special(loaded.cls_token_id, loaded.bos_token_id)
+        self.separator = _special(loaded.sep_token_id, loaded.eos_token_id)
+        self.padding = int(loaded.pad_token_id or 0)
+
+    def token_ids(self, texts: Sequence[str]) -> list[Ids]:
+        """The tokens of each text, without special tokens; equal texts are read once."""
+        distinct = list(dict.fromkeys(texts))
+        known: dict[str, Ids] = {}
+        for first in range(0, len(distinct), TEXTS_AT_ONCE):
+            chunk = distinct[first : first + TEXTS_AT_ONCE]
+            encodings = self.backend.encode_batch_fast(chunk, add_special_tokens=False)
+            known.update(
+                (text, np.asarray(encoding.ids, np.int32))
+                for text, encoding in zip(chunk, encodings, strict=True)
+            )
+        return [known[text] for text in texts]
+
+    def texts(self, texts: Sequence[str]) -> TokenSequences:
+        """One sequence a text: start, text, separator."""
+        overhead = len(self.start) + len(self.separator)
+        found = self.token_ids(texts)
+        room = self.max_tokens - overhead
+        return TokenSequences(
+            ids=[
+                np.concatenate(
+                    [self.start, head_and_tail(ids, room, self.truncation), self.separator]
+                )
+                for ids in found
+            ],
+            full_lengths=np.fromiter((len(ids) + overhead for ids in found), np.int64, len(found)),
+        )
+
+    def conversations(
+        self, prompts: Sequence[Sequence[str]], responses: Sequence[Sequence[str]]
+    ) -> TokenSequences:
+        """One sequence a conversation: the turns of a prompt, and those of one response.
+
+        Parameters
+        ----------
+        prompts, responses : sequences of turns, both of length n
+            A conversation may have fewer turns on one side; a missing turn
+            counts as empty.
+        """
+        flat = [
+            turn
+            for sides in zip(prompts, responses, strict=True)
+            for side in sides
+            for turn in side
+        ]
+        found = iter(self.token_ids(flat))
+        sequences: list[Ids] = []
+        full_lengths: list[int] = []
+        for prompt, response in zip(prompts, responses, strict=True):
+            asked = [next(found) for _ in prompt]
+            answered = [next(found) for _ in response]
+            turns = list(zip_longest(asked, answered, fillvalue=_NOTHING)) or [(_NOTHING, _NOTHING)]
+            full_lengths.append(
+                len(self.start) + sum(map(len, asked + answered)) + self._separators * len(turns)
+            )
+            sequences.append(self._laid_out(turns))
+        return TokenSequences(sequences, np.asarray(full_lengths, np.int64))
+
+    @property
+    def _separators(self) -> int:
+        return 2 * len(self.separator)
+
+    def _laid_out(self, turns: list[tuple[Ids, Ids]]) -> Ids:
+        left = self.max_tokens - len(self.start)
+        kept: list[Ids] = []
+        for prompt, response in reversed(turns):
+            room = left - self._separators
+            if kept and room < min(SMALLEST_TURN, len(prompt) + len(response)):
+                break
+            for_prompt, for_response = shared_budget(
+                len(prompt), len(response), room, self.truncation.prompt_share
+            )
+            turn = np.concatenate(
+                [
+                    head_and_tail(prompt, for_prompt, self.truncation),
+                    self.separator,
+                    head_and_tail(response, for_response, self.truncation),
+                    self.separator,
+                ]
+            )
+            kept.append(turn)
+            left -= len(turn)
+        return np.concatenate([self.start, *reversed(kept)])
+
+
+_NOTHING: Ids = np.empty(0, np.int32)
+
+
+def shared_budget(prompt: int, response: int, budget: int, prompt_share: float) -> tuple[int, int]:
+    """How many tokens of a turn's prompt and of its response are kept.
+
+    Each has its share; what one leaves unused goes to the other.
+
+    Examples
+    --------
+    >>> shared_budget(prompt=400, response=900, budget=500, prompt_share=0.2)
+    (100, 400)
+    >>> shared_budget(prompt=30, response=900, budget=500, prompt_share=0.2)
+    (30, 470)
+    >>> shared_budget(prompt=900, response=30, budget=500, prompt_share=0.2)
+    (470, 30)
+    """
+    own = round(budget * prompt_share)
+    for_prompt = min(prompt, own + max(0, budget - own - response))
+    return for_prompt, min(response, budget - for_prompt)
+
+
+def head_and_tail(ids: Ids, budget: int, truncation: TruncationPolicy) -> Ids:
+    """At most `budget` tokens of a text: its head, and its tail.
+
+    Examples
+    --------
+    >>> head_and_tail(np.arange(10, dtype=np.int32), 4, TruncationPolicy()).tolist()
+    [0, 1, 8, 9]
+    """
+    if len(ids) <= budget:
+        return ids
+    head = round(budget * truncation.head_share)
+    tail = budget - head
+    return np.concatenate([ids[:head], ids[len(ids) - tail :]])
+
+
+def _special(*candidates: int | None) -> Ids:
+    known = [token for token in candidates if token is not None]
+    return np.asarray(known[:1], np.int32)

