@@ -12,10 +12,13 @@ import pytest
 torch = pytest.importorskip("torch", reason="the encoder needs torch")
 pytest.importorskip("transformers", reason="the encoder needs transformers")
 
-WORDS = (
-    "the quick brown fox jumps over a lazy dog while seven wizards mix potions "
-    "and nobody answers what code returns when asked for zero numbers"
-).split()
+# fmt: off
+WORDS = [
+    "the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog", "while", "seven",
+    "wizards", "mix", "potions", "and", "nobody", "answers", "what", "code", "returns", "when",
+    "asked", "for", "zero", "numbers",
+]
+# fmt: on
 VOCABULARY = ["[UNK]", "[PAD]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
 WINDOW = 8
 """Tokens seen on either side in the sliding layers of the small model."""
