@@ -1,0 +1,152 @@
+"""How good probabilities are, with intervals that respect repeated prompts.
+
+Probabilities are float64 arrays of shape (n, 3) in the order of
+`featlab.battles.OUTCOMES`; labels are integers 0, 1 and 2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featlab.battles import OUTCOMES
+from featlab.randomness import derive_seed
+
+Probabilities = NDArray[np.float64]
+Labels = NDArray[np.int64]
+
+_SMALLEST = 1e-15
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with the bounds of its 95 % bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def row_log_loss(probabilities: Probabilities, labels: Labels) -> NDArray[np.float64]:
+    """The loss of each row, -log of the probability given to what happened.
+
+    Examples
+    --------
+    >>> row_log_loss(np.array([[0.5, 0.25, 0.25]]), np.array([0])).round(4)
+    array([0.6931])
+    """
+    chosen = probabilities[np.arange(len(labels)), labels]
+    loss: NDArray[np.float64] = -np.log(np.clip(chosen, _SMALLEST, 1.0))
+    return loss
+
+
+def log_loss(probabilities: Probabilities, labels: Labels) -> float:
+    """The mean loss, in nats."""
+    return float(row_log_loss(probabilities, labels).mean())
+
+
+def bootstrap_mean(
+    values: NDArray[np.float64], groups: NDArray[Any], seed: int, resamples: int = RESAMPLES
+) -> Estimate:
+    """The mean of `values` with a 95 % interval over resampled groups.
+
+    Whole groups (battles of one prompt) are drawn with replacement, since rows
+    of a group are not independent: the cluster bootstrap of Davison and
+    Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8.
+
+    Examples
+    --------
+    >>> estimate = bootstrap_mean(np.arange(100.0), np.arange(100), seed=0)
+    >>> estimate.low < estimate.value < estimate.high
+    True
+    """
+    _, group = np.unique(groups, return_inverse=True)
+    sums = np.bincount(group, weights=values)
+    sizes = np.bincount(group).astype(float)
+    generator = np.random.default_rng(derive_seed(seed, "bootstrap"))
+    means = np.empty(resamples)
+    for index in range(resamples):
+        drawn = np.bincount(generator.integers(0, len(sums), len(sums)), minlength=len(sums))
+        means[index] = drawn @ sums / (drawn @ sizes)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return Estimate(float(values.mean()), float(low), float(high))
+
+
+def paired_difference(
+    first: Probabilities,
+    second: Probabilities,
+    labels: Labels,
+    groups: NDArray[Any],
+    seed: int,
+) -> Estimate:
+    """Loss of `first` less that of `second` on the same rows; below 0, `first` is better."""
+    difference = row_log_loss(first, labels) - row_log_loss(second, labels)
+    return bootstrap_mean(difference, groups, seed)
+
+
+def expected_calibration_error(
+    probabilities: Probabilities, labels: Labels, bins: int = 15
+) -> float:
+    """Mean over the three classes of the gap between stated and observed frequency.
+
+    Class-wise ECE with bins of equal counts: Kull et al., "Beyond temperature
+    scaling", NeurIPS 2019, section 2; equal counts as in Nixon et al., 2019.
+
+    Examples
+    --------
+    >>> labels = np.arange(9) % 3
+    >>> round(expected_calibration_error(np.full((9, 3), 1 / 3), labels, bins=1), 12)
+    0.0
+    """
+    gaps: list[float] = []
+    for outcome in range(3):
+        stated = probabilities[:, outcome]
+        observed = (labels == outcome).astype(float)
+        order = np.argsort(stated, kind="stable")
+        parts = np.array_split(order, min(bins, len(order)))
+        gaps += [len(part) * abs(stated[part].mean() - observed[part].mean()) for part in parts]
+    return float(np.sum(gaps) / (3 * len(labels)))
+
+
+def swap_asymmetry(probabilities: Probabilities, swapped: Probabilities) -> float:
+    """Mean absolute change of P(a wins) when the battle is shown the other way round.
+
+    `swapped` holds the predictions for the exchanged battles, in their own
+    order of sides; 0 for a predictor that has no side.
+    """
+    return float(np.abs(probabilities[:, 0] - swapped[:, 1]).mean())
+
+
+def evaluate(
+    probabilities: Probabilities, labels: Labels, groups: NDArray[Any], seed: int
+) -> dict[str, Any]:
+    """Every reported figure of one set of predictions, ready for ``metrics.json``.
+
+    Returns
+    -------
+    dict with ``log_loss`` (value, low, high), ``accuracy``, ``per_class_log_loss``,
+    ``expected_calibration_error`` and ``battles``.
+    """
+    losses = row_log_loss(probabilities, labels)
+    accuracy = (probabilities.argmax(axis=1) == labels).astype(float)
+    return {
+        "log_loss": asdict(bootstrap_mean(losses, groups, seed)),
+        "accuracy": asdict(bootstrap_mean(accuracy, groups, seed)),
+        "per_class_log_loss": {
+            name: float(losses[labels == index].mean()) if (labels == index).any() else None
+            for index, name in enumerate(OUTCOMES)
+        },
+        "expected_calibration_error": expected_calibration_error(probabilities, labels),
+        "battles": len(labels),
+    }
+
+
+def prior(labels: Labels) -> Probabilities:
+    """The outcome shares of `labels`, wins made equal for both sides: shape (3,)."""
+    share = np.bincount(labels, minlength=3) / len(labels)
+    decisive = (share[0] + share[1]) / 2
+    return np.array([decisive, decisive, share[2]])

@@ -1,0 +1,202 @@
+"""Search for the stacker's parameters with Optuna, on the same folds that score it.
+
+The study lives in a journal file, so that an interrupted search goes on where
+it stopped; every trial draws from its own seed, so that it then ends where an
+uninterrupted one would have ended. A trial is pruned as soon as its running
+mean over the folds is worse than the median of the trials before it.
+
+The best of many trials looks better than it is. `selection_optimism` says by
+how much: each fold is scored by the trial that the *other* folds choose.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from featlab.randomness import derive_seed
+from models.metrics import log_loss
+from models.stacker import BoostingParameters, FoldTrainer, StackingData, mean_over_orders
+
+_log = logging.getLogger(__name__)
+
+FOLD_LOSSES = "fold_losses"
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found.
+
+    Parameters
+    ----------
+    parameters : BoostingParameters
+        Those of the best trial.
+    fold_losses : dict of int to tuple of float
+        Trial number -> log loss on each fold, of every trial that was not pruned.
+    best : int
+        The number of the best trial.
+    finished, pruned : int
+        How many trials ended either way.
+    """
+
+    parameters: BoostingParameters
+    fold_losses: dict[int, tuple[float, ...]]
+    best: int
+    finished: int
+    pruned: int
+
+
+@dataclass(frozen=True)
+class SelectionOptimism:
+    """How much of the best trial's loss is luck.
+
+    Parameters
+    ----------
+    tuned : float
+        Mean loss over folds of the best trial.
+    left_out : float
+        Mean over folds of the loss of the trial that the other folds choose.
+    """
+
+    tuned: float
+    left_out: float
+
+    @property
+    def optimism(self) -> float:
+        """How much lower the tuned figure is than an honest one, in nats."""
+        return self.left_out - self.tuned
+
+
+def suggest(trial: optuna.Trial) -> BoostingParameters:
+    """The search space; a trial's draw from it."""
+    return BoostingParameters(
+        learning_rate=trial.suggest_float("learning_rate", 0.015, 0.12, log=True),
+        num_leaves=trial.suggest_int("num_leaves", 4, 48, log=True),
+        min_data_in_leaf=trial.suggest_int("min_data_in_leaf", 15, 300, log=True),
+        feature_fraction=trial.suggest_float("feature_fraction", 0.05, 0.6, log=True),
+        bagging_fraction=trial.suggest_float("bagging_fraction", 0.4, 1.0),
+        lambda_l1=trial.suggest_float("lambda_l1", 1e-3, 20.0, log=True),
+        lambda_l2=trial.suggest_float("lambda_l2", 1e-2, 200.0, log=True),
+        min_gain_to_split=trial.suggest_float("min_gain_to_split", 1e-3, 2.0, log=True),
+        extra_trees=trial.suggest_categorical("extra_trees", [False, True]),
+    )
+
+
+def open_study(journal: Path, name: str) -> optuna.Study:
+    """The study called `name` in a journal file, made if it is not there.
+
+    Trials that an interruption left running are marked failed, so that they
+    are drawn anew.
+    """
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        storage=JournalStorage(JournalFileBackend(str(journal))),
+        study_name=name,
+        direction="minimize",
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=0),
+        load_if_exists=True,
+    )
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+    return study
+
+
+def search(
+    data: StackingData,
+    study: optuna.Study,
+    trials: int,
+    seed: int,
+    on_trial: Callable[[int, float], None] | None = None,
+) -> SearchResult:
+    """Run the trials that are still missing from `trials`, and return the best of all.
+
+    Parameters
+    ----------
+    data : StackingData
+    study : Study
+        From `open_study`; what it holds already is not run again.
+    trials : int
+        How many trials there shall be, finished or pruned.
+    seed : int
+        Root seed.
+    on_trial : callable, optional
+        Told the number of trials done and the best loss so far, after each.
+    """
+    trainers = [FoldTrainer(data, fold, seed) for fold in data.fold_numbers]
+    done = _done(study)
+    if done:
+        _log.info("the study holds %d trials already", done)
+    while done < trials:
+        study.sampler = optuna.samplers.TPESampler(
+            seed=derive_seed(seed, "search", done), n_startup_trials=12, constant_liar=False
+        )
+        study.optimize(lambda trial: _objective(trial, trainers), n_trials=1)
+        done = _done(study)
+        if on_trial is not None:
+            on_trial(done, study.best_value)
+    return _result(study)
+
+
+def _objective(trial: optuna.Trial, trainers: list[FoldTrainer]) -> float:
+    parameters = suggest(trial)
+    losses: list[float] = []
+    for step, trainer in enumerate(trainers):
+        booster = trainer.fit_stopped(parameters)
+        probabilities = mean_over_orders(*trainer.predict_held_out(booster))
+        losses.append(log_loss(probabilities, trainer.data.labels[trainer.held_out_rows]))
+        trial.report(float(np.mean(losses)), step)
+        if step + 1 < len(trainers) and trial.should_prune():
+            raise optuna.TrialPruned
+    trial.set_user_attr(FOLD_LOSSES, losses)
+    return float(np.mean(losses))
+
+
+def _done(study: optuna.Study) -> int:
+    ended = (TrialState.COMPLETE, TrialState.PRUNED)
+    return len(study.get_trials(deepcopy=False, states=ended))
+
+
+def _result(study: optuna.Study) -> SearchResult:
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return SearchResult(
+        parameters=suggest(optuna.trial.FixedTrial(study.best_params)),  # type: ignore[arg-type]
+        fold_losses={
+            trial.number: tuple(float(loss) for loss in trial.user_attrs[FOLD_LOSSES])
+            for trial in complete
+        },
+        best=study.best_trial.number,
+        finished=len(complete),
+        pruned=_done(study) - len(complete),
+    )
+
+
+def selection_optimism(result: SearchResult) -> SelectionOptimism:
+    """Score each fold by the trial that is best on the other folds.
+
+    Tibshirani and Tibshirani, "A bias correction for the minimum error rate in
+    cross-validation", Annals of Applied Statistics 3(2), 2009, turned round:
+    the choice leaves the scored fold out.
+
+    Examples
+    --------
+    >>> losses = {0: (1.0, 3.0), 1: (2.0, 1.0)}
+    >>> result = SearchResult(BoostingParameters(), losses, best=1, finished=2, pruned=0)
+    >>> selection_optimism(result).left_out
+    2.5
+    """
+    losses = np.array(list(result.fold_losses.values()))
+    rest = losses.sum(axis=1, keepdims=True) - losses
+    chosen = rest.argmin(axis=0)
+    return SelectionOptimism(
+        tuned=float(losses.mean(axis=1).min()),
+        left_out=float(losses[chosen, np.arange(losses.shape[1])].mean()),
+    )

@@ -1,0 +1,275 @@
+"""The stacker: LightGBM on both orders of every battle, averaged over both orders.
+
+A battle and its mirror image enter training together, and a prediction is the
+mean over the two, so that predicting the exchanged battle gives exactly the
+exchanged prediction, whatever the trees learned.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+
+import lightgbm as lgb
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from featlab.parity import Parity, swap
+from featlab.randomness import derive_seed
+from featlab.threads import thread_count
+from models.metrics import Labels, Probabilities
+
+Matrix = NDArray[np.float32]
+
+
+DATASET_PARAMETERS: dict[str, object] = {"max_bin": 127, "feature_pre_filter": False}
+"""Fixed, so that columns are binned once for every trial of a search."""
+
+
+@dataclass(frozen=True)
+class BoostingParameters:
+    """What the search may choose for LightGBM; names and units are LightGBM's own."""
+
+    learning_rate: float = 0.03
+    num_leaves: int = 8
+    min_data_in_leaf: int = 60
+    feature_fraction: float = 0.2
+    bagging_fraction: float = 0.7
+    lambda_l1: float = 0.0
+    lambda_l2: float = 20.0
+    min_gain_to_split: float = 0.0
+    extra_trees: bool = False
+    max_rounds: int = 1500
+    patience: int = 60
+
+    def for_lightgbm(self, seed: int) -> dict[str, object]:
+        """Parameters for `lightgbm.train`, reproducible for a seed and thread count."""
+        chosen = asdict(self)
+        del chosen["max_rounds"], chosen["patience"]
+        return {
+            **chosen,
+            "objective": "multiclass",
+            "num_class": 3,
+            "bagging_freq": 1,
+            **DATASET_PARAMETERS,
+            "seed": seed,
+            "deterministic": True,
+            "force_row_wise": True,
+            "num_threads": thread_count(),
+            "verbosity": -1,
+        }
+
+
+@dataclass(frozen=True)
+class StackingData:
+    """Battles as the stacker sees them: columns, labels and folds, in both orders.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        One row a battle, numeric columns only.
+    parity : mapping of str to Parity
+        The parity of every column of `frame`.
+    labels : array of int, shape (n,)
+    folds : array of int, shape (n,)
+        0 to K - 1.
+    """
+
+    frame: pl.DataFrame
+    parity: Mapping[str, Parity]
+    labels: Labels
+    folds: NDArray[np.int64]
+
+    @cached_property
+    def both_orders(self) -> tuple[Matrix, Matrix]:
+        """The battles as given and exchanged, each float32 of shape (n, columns)."""
+        return matrices(self.frame, self.parity)
+
+    @cached_property
+    def swapped_labels(self) -> Labels:
+        """The labels of the exchanged battles."""
+        return np.where(self.labels < 2, 1 - self.labels, self.labels)
+
+    @property
+    def fold_numbers(self) -> list[int]:
+        """The folds there are, in order."""
+        return [int(fold) for fold in np.unique(self.folds)]
+
+    def dataset(self, rows: NDArray[np.int64], reference: lgb.Dataset | None = None) -> lgb.Dataset:
+        """A LightGBM dataset of some battles in both orders."""
+        given, swapped = self.both_orders
+        return lgb.Dataset(
+            np.vstack([given[rows], swapped[rows]]),
+            np.concatenate([self.labels[rows], self.swapped_labels[rows]]),
+            feature_name=self.frame.columns,
+            reference=reference,
+            params={**DATASET_PARAMETERS, "verbosity": -1, "num_threads": thread_count()},
+            free_raw_data=True,
+        )
+
+    def training_rows(self, held_out: int) -> NDArray[np.int64]:
+        """Row numbers outside a fold."""
+        return np.flatnonzero(self.folds != held_out)
+
+    def stopping_split(self, held_out: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Training rows to fit on and, the fold after the held-out one, to stop on."""
+        numbers = self.fold_numbers
+        stopping = numbers[(numbers.index(held_out) + 1) % len(numbers)]
+        fitting = np.flatnonzero((self.folds != held_out) & (self.folds != stopping))
+        return fitting, np.flatnonzero(self.folds == stopping)
+
+
+def matrices(frame: pl.DataFrame, parity: Mapping[str, Parity]) -> tuple[Matrix, Matrix]:
+    """A frame and its swapped image as float32 matrices."""
+    given = frame.cast(pl.Float32)
+    return given.to_numpy(), swap(given, parity).to_numpy()
+
+
+def predict_both_orders(
+    booster: lgb.Booster, given: Matrix, swapped: Matrix
+) -> tuple[Probabilities, Probabilities]:
+    """Raw predictions for the battles as given, and for the exchanged ones in their own order."""
+    threads = thread_count()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "X does not have valid feature names")
+        first = np.asarray(booster.predict(given, num_threads=threads))
+        second = np.asarray(booster.predict(swapped, num_threads=threads))
+    return first, second
+
+
+def mean_over_orders(given: Probabilities, swapped: Probabilities) -> Probabilities:
+    """The mean of a prediction and its mirror image, in the order given."""
+    mirrored = swapped[:, [1, 0, 2]]
+    mean: Probabilities = (given + mirrored) / 2
+    return mean
+
+
+class FoldTrainer:
+    """Trains on all folds but one, as often as asked, binning the columns only once.
+
+    Parameters
+    ----------
+    data : StackingData
+    held_out : int
+        The fold that is predicted and never trained on.
+    seed : int
+        Root seed.
+    """
+
+    def __init__(self, data: StackingData, held_out: int, seed: int) -> None:
+        self.data = data
+        self.held_out = held_out
+        self.seed = seed
+        self.held_out_rows = np.flatnonzero(data.folds == held_out)
+
+    @cached_property
+    def _fitting(self) -> lgb.Dataset:
+        return self.data.dataset(self.data.stopping_split(self.held_out)[0]).construct()
+
+    @cached_property
+    def _stopping(self) -> lgb.Dataset:
+        rows = self.data.stopping_split(self.held_out)[1]
+        return self.data.dataset(rows, reference=self._fitting).construct()
+
+    @cached_property
+    def _training(self) -> lgb.Dataset:
+        return self.data.dataset(self.data.training_rows(self.held_out)).construct()
+
+    def fit_stopped(self, parameters: BoostingParameters, repeat: int = 0) -> lgb.Booster:
+        """Fit with early stopping on one of the training folds."""
+        return lgb.train(
+            parameters.for_lightgbm(derive_seed(self.seed, "boosting", self.held_out, repeat)),
+            self._fitting,
+            num_boost_round=parameters.max_rounds,
+            valid_sets=[self._stopping],
+            callbacks=[lgb.early_stopping(parameters.patience, verbose=False)],
+        )
+
+    def fit_all(self, parameters: BoostingParameters, rounds: int, repeat: int = 0) -> lgb.Booster:
+        """Fit a given number of rounds on every training fold."""
+        return lgb.train(
+            parameters.for_lightgbm(derive_seed(self.seed, "boosting", self.held_out, repeat)),
+            self._training,
+            num_boost_round=rounds,
+        )
+
+    def predict_held_out(self, booster: lgb.Booster) -> tuple[Probabilities, Probabilities]:
+        """Raw predictions of the held-out battles in both orders."""
+        given, swapped = self.data.both_orders
+        return predict_both_orders(booster, given[self.held_out_rows], swapped[self.held_out_rows])
+
+
+@dataclass(frozen=True)
+class Stacker:
+    """Fold models whose mean predicts.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        The columns, in the order the models know them.
+    parity : mapping of str to Parity
+    boosters : sequence of Booster
+    """
+
+    columns: Sequence[str]
+    parity: Mapping[str, Parity]
+    boosters: Sequence[lgb.Booster] = field(repr=False)
+
+    def predict(self, frame: pl.DataFrame) -> Probabilities:
+        """Uncalibrated probabilities, float64 of shape (n, 3), exactly symmetric in the sides."""
+        given, swapped = matrices(frame.select(self.columns), self.parity)
+        total = np.zeros((len(frame), 3))
+        for booster in self.boosters:
+            total += mean_over_orders(*predict_both_orders(booster, given, swapped))
+        return total / len(self.boosters)
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """Out-of-fold predictions of the stacker.
+
+    Parameters
+    ----------
+    probabilities : array, shape (n, 3)
+        Mean over both orders.
+    one_order : array, shape (n, 3)
+        As given only, before averaging: what the swap asymmetry is read from.
+    other_order : array, shape (n, 3)
+        For the exchanged battles, in their own order.
+    """
+
+    probabilities: Probabilities
+    one_order: Probabilities
+    other_order: Probabilities
+
+
+def fit_stacker(
+    data: StackingData, parameters: BoostingParameters, seed: int, repeats: int = 1
+) -> tuple[Stacker, OutOfFold]:
+    """Fit one model a fold and repeat, and predict every battle by models that never saw it.
+
+    The number of rounds is found by early stopping inside the training folds;
+    the model is then fitted on all of them for as many rounds.
+    """
+    one_order, other_order = np.zeros((len(data.labels), 3)), np.zeros((len(data.labels), 3))
+    boosters = []
+    for trainer, booster in _fold_models(data, parameters, seed, repeats):
+        given, swapped = trainer.predict_held_out(booster)
+        one_order[trainer.held_out_rows] += given / repeats
+        other_order[trainer.held_out_rows] += swapped / repeats
+        boosters.append(booster)
+    stacker = Stacker(tuple(data.frame.columns), dict(data.parity), tuple(boosters))
+    return stacker, OutOfFold(mean_over_orders(one_order, other_order), one_order, other_order)
+
+
+def _fold_models(
+    data: StackingData, parameters: BoostingParameters, seed: int, repeats: int
+) -> Iterator[tuple[FoldTrainer, lgb.Booster]]:
+    for fold in data.fold_numbers:
+        trainer = FoldTrainer(data, fold, seed)
+        for repeat in range(repeats):
+            rounds = trainer.fit_stopped(parameters, repeat).best_iteration
+            yield trainer, trainer.fit_all(parameters, max(rounds, 1), repeat)
