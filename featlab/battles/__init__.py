@@ -1,7 +1,7 @@
 """Battles: a prompt, two responses and an outcome, read from any file that holds them."""
 
 from featlab.battles.checking import check_battles, explained
-from featlab.battles.json_text import decode_turns
+from featlab.battles.json_text import decode_json_lists
 from featlab.battles.reading import read_battles, scan_source
 from featlab.battles.schema import (
     ARENA,
@@ -26,7 +26,7 @@ __all__ = [
     "LabelColumn",
     "OneHotColumns",
     "check_battles",
-    "decode_turns",
+    "decode_json_lists",
     "explained",
     "joined_turns",
     "prompt_key",

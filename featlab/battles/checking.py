@@ -7,12 +7,16 @@ and, only when the engine fails, looks for the cell that made it fail.
 
 from __future__ import annotations
 
+import csv
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import polars as pl
 
+from featlab.battles.json_text import JSON_BLANKS
 from featlab.battles.reading import Source, first_line, read_battles, scan_source, source_name
 from featlab.battles.schema import ARENA, BattleSchema
 from featlab.errors import BattleError
@@ -48,12 +52,12 @@ def check_battles(
         raise BattleError("there is no battle in it", source=name)
     ids = seen["id"]
     if ids.null_count():
-        rows = seen.with_row_index("row").filter(pl.col("id").is_null())["row"].head(_SHOWN)
+        rows = seen.with_row_index("row", 1).filter(pl.col("id").is_null())["row"].head(_SHOWN)
         raise BattleError(
             "is null in some rows",
             source=name,
             column=schema.id,
-            remedy=f"first row numbers: {', '.join(map(str, rows))}",
+            remedy=f"the first are rows {', '.join(map(str, rows))}, counted from 1",
         )
     if ids.n_unique() < len(ids):
         repeated = seen.filter(ids.is_duplicated())["id"].unique(maintain_order=True)
@@ -62,7 +66,7 @@ def check_battles(
         )
     if labelled and seen["label"].null_count():
         raise BattleError(
-            "do not name exactly one outcome"
+            "is not one-hot: exactly one of them must be 1"
             if len(schema.outcome.names) > 1
             else "names an outcome that the schema does not know",
             source=name,
@@ -89,26 +93,73 @@ def explained(source: Source, schema: BattleSchema = ARENA) -> Iterator[None]:
     try:
         yield
     except pl.exceptions.PolarsError as error:
-        _find_undecodable_bytes(source)
-        _find_broken_json(source, schema)
+        try:
+            _find_cause(source, schema)
+        except BattleError as found:
+            raise found from None
         raise BattleError(
             f"cannot be read: {first_line(error)}", source=source_name(source)
-        ) from error
+        ) from None
 
 
-def _find_undecodable_bytes(source: Source) -> None:
-    if isinstance(source, pl.DataFrame | pl.LazyFrame) or str(source).endswith(".parquet"):
-        return
-    with open(source, "rb") as stream:  # noqa: PTH123 - the source may be a string
+def _find_cause(source: Source, schema: BattleSchema) -> None:
+    if not isinstance(source, pl.DataFrame | pl.LazyFrame) and Path(source).suffix == ".csv":
+        _find_undecodable_bytes(Path(source))
+        _find_broken_records(Path(source), schema)
+        _find_mixed_ids(Path(source), schema)
+    _find_broken_json(source, schema)
+
+
+def _find_undecodable_bytes(path: Path) -> None:
+    with path.open("rb") as stream:
         for number, line in enumerate(stream, start=1):
             try:
                 line.decode("utf-8")
             except UnicodeDecodeError as error:
                 raise BattleError(
                     f"line {number} is not UTF-8 (byte {error.start} of the line)",
-                    source=source_name(source),
+                    source=str(path),
                     remedy="save the file as UTF-8",
                 ) from None
+
+
+def _find_broken_records(path: Path, schema: BattleSchema) -> None:
+    """Rows of a CSV with more fields than its header, or a quoted field without an end."""
+    limit = csv.field_size_limit(sys.maxsize)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            records = csv.reader(stream, strict=True)
+            header = next(records, [])
+            broken: list[object] = []
+            for record in records:
+                if len(record) > len(header):
+                    broken.append(record[header.index(schema.id)])
+                if len(broken) == _SHOWN:
+                    break
+    except csv.Error:
+        raise BattleError(
+            f"quotation marks do not match near line {records.line_num}, or the file is cut off",
+            source=str(path),
+        ) from None
+    finally:
+        csv.field_size_limit(limit)
+    if broken:
+        raise BattleError("has rows of more fields than the header", source=str(path), rows=broken)
+
+
+def _find_mixed_ids(path: Path, schema: BattleSchema) -> None:
+    """Ids that are text although those in front of them, which set the type, are numbers."""
+    guessed = scan_source(path, schema).collect_schema()[schema.id]
+    ids = pl.scan_csv(path, infer_schema=False, glob=False).select(schema.id)
+    odd = ids.filter(pl.all().is_not_null() & pl.all().cast(guessed, strict=False).is_null())
+    rows = odd.head(_SHOWN).collect().to_series().to_list()
+    if rows:
+        raise BattleError(
+            "holds numbers first and text later",
+            source=str(path),
+            column=schema.id,
+            rows=rows,
+        )
 
 
 def _find_broken_json(source: Source, schema: BattleSchema) -> None:
@@ -140,11 +191,11 @@ def _find_broken_json(source: Source, schema: BattleSchema) -> None:
 
 
 def _is_json_list(cell: str | None) -> bool:
-    if cell is None or not cell.strip():
+    if cell is None or not cell.strip(JSON_BLANKS):
         return True
     try:
         turns = json.loads(cell)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return turns is None or (
         isinstance(turns, list) and all(turn is None or isinstance(turn, str) for turn in turns)

@@ -1,21 +1,79 @@
 r"""Decode cells that hold a JSON list of turns, inside the Polars engine.
 
-Three things break the plain decoder and are mended first:
+The engine's decoder reads a column as one long JSON array of its cells, so it
+takes more than it should, and some of it wrongly. What is mended or refused:
 
 - a lone surrogate escape such as ``\ud83d`` comes out as NUL: it becomes U+FFFD;
 - an empty cell makes the decoder drop the row: it becomes null;
-- ``null``, as the cell or as a turn, becomes an empty turn (the caller keeps a flag).
+- ``["a"],["b"]`` would give two rows, and ``["a"`` and ``"b"]`` in neighbouring rows
+  one, so that texts move to other battles: refused;
+- a number, ``true`` or a bare string, as the cell or as a turn, would pass for text: refused.
+
+``null``, as the cell or as a turn, is kept for the caller to flag.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import polars as pl
 
+JSON_BLANKS = " \t\r\n"
+"""What JSON allows around its values; a cell of nothing else counts as empty."""
+
+_TURNS = pl.List(pl.String)
 _HIGH = r"\\u([dD][89abAB][0-9a-fA-F]{2})"
 _LOW = r"\\u([dD][c-fC-F][0-9a-fA-F]{2})"
 _ANY_SURROGATE = r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
 # A raw control character cannot stand in JSON, so it can mark what is settled.
 _SETTLED = "\x01"
+# No JSON: the decoder fails on it, and with it the query.
+_REFUSED = pl.lit("?")
+
+
+def decode_json_lists(frame: pl.LazyFrame, columns: Iterable[str]) -> pl.LazyFrame:
+    r"""The frame with columns of JSON text decoded to turns, List(String).
+
+    Parameters
+    ----------
+    frame : LazyFrame
+        Its `columns` are strings; empty cells become null.
+    columns : iterable of str
+        The columns to decode.
+
+    Raises
+    ------
+    polars.exceptions.ComputeError
+        On collection, for a cell that is neither empty, ``null``, nor a JSON list of
+        strings and nulls; `featlab.battles.explained` turns it into a `BattleError`
+        that names the rows.
+
+    Examples
+    --------
+    >>> cells = [r'["one", null]', r'["\ud83d", "\ud83d\udc4d"]', r'["\\ud83d"]', "null", ""]
+    >>> frame = pl.LazyFrame({"x": cells})
+    >>> decode_json_lists(frame, ["x"]).collect()["x"].to_list()
+    [['one', None], ['\ufffd', '👍'], ['\\ud83d'], None, None]
+    """
+    names = list(columns)
+    if not names:
+        return frame
+    # One projection a step: within a single one, shared parts would be made again and again.
+    return (
+        frame.with_columns(pl.col(names).str.strip_chars(JSON_BLANKS))
+        .with_columns(_doubtful(pl.col(name)).alias(f"{name}::doubtful") for name in names)
+        .with_columns(
+            _json_text(pl.col(name), pl.col(f"{name}::doubtful")).alias(name) for name in names
+        )
+        .with_columns(
+            *(_quotes(pl.col(name)).alias(f"{name}::quotes") for name in names),
+            *(pl.col(name).str.json_decode(_TURNS) for name in names),
+        )
+        .with_columns(
+            _checked(pl.col(name), pl.col(f"{name}::quotes")).alias(name) for name in names
+        )
+        .drop(f"{name}::{step}" for name in names for step in ("doubtful", "quotes"))
+    )
 
 
 def mend_surrogates(text: pl.Expr) -> pl.Expr:
@@ -26,9 +84,8 @@ def mend_surrogates(text: pl.Expr) -> pl.Expr:
 
     Examples
     --------
-    >>> frame = pl.DataFrame({"x": [r'["\ud83d"]', r'["\ud83d\udc4d"]', r'["\\ud83d"]']})
-    >>> frame.select(decode_turns(pl.col("x")))["x"].to_list()
-    [['\ufffd'], ['👍'], ['\\ud83d']]
+    >>> pl.select(mend_surrogates(pl.lit(r'["\ud83d", "\\ud83d"]'))).item()
+    '["\\ufffd", "\\u005cud83d"]'
     """
     return (
         text.str.replace_all(r"\\", r"\u005c", literal=True)
@@ -38,16 +95,38 @@ def mend_surrogates(text: pl.Expr) -> pl.Expr:
     )
 
 
-def decode_turns(cell: pl.Expr) -> pl.Expr:
-    """Turns of a JSON-list cell, as List(String); nulls are kept for the caller to flag.
+def _doubtful(cell: pl.Expr) -> pl.Expr:
+    """The cell where it may need mending (three in a hundred), elsewhere empty.
 
-    The expression raises `polars.exceptions.ComputeError` on text that is not
-    JSON; `featlab.battles.explained` turns that into a `BattleError` with row ids.
-
-    Examples
-    --------
-    >>> pl.select(decode_turns(pl.lit('["one", null]'))).item().to_list()
-    ['one', None]
+    Not null: the engine searches behind nulls too.
     """
-    blank_as_null = pl.when(cell.str.strip_chars().str.len_bytes() > 0).then(cell)
-    return mend_surrogates(blank_as_null).str.json_decode(pl.List(pl.String))
+    return pl.when(cell.str.contains(r"\\(?:\\|u[dD])")).then(cell).otherwise(pl.lit(""))
+
+
+def _json_text(cell: pl.Expr, doubtful: pl.Expr) -> pl.Expr:
+    """Text for the decoder: null for no turns, and nothing that could run into the next row."""
+    without_turns = (cell.str.len_bytes() == 0) | (cell == "null")
+    encloses = cell.str.starts_with("[") & cell.str.ends_with("]")
+    forged = doubtful.str.contains(_SETTLED, literal=True)
+    return (
+        pl.when(forged | ~(encloses | without_turns))
+        .then(_REFUSED)
+        .when(doubtful.str.len_bytes() > 0)
+        .then(mend_surrogates(doubtful))
+        .when(encloses)
+        .then(cell)
+    )
+
+
+def _quotes(json_text: pl.Expr) -> pl.Expr:
+    """Quotation marks that open or close a string: all but the escaped ones."""
+    return json_text.str.count_matches('"', literal=True) - json_text.str.count_matches(
+        r"\"", literal=True
+    )
+
+
+def _checked(turns: pl.Expr, quotes: pl.Expr) -> pl.Expr:
+    """The turns, if the cell holds exactly the strings that were decoded from it."""
+    agree = turns.is_null() | (quotes == 2 * turns.list.agg(pl.element().count()))
+    refused = pl.when(~agree).then(_REFUSED).str.json_decode(_TURNS)
+    return pl.when(agree).then(turns).otherwise(refused)

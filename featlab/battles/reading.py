@@ -6,12 +6,14 @@ from pathlib import Path
 
 import polars as pl
 
-from featlab.battles.json_text import decode_turns
+from featlab.battles.json_text import decode_json_lists
 from featlab.battles.schema import ARENA, BattleSchema, LabelColumn, OneHotColumns
 from featlab.errors import BattleError
 
 Source = str | Path | pl.DataFrame | pl.LazyFrame
 
+# A column of nothing but empty lists has no type of its own.
+_LISTS = (pl.List(pl.String), pl.List(pl.Null))
 _TRUE = ("1", "1.0", "true")
 _FALSE = ("0", "0.0", "false")
 
@@ -35,17 +37,30 @@ def scan_source(source: Source, schema: BattleSchema = ARENA) -> pl.LazyFrame:
     if not path.is_file():
         raise BattleError("there is no such file", source=str(path))
     if path.suffix == ".parquet":
-        return pl.scan_parquet(path)
+        return pl.scan_parquet(path, glob=False)
     if path.suffix != ".csv":
         raise BattleError("is neither .csv nor .parquet", source=str(path))
+    _check_header(path)
     try:
-        header = pl.scan_csv(path, infer_schema_length=1000).collect_schema()
+        header = pl.scan_csv(path, glob=False).collect_schema()
         as_text = {name: pl.String for name in header if name != schema.id}
-        return pl.scan_csv(path, infer_schema_length=1000, schema_overrides=as_text)
+        return pl.scan_csv(path, glob=False, infer_schema_length=1000, schema_overrides=as_text)
     except pl.exceptions.NoDataError:
         raise BattleError("the file is empty", source=str(path)) from None
     except pl.exceptions.PolarsError as error:
         raise BattleError(f"cannot be read as CSV: {first_line(error)}", source=str(path)) from None
+
+
+def _check_header(path: Path) -> None:
+    """Raise where the first line is not UTF-8; the reader would replace what it cannot read."""
+    with path.open("rb") as stream:
+        line = stream.readline(1 << 20)
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        raise BattleError(
+            "the header is not UTF-8", source=str(path), remedy="save the file as UTF-8"
+        ) from None
 
 
 def first_line(error: Exception) -> str:
@@ -100,10 +115,16 @@ def read_battles(
         if name in present:
             columns.append(pl.col(name).cast(pl.String).alias(role))
     texts = schema.text_roles
-    turns = [
-        _turns(pl.col(name), present[name], schema).alias(role) for role, name in texts.items()
+    encoded = [
+        role
+        for role, name in texts.items()
+        if schema.texts == "json_list" and present[name] == pl.String
     ]
-    return raw.select(*columns, *turns).with_columns(
+    turns = [
+        _turns(pl.col(name), present[name], encoded=role in encoded).alias(role)
+        for role, name in texts.items()
+    ]
+    return decode_json_lists(raw.select(*columns, *turns), encoded).with_columns(
         *(_null_flag(pl.col(role)).alias(f"{role}__null") for role in texts),
         *(_without_nulls(pl.col(role)).alias(role) for role in texts),
     )
@@ -124,16 +145,16 @@ def _check_columns(
             remedy=f"it has {', '.join(present.names())}; name the roles in the battle schema",
         )
     for name in schema.text_roles.values():
-        if present[name] not in (pl.String, pl.List(pl.String), pl.Null):
+        if present[name] not in (pl.String, pl.Null, *_LISTS):
             raise BattleError(f"holds {present[name]}, not text", source=source, column=name)
 
 
-def _turns(cell: pl.Expr, dtype: pl.DataType, schema: BattleSchema) -> pl.Expr:
-    if dtype == pl.List(pl.String):
+def _turns(cell: pl.Expr, dtype: pl.DataType, *, encoded: bool) -> pl.Expr:
+    if encoded:
         return cell
-    if dtype == pl.Null or schema.texts == "plain":
-        return pl.concat_list(cell.cast(pl.String))
-    return decode_turns(cell)
+    if dtype in _LISTS:
+        return cell.cast(pl.List(pl.String))
+    return pl.concat_list(cell.cast(pl.String))
 
 
 def _null_flag(turns: pl.Expr) -> pl.Expr:
