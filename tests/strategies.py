@@ -74,5 +74,5 @@ def battle_frames(draw: st.DrawFn, max_size: int = 12) -> pl.DataFrame:
             "winner_model_b": [int(label == 1) for label in labels],
             "winner_tie": [int(label == 2) for label in labels],
         },
-        schema_overrides={name: pl.String for name in ("prompt", "response_a", "response_b")},
+        schema_overrides=dict.fromkeys(("prompt", "response_a", "response_b"), pl.String),
     )
