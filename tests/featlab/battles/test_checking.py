@@ -28,11 +28,16 @@ def csv_file(folder: Path, *lines: bytes, name: str = "battles.csv") -> Path:
     return path
 
 
+def checked_and_read(source: Path | pl.DataFrame, schema: BattleSchema) -> pl.DataFrame:
+    with explained(source, schema):
+        check_battles(source, schema)
+        return read_battles(source, schema).collect()
+
+
 def failure(source: Path | pl.DataFrame, schema: BattleSchema = ARENA) -> BattleError:
     """The one error that checking and then reading everything ends in."""
-    with pytest.raises(BattleError) as caught, explained(source, schema):
-        check_battles(source, schema)
-        read_battles(source, schema).collect()
+    with pytest.raises(BattleError) as caught:
+        checked_and_read(source, schema)
     error = caught.value
     assert "polars.exceptions" not in "".join(traceback.format_exception(error))
     assert error.source in str(error)
@@ -209,7 +214,7 @@ def test_what_the_engine_says_is_passed_on_when_no_cell_is_to_blame(
     raw_battles: pl.DataFrame,
 ) -> None:
     source = raw_battles.lazy()
-    with pytest.raises(BattleError, match="LazyFrame: cannot be read: .*hello"), explained(source):
+    with pytest.raises(BattleError, match=r"LazyFrame: cannot be read: .*hello"), explained(source):
         source.select(pl.lit("hello").cast(pl.Int8, strict=True)).collect()
 
 
