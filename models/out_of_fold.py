@@ -1,0 +1,96 @@
+"""Signals that learn: fitted on the training folds, applied to the held-out one.
+
+A signal is anything that has the five methods of `FittedSignal`. Its
+out-of-fold columns train the stacker; on new battles the mean over the fold
+models stands in their place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol, Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from featlab.parity import Parity
+
+
+class FittedSignal(Protocol):
+    """What the ensemble asks of a signal that learns."""
+
+    def fit(self, battles: pl.DataFrame) -> Self:
+        """Learn from canonical battles with labels, and with names where there are any."""
+
+    def transform(self, battles: pl.DataFrame) -> pl.DataFrame:
+        """The signal's columns, Float32, one row a battle; reads no label and no name."""
+
+    def parity(self) -> dict[str, Parity]:
+        """The parity of every column."""
+
+    def save(self, folder: Path) -> None:
+        """Write the fitted state, without pickle."""
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+
+
+def out_of_fold(
+    make: Callable[[int], FittedSignal],
+    battles: pl.DataFrame,
+    folds: NDArray[np.int64],
+    on_fold: Callable[[int], None] | None = None,
+    extra: pl.DataFrame | None = None,
+) -> tuple[pl.DataFrame, list[FittedSignal]]:
+    """Fit one signal a fold on the other folds, and transform the fold by it.
+
+    Parameters
+    ----------
+    make : callable
+        From the fold's number to an unfitted signal.
+    battles : DataFrame
+        Canonical battles, shape (n, ...).
+    folds : array of int, shape (n,)
+    on_fold : callable, optional
+        Told each fold that is done.
+    extra : DataFrame, optional
+        Further battles for the training side only.
+
+    Returns
+    -------
+    The out-of-fold columns in the order of the battles, and the fitted signals.
+    """
+    parts: list[pl.DataFrame] = []
+    rows: list[NDArray[np.int64]] = []
+    fitted: list[FittedSignal] = []
+    for fold in np.unique(folds):
+        held_out = np.flatnonzero(folds == fold)
+        training = battles[np.flatnonzero(folds != fold)]
+        if extra is not None:
+            training = pl.concat([training, extra], how="diagonal_relaxed")
+        signal = make(int(fold)).fit(training)
+        parts.append(signal.transform(battles[held_out]))
+        rows.append(held_out)
+        fitted.append(signal)
+        if on_fold is not None:
+            on_fold(int(fold))
+    order = np.argsort(np.concatenate(rows), kind="stable")
+    return pl.concat(parts)[order], fitted
+
+
+def mean_transform(fitted: Sequence[FittedSignal], battles: pl.DataFrame) -> pl.DataFrame:
+    """The mean of the fold models' columns on battles that none of them saw.
+
+    The sum runs in the order of the folds and in float64, so that it is exactly
+    odd or even where its terms are.
+    """
+    frames = [signal.transform(battles).cast(pl.Float64) for signal in fitted]
+    return frames[0].select(
+        (pl.sum_horizontal(frame[name] for frame in frames) / len(frames))
+        .cast(pl.Float32)
+        .alias(name)
+        for name in frames[0].columns
+    )

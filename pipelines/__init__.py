@@ -1,0 +1,1 @@
+"""Entry points over a typed configuration: features, training, submission."""

@@ -1,0 +1,137 @@
+"""A run folder: where each result lies, and which of them need not be made again.
+
+A stage's result is kept as long as its key does not change: the fingerprints
+of its inputs, its settings, and the source of the code that makes it. The
+manifest holds the keys, the checksums of the outputs, and the time each took.
+"""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from featlab.files import file_fingerprint, read_json, value_fingerprint, write_json
+from featlab.versions import versions
+from pipelines.command_line import say
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths inside a run folder.
+
+    Examples
+    --------
+    >>> str(RunFolder(Path("runs/x")).signal("text"))
+    'runs/x/signals/text.parquet'
+    """
+
+    path: Path
+
+    @property
+    def manifest(self) -> Path:
+        """Keys, checksums, versions and timings of the stages."""
+        return self.path / "manifest.json"
+
+    @property
+    def folds(self) -> Path:
+        """``id``, ``fold`` and ``group`` of every training battle."""
+        return self.path / "folds.parquet"
+
+    @property
+    def out_of_fold(self) -> Path:
+        """Calibrated out-of-fold probabilities."""
+        return self.path / "oof.parquet"
+
+    @property
+    def metrics(self) -> Path:
+        """Every reported figure."""
+        return self.path / "metrics.json"
+
+    @property
+    def journal(self) -> Path:
+        """Optuna's study."""
+        return self.path / "study.journal"
+
+    @property
+    def bundle(self) -> Path:
+        """What predicts."""
+        return self.path / "bundle"
+
+    @property
+    def report(self) -> Path:
+        """Figures."""
+        return self.path / "report"
+
+    def signal(self, name: str) -> Path:
+        """The columns of a signal on the training battles, out of fold where it learns."""
+        return self.path / "signals" / f"{name}.parquet"
+
+    def stage(
+        self,
+        name: str,
+        *,
+        inputs: Mapping[str, Any],
+        outputs: Sequence[Path],
+        code: Sequence[str],
+        make: Callable[[], None],
+    ) -> bool:
+        """Run `make` unless its outputs are there already; return whether it ran.
+
+        Parameters
+        ----------
+        name : str
+            The stage's name in the manifest.
+        inputs : mapping
+            JSON-serialisable: fingerprints of files, settings.
+        outputs : sequence of Path
+            Files the stage writes inside the run folder.
+        code : sequence of str
+            Packages or modules whose source makes the result.
+        make : callable
+        """
+        key = value_fingerprint({"inputs": inputs, "code": [source_fingerprint(m) for m in code]})
+        manifest = read_json(self.manifest) if self.manifest.is_file() else {"stages": {}}
+        known = manifest["stages"].get(name)
+        if known and known["key"] == key and self._intact(known["outputs"]):
+            say(f"{name}: unchanged, nothing recomputed")
+            return False
+        start = time.monotonic()
+        make()
+        seconds = time.monotonic() - start
+        manifest["versions"] = versions()
+        manifest["stages"][name] = {
+            "key": key,
+            "inputs": dict(inputs),
+            "seconds": round(seconds, 3),
+            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+            "outputs": {str(out.relative_to(self.path)): file_fingerprint(out) for out in outputs},
+        }
+        write_json(self.manifest, manifest)
+        say(f"{name}: done in {seconds:.1f} s")
+        return True
+
+    def _intact(self, outputs: Mapping[str, str]) -> bool:
+        return all(
+            (self.path / name).is_file() and file_fingerprint(self.path / name) == expected
+            for name, expected in outputs.items()
+        )
+
+
+def source_fingerprint(module: str) -> str:
+    """sha256 over the source files of a package or module, by name and content."""
+    spec = find_spec(module)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(module)
+    origin = Path(spec.origin)
+    files = sorted(origin.parent.rglob("*.py")) if origin.name == "__init__.py" else [origin]
+    digest = sha256()
+    for file in files:
+        digest.update(file.relative_to(origin.parent).as_posix().encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,27 @@
+"""Predict a test file: ``python -m pipelines.submit``. Needs no network and no training data."""
+
+from __future__ import annotations
+
+from featlab.battles import check_battles, explained, read_battles
+from models.bundle import load_bundle
+from models.submission import submission_frame, write_submission
+from pipelines.command_line import progress, run_command, say
+from pipelines.run_folder import RunFolder
+from pipelines.settings import SubmitSettings
+
+
+def main(settings: SubmitSettings) -> None:
+    """Write the competition's CSV for the battles of the test file."""
+    ensemble, schema = load_bundle(RunFolder(settings.run).bundle)
+    count = check_battles(settings.test, schema)
+    with (
+        explained(settings.test, schema),
+        progress("predicting", count) as advance,
+    ):
+        ids, probabilities = ensemble.predict(read_battles(settings.test, schema), advance)
+    write_submission(submission_frame(ids, probabilities), ids, settings.out)
+    say(f"{count} battles predicted: {settings.out}")
+
+
+if __name__ == "__main__":
+    run_command(main, SubmitSettings, "python -m pipelines.submit")

@@ -1,0 +1,179 @@
+"""Train the ensemble: ``python -m pipelines.train_ensemble``.
+
+Text signal, folds, search, fold models, temperature, bundle, metrics: each
+stage is made once and kept while nothing it depends on changes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+import tomli_w
+
+from featlab.battles import PROBABILITIES
+from featlab.files import atomic_path, file_fingerprint, read_json, write_json
+from featlab.randomness import derive_seed
+from models.bundle import MANIFEST, PROBE, save_bundle
+from models.calibration import cross_fitted_temperature, fit_temperature
+from models.ensemble import Ensemble
+from models.evaluation import (
+    evaluate_predictor,
+    evaluate_search,
+    evaluate_signal_alone,
+    loss_on_other_folds,
+    out_of_fold_prior,
+)
+from models.metrics import Probabilities, evaluate
+from models.search import SearchResult, open_study, search
+from models.stacker import BoostingParameters, fit_stacker
+from pipelines.command_line import progress, run_command, say
+from pipelines.features import compute_text_signal, training_file
+from pipelines.figures import draw_study
+from pipelines.run_folder import RunFolder
+from pipelines.settings import TrainSettings
+from pipelines.training_data import (
+    TrainingData,
+    load_training_data,
+    refold,
+    stacked_columns,
+    write_folds,
+)
+
+CODE = ("featlab", "models", "pipelines")
+
+
+def main(settings: TrainSettings) -> None:
+    """Run every stage that is not up to date, and print what came out."""
+    run = RunFolder(settings.run)
+    write_config(settings, run)
+    text = compute_text_signal(settings)
+    write_folds(settings)
+    signals = {"text": stacked_columns(text.parity)}
+    inputs = {
+        "signals": {name: file_fingerprint(run.signal(name)) for name in signals},
+        "folds": file_fingerprint(run.folds),
+        "settings": settings.model_dump(
+            mode="json", include={"seed", "trials", "repeats", "fold_repeats", "folds", "preset"}
+        ),
+        "battles": repr(settings.battles.schema_of_battles()),
+    }
+
+    def train() -> None:
+        data = load_training_data(run, signals)
+        found = run_search(settings, run, data)
+        stacker, prediction = fit_stacker(
+            data.stacking, found.parameters, settings.seed, settings.repeats
+        )
+        labels, folds = data.stacking.labels, data.stacking.folds
+        calibrated = cross_fitted_temperature(prediction.probabilities, labels, folds)
+        temperature = fit_temperature(prediction.probabilities, labels)
+        save_bundle(
+            Ensemble(text, {}, stacker, temperature),
+            settings.battles.schema_of_battles(),
+            run.bundle,
+        )
+        write_out_of_fold(run, data, calibrated)
+        figures = {
+            "prior": evaluate(out_of_fold_prior(labels, folds), labels, data.groups, settings.seed),
+            "signals": {
+                name: evaluate_signal_alone(data.stacking, columns, data.groups, settings.seed)
+                for name, columns in signals.items()
+            },
+            "ensemble": evaluate_predictor(prediction, data.stacking, data.groups, settings.seed),
+            "search": evaluate_search(
+                found, score_other_foldings(settings, data, found.parameters)
+            ),
+        }
+        write_json(run.metrics, figures)
+
+    run.stage(
+        "ensemble",
+        inputs=inputs,
+        outputs=[
+            run.out_of_fold,
+            run.metrics,
+            run.bundle / MANIFEST,
+            run.bundle / PROBE,
+            run.report / "study.png",
+        ],
+        code=CODE,
+        make=train,
+    )
+    print_summary(read_json(run.metrics))
+
+
+def write_config(settings: TrainSettings, run: RunFolder) -> None:
+    """The settings as resolved, in the form that ``--config`` reads."""
+    resolved = settings.model_dump(mode="json", exclude_none=True, exclude={"config"})
+    with atomic_path(run.path / "config.toml") as path:
+        path.write_text(tomli_w.dumps(resolved), encoding="utf-8")
+
+
+def run_search(settings: TrainSettings, run: RunFolder, data: TrainingData) -> SearchResult:
+    """Search the stacker's parameters, going on from an interrupted study of the same data."""
+    name = "-".join(
+        [
+            file_fingerprint(run.folds)[:12],
+            *(file_fingerprint(run.signal(signal))[:12] for signal in data.signals),
+            f"seed{settings.seed}",
+        ]
+    )
+    study = open_study(run.journal, name)
+    say(f"study {name} in {run.journal}; watch it with: optuna-dashboard {run.journal}")
+    with progress("search", settings.trials) as advance:
+        found = search(
+            data.stacking,
+            study,
+            settings.trials,
+            settings.seed,
+            lambda done, best: advance(done, f"best {best:.4f}"),
+        )
+    draw_study(study, run.report / "study.png")
+    return found
+
+
+def score_other_foldings(
+    settings: TrainSettings, data: TrainingData, parameters: BoostingParameters
+) -> dict[int, float]:
+    """Losses of the tuned parameters on other foldings, for signals that no fold shaped."""
+    if set(data.signals) != {"text"}:
+        return {}
+    source = training_file(settings.data)
+    seeds = [derive_seed(settings.seed, "refold", index) for index in range(settings.fold_repeats)]
+    return {
+        seed: loss_on_other_folds(
+            data.stacking, refold(settings, source, seed), parameters, settings.seed
+        )
+        for seed in seeds
+    }
+
+
+def write_out_of_fold(run: RunFolder, data: TrainingData, calibrated: Probabilities) -> None:
+    """``oof.parquet``: id, the three probabilities, fold and label."""
+    columns = {name: calibrated[:, index] for index, name in enumerate(PROBABILITIES)}
+    frame = pl.DataFrame({"id": data.ids, **columns}).with_columns(
+        pl.Series("fold", data.stacking.folds, pl.Int8),
+        pl.Series("label", data.stacking.labels, pl.Int8),
+    )
+    with atomic_path(run.out_of_fold) as path:
+        frame.write_parquet(path)
+
+
+def print_summary(figures: dict[str, Any]) -> None:
+    """The figures a person looks for first."""
+    rows = [("prior", figures["prior"]["log_loss"])]
+    rows += [
+        (f"{name} alone", signal["after_calibration"]["log_loss"])
+        for name, signal in figures["signals"].items()
+    ]
+    rows.append(("ensemble", figures["ensemble"]["after_calibration"]["log_loss"]))
+    print(f"{'out of fold, calibrated':<28}log loss  95 % interval")
+    for name, loss in rows:
+        print(f"{name:<28}{loss['value']:.4f}    {loss['low']:.4f} to {loss['high']:.4f}")
+    optimism = figures["search"]["selection_optimism"]
+    print(f"{'optimism of the search':<28}{optimism:+.4f}")
+
+
+if __name__ == "__main__":
+    run_command(main, TrainSettings, "python -m pipelines.train_ensemble")
