@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -300,3 +301,12 @@ def test_modernbert_on_cuda(modernbert_folder: Path) -> None:
     )
     loaded = load_encoder(EncoderSpec(str(modernbert_folder), dtype="auto"), device="cuda")
     assert cosines(loaded.encode(sequences), reference).min() > ROUNDED
+
+
+def test_the_real_kernel_takes_the_arguments_it_is_called_with() -> None:
+    varlen = pytest.importorskip("torch.nn.attention.varlen", reason="this torch has no varlen")
+    called = inspect.signature(plain_varlen).parameters
+    found = inspect.signature(varlen.varlen_attn).parameters
+    positional = list(called)[:7]
+    assert list(found)[:7] == positional
+    assert {"scale", "window_size"} <= set(found)
