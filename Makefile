@@ -1,0 +1,50 @@
+# Every target sets up what it needs: a virtual environment with pinned packages.
+PYTHON ?= python3
+DATA ?= data
+RUN ?= runs/default
+PRESET ?= auto
+ARGS ?=
+WORKERS ?= 2
+
+BIN := .venv/bin
+READY := .venv/.ready
+PACKAGES := featlab models pipelines
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format features train-ensemble bench clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--editable ".[ensemble,encoder,data,bench,dev]"
+	touch $@
+
+demo: $(READY)  ## the whole main job on generated battles, no data or network needed
+	$(BIN)/python -m pipelines.demo --run runs/demo --trials 20 $(ARGS)
+
+test: $(READY)  ## the test suite
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(ARGS)
+
+check: $(READY)  ## format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy $(addprefix -p ,$(PACKAGES))
+
+format: $(READY)  ## put the code into the format that check wants
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+features: $(READY)  ## text features of DATA into RUN
+	$(BIN)/python -m pipelines.features --data $(DATA) --run $(RUN) $(ARGS)
+
+train-ensemble: $(READY)  ## train on DATA into RUN with PRESET
+	$(BIN)/python -m pipelines.train_ensemble --data $(DATA) --run $(RUN) --preset $(PRESET) $(ARGS)
+
+bench: $(READY)  ## time and memory of the main parts
+	$(BIN)/python -m tests.bench.features $(ARGS)
+
+clean:  ## remove caches and the virtual environment, keep data and runs
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -1,0 +1,59 @@
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import polars as pl
+
+from featlab.parity import Parity
+from models.out_of_fold import mean_transform, out_of_fold
+
+
+class Remembering:
+    """Its one column tells how many of a battle's ids it was fitted on."""
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+
+    def fit(self, battles: pl.DataFrame) -> Self:
+        self.seen = battles["id"].to_list()
+        return self
+
+    def transform(self, battles: pl.DataFrame) -> pl.DataFrame:
+        seen = battles["id"].is_in(self.seen).cast(pl.Float32)
+        return pl.DataFrame({"seen": seen, "id_again": battles["id"].cast(pl.Float32)})
+
+    def parity(self) -> dict[str, Parity]:
+        return {"seen": Parity.EVEN, "id_again": Parity.EVEN}
+
+    def save(self, folder: Path) -> None:
+        raise AssertionError("not needed here")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        raise AssertionError("not needed here")
+
+
+def test_no_battle_is_transformed_by_a_signal_that_saw_it() -> None:
+    battles = pl.DataFrame({"id": np.random.default_rng(0).permutation(30)})
+    folds = np.random.default_rng(1).integers(0, 4, 30)
+    columns, fitted = out_of_fold(lambda fold: Remembering(), battles, folds)
+    assert columns["seen"].to_list() == [0.0] * 30
+    assert columns["id_again"].cast(pl.Int64).to_list() == battles["id"].to_list()
+    assert len(fitted) == 4
+
+
+def test_extra_battles_join_the_training_side_only() -> None:
+    battles = pl.DataFrame({"id": range(9)})
+    extra = pl.DataFrame({"id": [100, 101]})
+    columns, fitted = out_of_fold(
+        lambda fold: Remembering(), battles, np.arange(9) % 3, extra=extra
+    )
+    assert len(columns) == 9
+    assert all({100, 101} <= set(signal.seen) for signal in fitted)
+
+
+def test_the_mean_over_fold_models_is_their_mean() -> None:
+    models = [Remembering().fit(pl.DataFrame({"id": ids})) for ids in ([1], [1, 2], [1, 2], [2])]
+    mean = mean_transform(models, pl.DataFrame({"id": [1, 2, 3]}))
+    assert mean["seen"].to_list() == [0.75, 0.75, 0.0]
+    assert mean.schema["seen"] == pl.Float32

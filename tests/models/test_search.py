@@ -1,0 +1,55 @@
+from pathlib import Path
+
+import pytest
+from optuna.trial import TrialState
+
+from models.search import SearchResult, open_study, search, selection_optimism
+from models.stacker import BoostingParameters, StackingData
+
+
+def test_an_interrupted_search_ends_where_an_uninterrupted_one_ends(
+    data: StackingData, tmp_path: Path
+) -> None:
+    whole = search(data, open_study(tmp_path / "whole.journal", "s"), 9, seed=3)
+
+    search(data, open_study(tmp_path / "parts.journal", "s"), 4, seed=3)
+    interrupted = open_study(tmp_path / "parts.journal", "s")
+    interrupted.ask()  # a trial that a crash leaves running
+    again = open_study(tmp_path / "parts.journal", "s")
+    assert not again.get_trials(states=(TrialState.RUNNING,))
+    parts = search(data, again, 9, seed=3)
+
+    assert parts.parameters == whole.parameters
+    assert list(parts.fold_losses.values()) == list(whole.fold_losses.values())
+
+
+def test_a_finished_study_runs_nothing_again(data: StackingData, tmp_path: Path) -> None:
+    study = open_study(tmp_path / "study.journal", "s")
+    first = search(data, study, 3, seed=0)
+    calls: list[int] = []
+    second = search(data, study, 3, seed=0, on_trial=lambda done, best: calls.append(done))
+    assert calls == []
+    assert second == first
+
+
+def test_progress_counts_every_trial(data: StackingData, tmp_path: Path) -> None:
+    calls: list[int] = []
+    result = search(
+        data,
+        open_study(tmp_path / "study.journal", "s"),
+        4,
+        seed=0,
+        on_trial=lambda done, best: calls.append(done),
+    )
+    assert calls == [1, 2, 3, 4]
+    assert result.finished + result.pruned == 4
+    assert result.best in result.fold_losses
+
+
+def test_optimism_is_zero_where_one_trial_is_best_everywhere_and_large_where_luck_chose() -> None:
+    def result(losses: dict[int, tuple[float, ...]]) -> SearchResult:
+        return SearchResult(BoostingParameters(), losses, 0, len(losses), 0)
+
+    assert selection_optimism(result({0: (1.0, 1.0), 1: (2.0, 2.0)})).optimism == 0
+    lucky = selection_optimism(result({0: (1.0, 2.0), 1: (2.0, 1.0), 2: (1.4, 1.4)}))
+    assert lucky.optimism == pytest.approx(0.6)

@@ -1,0 +1,32 @@
+from pathlib import Path
+
+import pytest
+
+from featlab.generated import write_battles
+from pipelines.command_line import run_command
+from pipelines.settings import TrainSettings
+from pipelines.train_ensemble import main
+
+ARGUMENTS = ["--preset", "fast", "--folds", "3", "--trials", "3", "--repeats", "1"]
+
+
+def train(data: Path, run: Path, *more: str) -> None:
+    """Train as the command line would."""
+    arguments = ["--data", str(data), "--run", str(run), *ARGUMENTS, *more]
+    run_command(main, TrainSettings, "train", arguments)
+
+
+@pytest.fixture(scope="session")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with 240 training and 60 test battles."""
+    folder = tmp_path_factory.mktemp("generated")
+    write_battles(folder, 240, 60, seed=5)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder trained on the generated battles."""
+    run = tmp_path_factory.mktemp("runs") / "trained"
+    train(generated, run)
+    return run
