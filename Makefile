@@ -11,7 +11,7 @@ READY := .venv/.ready
 PACKAGES := featlab models pipelines
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format features train-ensemble bench clean
+.PHONY: help demo test check format data features train-ensemble bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -36,6 +36,9 @@ check: $(READY)  ## format, lint and types
 format: $(READY)  ## put the code into the format that check wants
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+data: $(READY)  ## fetch the training battles into DATA
+	$(BIN)/python -m pipelines.data --data $(DATA) $(ARGS)
 
 features: $(READY)  ## text features of DATA into RUN
 	$(BIN)/python -m pipelines.features --data $(DATA) --run $(RUN) $(ARGS)
