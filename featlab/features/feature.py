@@ -16,9 +16,10 @@ the same way with a builder of two arguments.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import polars as pl
@@ -75,12 +76,12 @@ class Feature:
     """
 
     name: str
-    build: Callable[..., pl.Expr]
+    build: Callable[..., pl.Expr] = field(repr=False)
     dtype: PolarsDataType
     family: str
     meaning: str
     scopes: tuple[Scope, ...] = (Scope.RESPONSE,)
-    pairings: tuple[Pairing, ...] = NO_PAIRING
+    pairings: tuple[Pairing, ...] = field(default=NO_PAIRING, repr=False)
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -114,23 +115,33 @@ def checked(features: Iterable[Feature]) -> tuple[Feature, ...]:
 
 
 def selected(
-    features: Iterable[Feature], families: Iterable[str] | None = None
+    features: Iterable[Feature],
+    families: Iterable[str] | None = None,
+    names: Iterable[str] | None = None,
 ) -> tuple[Feature, ...]:
-    """The features of some families; ``None`` means all.
+    """The features of some families, and those of some names; all where neither is given.
 
     Raises
     ------
     FeatureError
-        When a family does not exist.
+        When a family or a name does not exist.
     """
     result = tuple(features)
-    if families is None:
+    if families is None and names is None:
         return result
-    wanted = set(families)
-    known = {feature.family for feature in result}
-    if wanted - known:
-        raise FeatureError(
-            f"no feature family {', '.join(map(repr, sorted(wanted - known)))}; "
-            f"there are {', '.join(sorted(known))}"
-        )
-    return tuple(feature for feature in result if feature.family in wanted)
+    wanted_families, wanted_names = set(families or ()), set(names or ())
+    _check_known("feature family", wanted_families, {feature.family for feature in result})
+    _check_known("feature", wanted_names, {feature.name for feature in result})
+    return tuple(
+        feature
+        for feature in result
+        if feature.family in wanted_families or feature.name in wanted_names
+    )
+
+
+def _check_known(kind: str, wanted: set[str], known: set[str]) -> None:
+    unknown = sorted(wanted - known)
+    if unknown:
+        shown = difflib.get_close_matches(unknown[0], known) if len(known) > 20 else sorted(known)
+        advice = f"; {'the nearest' if len(known) > 20 else 'there'} are {', '.join(shown)}"
+        raise FeatureError(f"no {kind} {', '.join(map(repr, unknown))}{advice if shown else ''}")

@@ -19,7 +19,8 @@ FAMILY = "markdown"
 LINES = {
     "headers": ("#{1,6} ", "lines that begin with # to ######"),
     "bullets": (
-        "(?:|  |   |    )[-*+•] ",
+        # Literals, not " {0,4}": that makes the search three times slower.
+        "(?:| |  |   |    )[-*+•] ",
         "lines that begin with - * + or a bullet, indented up to four spaces",
     ),
     "numbered_items": (
@@ -27,7 +28,7 @@ LINES = {
         "lines that begin with a number of one or two digits and . or )",
     ),
     "block_quotes": ("> ", "lines that begin with >"),
-    "horizontal_rules": (r"(?:-{3,}|\*{3,}|_{3,})\n", "lines of three or more - * or _"),
+    "horizontal_rules": (r"(?m:(?:-{3,}|\*{3,}|_{3,})$)", "lines of three or more - * or _"),
     "table_rows": (r"\|", "lines that begin with a vertical bar"),
 }
 """Feature name -> (what the line begins with, meaning)."""
@@ -40,7 +41,7 @@ SPANS = {
     "web_links": (r"https?://", "http and https addresses"),
     "markdown_links": (r"\]\([^)\n]+\)", "links and images in [text](target) form"),
     "latex_spans": (
-        r"\$\$|\\\(|\\\[|\\begin\{|\\frac|\$[^$\n ][^$\n]*[^$\n ]\$",
+        r"\$\$|\\\(|\\\[|\\begin\{|\\frac|\$[^$\n ](?:[^$\n]*[^$\n ])?\$",
         "LaTeX delimiters, environments and fractions",
     ),
     "html_tags": (r"</?[a-zA-Z][^<>\n]*>", "HTML or XML tags"),

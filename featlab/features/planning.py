@@ -7,12 +7,12 @@ needs that feature. Parts are then added in layers, each layer one projection.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 import polars as pl
 
 from featlab.errors import FeatureError
-from featlab.features.text import VIEW_SEPARATOR, view_expression
+from featlab.features.text import is_view, view_expression
 
 
 def with_computed(
@@ -39,14 +39,27 @@ def with_computed(
     """
     present = set(frame.collect_schema().names())
     names = list(wanted)
-    for layer in _layers(names, definitions, present):
+    for layer in layers(names, definitions, present):
         frame = frame.with_columns(expression.alias(name) for name, expression in layer.items())
     return frame.select(*keep, *names)
 
 
-def _layers(
-    wanted: Iterable[str], definitions: Mapping[str, pl.Expr], present: set[str]
+def layers(
+    wanted: Iterable[str], definitions: Mapping[str, pl.Expr], present: Container[str]
 ) -> list[dict[str, pl.Expr]]:
+    """What to compute in which projection: each layer needs `present` and the layers before it.
+
+    Raises
+    ------
+    FeatureError
+        When an expression needs a column that is nowhere defined, or itself.
+
+    Examples
+    --------
+    >>> definitions = {"a": pl.col("x") + 1, "b": pl.col("a") * pl.col("x")}
+    >>> [list(layer) for layer in layers(["b"], definitions, {"x"})]
+    [['a'], ['b']]
+    """
     depth: dict[str, int] = {}
     expressions: dict[str, pl.Expr] = {}
     visiting: set[str] = set()
@@ -56,7 +69,7 @@ def _layers(
             expression = definitions[name]
         elif name in present:
             return 0
-        elif VIEW_SEPARATOR in name:
+        elif is_view(name):
             expression = view_expression(name)
         else:
             raise FeatureError(f"no column or feature '{name}'")

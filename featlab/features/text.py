@@ -117,9 +117,15 @@ VIEWS: dict[str, Callable[[Text], pl.Expr]] = {
 """How each view is made; a view may use another."""
 
 
+def is_view(column: str) -> bool:
+    """Whether a column name such as ``prompt::words`` stands for a view of a text."""
+    _, separator, view = column.rpartition(VIEW_SEPARATOR)
+    return bool(separator) and view in VIEWS
+
+
 def view_expression(column: str) -> pl.Expr:
     """The expression of the view that a column name such as ``prompt::words`` stands for."""
-    text_column, _, view = column.partition(VIEW_SEPARATOR)
+    text_column, _, view = column.rpartition(VIEW_SEPARATOR)
     return VIEWS[view](Text(text_column)).alias(column)
 
 
