@@ -68,6 +68,10 @@ class RunFolder:
         """Figures."""
         return self.path / "report"
 
+    def fitted(self, name: str) -> Path:
+        """The fold models of a signal that learned, a folder each."""
+        return self.path / "fitted" / name
+
     def signal(self, name: str) -> Path:
         """The columns of a signal on the training battles, out of fold where it learns."""
         return self.path / "signals" / f"{name}.parquet"
@@ -90,7 +94,7 @@ class RunFolder:
         inputs : mapping
             JSON-serialisable: fingerprints of files, settings.
         outputs : sequence of Path
-            Files the stage writes inside the run folder.
+            Files and folders that the stage writes inside the run folder.
         code : sequence of str
             Packages or modules whose source makes the result.
         make : callable
@@ -110,7 +114,9 @@ class RunFolder:
             "inputs": dict(inputs),
             "seconds": round(seconds, 3),
             "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-            "outputs": {str(out.relative_to(self.path)): file_fingerprint(out) for out in outputs},
+            "outputs": {
+                str(file.relative_to(self.path)): file_fingerprint(file) for file in _files(outputs)
+            },
         }
         write_json(self.manifest, manifest)
         say(f"{name}: done in {seconds:.1f} s")
@@ -121,6 +127,15 @@ class RunFolder:
             (self.path / name).is_file() and file_fingerprint(self.path / name) == expected
             for name, expected in outputs.items()
         )
+
+
+def _files(outputs: Sequence[Path]) -> list[Path]:
+    return [
+        file
+        for output in outputs
+        for file in (sorted(output.rglob("*")) if output.is_dir() else [output])
+        if file.is_file()
+    ]
 
 
 def source_fingerprint(module: str) -> str:
