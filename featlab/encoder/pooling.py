@@ -40,6 +40,12 @@ def pool(hidden: torch.Tensor, batch: Batch, pooling: Pooling) -> torch.Tensor:
     >>> pool(hidden, pack([[5, 6], [7]]), "cls").tolist()
     [[1.0], [8.0]]
     """
+    # Under autocast the padded sum would be rounded to 16 bits like any matrix product.
+    with torch.autocast(hidden.device.type, enabled=False):
+        return _pool(hidden, batch, pooling)
+
+
+def _pool(hidden: torch.Tensor, batch: Batch, pooling: Pooling) -> torch.Tensor:
     if isinstance(batch, PackedBatch):
         if pooling == "cls":
             return hidden[0, batch.boundaries[:-1].long()].float()

@@ -1,0 +1,178 @@
+"""How an encoder is fine-tuned: the frozen settings, with where each default comes from.
+
+This module imports no torch, so that a configuration can be read without it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Self
+
+from featlab.errors import ConfigError
+
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+SavedDtype = Literal["float32", "float16"]
+
+PRECISIONS: tuple[Precision, ...] = ("auto", "float32", "bfloat16", "float16")
+SAVED_DTYPES: tuple[SavedDtype, ...] = ("float32", "float16")
+
+
+@dataclass(frozen=True)
+class FineTuneSettings:
+    """How a preference model is trained.
+
+    There is no setting for swapping sides at random: exchanging the responses
+    exchanges the head's logits exactly, so a swapped battle has the same loss
+    and the same gradients, and both orders would be the same training twice.
+
+    Parameters
+    ----------
+    epochs : int, default 1
+        Passes over the battles. One is enough for a small encoder on a few
+        thousand battles: the second overfits.
+    learning_rate : float, default 5e-5
+        Of the encoder's last layer, at its peak.
+    head_learning_rate : float, default 5e-4
+        Of the head, which starts from nothing.
+    layer_decay : float, default 0.9
+        Each layer below the last learns by this factor more slowly, the
+        embeddings the most slowly of all (Howard and Ruder, ULMFiT, 2018).
+    weight_decay : float, default 1e-5
+        Of matrices; biases and norms have none. With AdamW's betas .9 and .98
+        and epsilon 1e-6 it is ModernBERT's own recipe (Warner et al., 2024).
+    warmup_share : float, default 0.1
+        Share of the steps in which the rate rises; then it falls by a cosine.
+    tokens_per_step : int, default 8192
+        Tokens behind one step of the optimiser, all devices together.
+    tokens_per_batch : int, optional
+        Tokens that go through the device at once; a step accumulates as many
+        batches as it needs. ``None`` takes what suits the device.
+    max_gradient_norm : float, default 1.0
+        Gradients are clipped to this norm.
+    dropout : float, default 0.0
+        In the encoder. It slows a CPU down by more than half and gains nothing
+        in so few epochs.
+    label_smoothing : float, default 0.0
+        Share of the target spread evenly over the classes.
+    identity_weight : float, default 0.0
+        Weight of an auxiliary loss: name the model that wrote a response, where
+        the battles say it. Its layer is dropped after training.
+    distillation_weight : float, default 0.5
+        For battles with soft labels: weight of the divergence from them; the
+        rest is the weight of the hard label.
+    distillation_temperature : float, default 1.0
+        Softens both sides of that divergence (Hinton et al., 2015).
+    evaluations_per_epoch : int, default 4
+        How often the validation rows are scored, where there are any.
+    patience : int, default 3
+        Evaluations without a better loss after which training stops.
+    precision : {"auto", "float32", "bfloat16", "float16"}
+        Format of the arithmetic. Weights stay in float32 in any case: steps of
+        this size would be rounded away in bfloat16. ``"auto"`` is what the
+        device computes natively.
+    gradient_checkpointing : bool, default False
+        Compute activations twice instead of keeping them: less memory, a third
+        slower.
+    lora_rank : int, default 0
+        Above 0: train low-rank adapters of this rank instead of the encoder's
+        own weights (needs peft), and merge them in the end.
+    lora_alpha : int, default 32
+        Scale of the adapters.
+    checkpoint_minutes : float, default 10.0
+        A killed training loses at most about this much. 0 keeps no checkpoint.
+    saved_dtype : {"float16", "float32"}
+        Format of the encoder's weights on disk.
+
+    Raises
+    ------
+    ConfigError
+        When a value is out of range.
+
+    Examples
+    --------
+    >>> FineTuneSettings(label_smoothing=0.1).label_smoothing
+    0.1
+    >>> FineTuneSettings.from_dict(FineTuneSettings().to_dict()) == FineTuneSettings()
+    True
+    """
+
+    epochs: int = 1
+    learning_rate: float = 5e-5
+    head_learning_rate: float = 5e-4
+    layer_decay: float = 0.9
+    weight_decay: float = 1e-5
+    warmup_share: float = 0.1
+    tokens_per_step: int = 8192
+    tokens_per_batch: int | None = None
+    max_gradient_norm: float = 1.0
+    dropout: float = 0.0
+    label_smoothing: float = 0.0
+    identity_weight: float = 0.0
+    distillation_weight: float = 0.5
+    distillation_temperature: float = 1.0
+    evaluations_per_epoch: int = 4
+    patience: int = 3
+    precision: Precision = "auto"
+    gradient_checkpointing: bool = False
+    lora_rank: int = 0
+    lora_alpha: int = 32
+    checkpoint_minutes: float = 10.0
+    saved_dtype: SavedDtype = "float16"
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "tokens_per_step", "evaluations_per_epoch", "patience"):
+            _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        for name in ("learning_rate", "head_learning_rate", "distillation_temperature"):
+            _require(getattr(self, name) > 0, name, getattr(self, name), "above 0")
+        for name in ("warmup_share", "dropout", "label_smoothing"):
+            _require(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
+        for name in ("weight_decay", "identity_weight", "lora_rank", "checkpoint_minutes"):
+            _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or above")
+        _require(0 < self.layer_decay <= 1, "layer_decay", self.layer_decay, "in (0, 1]")
+        _require(
+            0 <= self.distillation_weight <= 1,
+            "distillation_weight",
+            self.distillation_weight,
+            "in [0, 1]",
+        )
+        _require(
+            self.tokens_per_batch is None or self.tokens_per_batch >= 1,
+            "tokens_per_batch",
+            self.tokens_per_batch,
+            "at least 1",
+        )
+        _require(
+            self.precision in PRECISIONS,
+            "precision",
+            self.precision,
+            f"one of {', '.join(PRECISIONS)}",
+        )
+        _require(
+            self.saved_dtype in SAVED_DTYPES,
+            "saved_dtype",
+            self.saved_dtype,
+            f"one of {', '.join(SAVED_DTYPES)}",
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as plain values, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Self:
+        """The settings that `to_dict` described.
+
+        Raises
+        ------
+        ConfigError
+            When a field is unknown or out of range.
+        """
+        try:
+            return cls(**fields)
+        except TypeError as error:
+            raise ConfigError(f"fine-tuning: {error}") from error
+
+
+def _require(holds: bool, name: str, value: object, demand: str) -> None:
+    if not holds:
+        raise ConfigError(f"fine-tuning: {name} is {value!r}, but must be {demand}")
