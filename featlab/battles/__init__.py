@@ -1,6 +1,6 @@
 """Battles: a prompt, two responses and an outcome, read from any file that holds them."""
 
-from featlab.battles.checking import check_battles, explained
+from featlab.battles.checking import check_battles, explained, find_broken_json
 from featlab.battles.json_text import decode_json_lists
 from featlab.battles.reading import read_battles, scan_source
 from featlab.battles.schema import (
@@ -14,6 +14,7 @@ from featlab.battles.schema import (
     OneHotColumns,
     swap_battles,
 )
+from featlab.battles.text_columns import TextFormat, holds_text, with_turns
 from featlab.battles.turns import joined_turns, prompt_key
 
 __all__ = [
@@ -25,12 +26,16 @@ __all__ = [
     "BattleSchema",
     "LabelColumn",
     "OneHotColumns",
+    "TextFormat",
     "check_battles",
     "decode_json_lists",
     "explained",
+    "find_broken_json",
+    "holds_text",
     "joined_turns",
     "prompt_key",
     "read_battles",
     "scan_source",
     "swap_battles",
+    "with_turns",
 ]

@@ -10,8 +10,8 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import polars as pl
@@ -107,7 +107,14 @@ def _find_cause(source: Source, schema: BattleSchema) -> None:
         _find_undecodable_bytes(Path(source))
         _find_broken_records(Path(source), schema)
         _find_mixed_ids(Path(source), schema)
-    _find_broken_json(source, schema)
+    if schema.texts == "json_list":
+        with suppress(pl.exceptions.PolarsError):
+            find_broken_json(
+                scan_source(source, schema),
+                schema.text_roles.values(),
+                identity=schema.id,
+                source=source_name(source),
+            )
 
 
 def _find_undecodable_bytes(path: Path) -> None:
@@ -162,28 +169,41 @@ def _find_mixed_ids(path: Path, schema: BattleSchema) -> None:
         )
 
 
-def _find_broken_json(source: Source, schema: BattleSchema) -> None:
-    if schema.texts != "json_list":
-        return
-    raw = scan_source(source, schema)
+def find_broken_json(
+    raw: pl.LazyFrame, columns: Iterable[str], *, identity: str, source: str
+) -> None:
+    """Look at each cell of some columns in turn, and raise for those that hold no JSON list.
+
+    Parameters
+    ----------
+    raw : LazyFrame
+        What could not be decoded.
+    columns : iterable of str
+        Columns of text; those of lists are passed over.
+    identity : str
+        The column whose values name the rows.
+    source : str
+        How the error names the frame.
+
+    Raises
+    ------
+    BattleError
+        With the column and the first rows.
+    """
     dtypes = raw.collect_schema()
-    for name in schema.text_roles.values():
+    for name in columns:
         if dtypes[name] != pl.String:
             continue
-        try:
-            cells = raw.select(schema.id, name).collect()
-        except pl.exceptions.PolarsError:
-            return
         broken: list[object] = []
-        for identity, cell in cells.iter_rows():
+        for row, cell in raw.select(identity, name).collect().iter_rows():
             if not _is_json_list(cell):
-                broken.append(identity)
+                broken.append(row)
             if len(broken) == _SHOWN:
                 break
         if broken:
             raise BattleError(
                 "is not a JSON list of strings",
-                source=source_name(source),
+                source=source,
                 column=name,
                 rows=broken,
                 remedy="plain strings are read with texts='plain'",

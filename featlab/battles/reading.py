@@ -6,14 +6,12 @@ from pathlib import Path
 
 import polars as pl
 
-from featlab.battles.json_text import decode_json_lists
 from featlab.battles.schema import ARENA, BattleSchema, LabelColumn, OneHotColumns
+from featlab.battles.text_columns import holds_text, with_turns
 from featlab.errors import BattleError
 
 Source = str | Path | pl.DataFrame | pl.LazyFrame
 
-# A column of nothing but empty lists has no type of its own.
-_LISTS = (pl.List(pl.String), pl.List(pl.Null))
 _TRUE = ("1", "1.0", "true")
 _FALSE = ("0", "0.0", "false")
 
@@ -114,20 +112,7 @@ def read_battles(
         name = getattr(schema, role)
         if name in present:
             columns.append(pl.col(name).cast(pl.String).alias(role))
-    texts = schema.text_roles
-    encoded = [
-        role
-        for role, name in texts.items()
-        if schema.texts == "json_list" and present[name] == pl.String
-    ]
-    turns = [
-        _turns(pl.col(name), present[name], encoded=role in encoded).alias(role)
-        for role, name in texts.items()
-    ]
-    return decode_json_lists(raw.select(*columns, *turns), encoded).with_columns(
-        *(_null_flag(pl.col(role)).alias(f"{role}__null") for role in texts),
-        *(_without_nulls(pl.col(role)).alias(role) for role in texts),
-    )
+    return with_turns(raw, schema.text_roles, schema.texts, keep=columns)
 
 
 def _check_columns(
@@ -145,24 +130,8 @@ def _check_columns(
             remedy=f"it has {', '.join(present.names())}; name the roles in the battle schema",
         )
     for name in schema.text_roles.values():
-        if present[name] not in (pl.String, pl.Null, *_LISTS):
+        if not holds_text(present[name]):
             raise BattleError(f"holds {present[name]}, not text", source=source, column=name)
-
-
-def _turns(cell: pl.Expr, dtype: pl.DataType, *, encoded: bool) -> pl.Expr:
-    if encoded:
-        return cell
-    if dtype in _LISTS:
-        return cell.cast(pl.List(pl.String))
-    return pl.concat_list(cell.cast(pl.String))
-
-
-def _null_flag(turns: pl.Expr) -> pl.Expr:
-    return turns.is_null() | turns.list.eval(pl.element().is_null()).list.any().fill_null(True)
-
-
-def _without_nulls(turns: pl.Expr) -> pl.Expr:
-    return turns.fill_null([""]).list.eval(pl.element().fill_null(""))
 
 
 def _label(outcome: OneHotColumns | LabelColumn) -> pl.Expr:

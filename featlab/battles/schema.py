@@ -18,10 +18,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 import polars as pl
 
+from featlab.battles.text_columns import TextFormat
 from featlab.parity import Frame, Parity, swap
 
 OUTCOMES = ("a", "b", "tie")
@@ -101,7 +101,7 @@ class BattleSchema:
     model_a: str | None = "model_a"
     model_b: str | None = "model_b"
     language: str | None = None
-    texts: Literal["json_list", "plain"] = "json_list"
+    texts: TextFormat = "json_list"
 
     @property
     def required(self) -> tuple[str, ...]:
