@@ -1,6 +1,6 @@
 """Battles: a prompt, two responses and an outcome, read from any file that holds them."""
 
-from featlab.battles.checking import check_battles, explained, find_broken_json
+from featlab.battles.checking import check_battles, explained, explained_texts
 from featlab.battles.json_text import decode_json_lists
 from featlab.battles.reading import read_battles, scan_source
 from featlab.battles.schema import (
@@ -30,7 +30,7 @@ __all__ = [
     "check_battles",
     "decode_json_lists",
     "explained",
-    "find_broken_json",
+    "explained_texts",
     "holds_text",
     "joined_turns",
     "prompt_key",

@@ -19,6 +19,7 @@ import polars as pl
 from featlab.battles.json_text import JSON_BLANKS
 from featlab.battles.reading import Source, first_line, read_battles, scan_source, source_name
 from featlab.battles.schema import ARENA, BattleSchema
+from featlab.battles.text_columns import TextFormat
 from featlab.errors import BattleError
 
 _SHOWN = 5
@@ -102,6 +103,34 @@ def explained(source: Source, schema: BattleSchema = ARENA) -> Iterator[None]:
         ) from None
 
 
+@contextmanager
+def explained_texts(texts: pl.LazyFrame, text_format: TextFormat, *, source: str) -> Iterator[None]:
+    """As `explained`, for a frame of nothing but text columns; rows are numbered from 0.
+
+    Examples
+    --------
+    >>> from featlab.battles import with_turns
+    >>> raw = pl.LazyFrame({"essay": ['["fine"]', "oops"]})
+    >>> with explained_texts(raw, "json_list", source="essays"):
+    ...     with_turns(raw, {"essay": "essay"}, "json_list").collect()
+    Traceback (most recent call last):
+        ...
+    featlab.errors.BattleError: essays: column 'essay' is not a JSON list of strings...
+    """
+    try:
+        yield
+    except pl.exceptions.PolarsError as error:
+        names = texts.collect_schema().names()
+        try:
+            if text_format == "json_list":
+                with suppress(pl.exceptions.PolarsError):
+                    numbered = texts.with_row_index("::row")
+                    _find_broken_json(numbered, names, identity="::row", source=source)
+        except BattleError as found:
+            raise found from None
+        raise BattleError(f"cannot be read: {first_line(error)}", source=source) from None
+
+
 def _find_cause(source: Source, schema: BattleSchema) -> None:
     if not isinstance(source, pl.DataFrame | pl.LazyFrame) and Path(source).suffix == ".csv":
         _find_undecodable_bytes(Path(source))
@@ -109,7 +138,7 @@ def _find_cause(source: Source, schema: BattleSchema) -> None:
         _find_mixed_ids(Path(source), schema)
     if schema.texts == "json_list":
         with suppress(pl.exceptions.PolarsError):
-            find_broken_json(
+            _find_broken_json(
                 scan_source(source, schema),
                 schema.text_roles.values(),
                 identity=schema.id,
@@ -169,7 +198,7 @@ def _find_mixed_ids(path: Path, schema: BattleSchema) -> None:
         )
 
 
-def find_broken_json(
+def _find_broken_json(
     raw: pl.LazyFrame, columns: Iterable[str], *, identity: str, source: str
 ) -> None:
     """Look at each cell of some columns in turn, and raise for those that hold no JSON list.

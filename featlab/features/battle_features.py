@@ -6,7 +6,7 @@ and, for pairings of the two sides, ``words__difference``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import polars as pl
 
@@ -68,12 +68,14 @@ class BattleColumns(FeatureColumns):
                             yield column_of(feature, side, Parity.SIDE, side, *extra, of=of)
                         yield from pairings_of(feature, SIDES)
 
-    def compute(self, frame: pl.LazyFrame) -> pl.LazyFrame:
+    def compute(self, frame: pl.LazyFrame, keep: Sequence[str] = ("id",)) -> pl.LazyFrame:
         """``id`` and the columns, lazily, one row a battle in the same order.
 
         Parameters
         ----------
         frame : LazyFrame
             Canonical battles (see `featlab.battles`).
+        keep : sequence of str
+            Columns of the frame to put in front.
         """
-        return self._computed(frame, keep=["id"])
+        return super().compute(frame, keep)

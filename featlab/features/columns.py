@@ -120,17 +120,16 @@ class FeatureColumns(ABC):
             }
         )
 
-    def compute(self, frame: pl.LazyFrame) -> pl.LazyFrame:
+    def compute(self, frame: pl.LazyFrame, keep: Sequence[str] = ()) -> pl.LazyFrame:
         """The columns, lazily, one row for each row of the frame and in the same order.
 
         Parameters
         ----------
         frame : LazyFrame
             Holds the texts as columns of turns, and their flags.
+        keep : sequence of str
+            Columns of the frame to put in front.
         """
-        return self._computed(frame, keep=())
-
-    def _computed(self, frame: pl.LazyFrame, keep: Sequence[str]) -> pl.LazyFrame:
         return with_computed(frame, self.names, self.definitions, keep)
 
     @property

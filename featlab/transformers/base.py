@@ -1,0 +1,173 @@
+"""What the transformers share: fitting, computing, names, containers and fingerprints.
+
+Fitting only notes which columns hold the texts. Nothing is learnt from rows, so
+a transformer can be fitted on a lazy frame without reading it.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
+
+import numpy as np
+import sklearn
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from featlab.battles import TextFormat, with_turns
+from featlab.errors import FeatureError
+from featlab.features import FEATURES, Feature, FeatureColumns
+from featlab.files import value_fingerprint
+from featlab.transformers.frames import CONTAINERS, incoming, outgoing
+
+TEXT_FORMATS = ("json_list", "plain")
+
+
+class FeatureTransformer(BaseEstimator):  # type: ignore[misc]
+    """Base of the transformers; a subclass says which texts it reads and which columns follow.
+
+    Without scikit-learn's TransformerMixin, whose output containers know no lazy frames.
+    """
+
+    families: Iterable[str] | None
+    features: Iterable[str] | None
+    extra_features: Iterable[Feature]
+    texts: TextFormat
+
+    @abstractmethod
+    def _text_columns(self) -> list[str] | None:
+        """The columns of the frame to read, or ``None`` for all that hold text."""
+
+    @abstractmethod
+    def _planned(self, texts: tuple[str, ...]) -> tuple[FeatureColumns, Mapping[str, str]]:
+        """The columns to compute, and the texts they need -> the frame's names of them."""
+
+    def fit(self, X: Any, y: object = None) -> Self:
+        """Note which columns hold the texts.
+
+        Parameters
+        ----------
+        X : polars DataFrame or LazyFrame, or pandas DataFrame
+            Holds the text columns; no row of a lazy frame is read.
+        y : ignored
+
+        Raises
+        ------
+        FrameError
+            When `X` is no frame or lacks a text column.
+        FeatureError
+            When `families`, `features` or `extra_features` name what there is not.
+        """
+        if self.texts not in TEXT_FORMATS:
+            raise FeatureError(f"texts is {self.texts!r}; it must be one of {TEXT_FORMATS}")
+        frame = incoming(X, self._text_columns())
+        columns, _ = self._planned(frame.columns)
+        if not columns.names:
+            raise FeatureError("no column is left; widen families or features")
+        self.feature_names_in_ = np.array(frame.columns, dtype=object)
+        self.n_features_in_ = len(frame.columns)
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """The features of the texts.
+
+        Parameters
+        ----------
+        X : polars DataFrame or LazyFrame, or pandas DataFrame
+            Holds the text columns seen in `fit`; others are ignored.
+
+        Returns
+        -------
+        Frame of the same kind (or the one chosen by `set_output`) with the columns
+        of `get_feature_names_out`, one row for each of `X`, in the same order. A lazy
+        frame stays lazy.
+
+        Raises
+        ------
+        FrameError
+            When `X` is no frame or lacks a text column.
+        BattleError
+            When ``texts="json_list"`` and a cell is no JSON list of strings.
+        """
+        check_is_fitted(self)
+        frame = incoming(X, list(self.feature_names_in_))
+        columns, texts = self._planned(frame.columns)
+        turns = with_turns(frame.texts, texts, self.texts)
+        query = columns.compute(turns, keep=())
+        return outgoing(query, frame, self._container(), self.texts)
+
+    def fit_transform(self, X: Any, y: object = None) -> Any:
+        """`fit` and `transform` on the same frame."""
+        return self.fit(X, y).transform(X)
+
+    def get_feature_names_out(self, input_features: object = None) -> np.ndarray[Any, Any]:
+        """The names of the computed columns, in order.
+
+        Parameters
+        ----------
+        input_features : ignored
+        """
+        return np.array(self._fitted_columns().names, dtype=object)
+
+    def set_output(self, *, transform: str | None = None) -> Self:
+        """Choose the container that `transform` returns.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"}, optional
+            The default gives back the kind of frame that came in; ``None`` changes nothing.
+
+        Raises
+        ------
+        FeatureError
+            For any other value.
+        """
+        if transform is None:
+            return self
+        if transform not in CONTAINERS:
+            raise FeatureError(f"output {transform!r} is not one of {', '.join(CONTAINERS)}")
+        # The attribute that scikit-learn's clone carries over.
+        self._sklearn_output_config = {"transform": transform}
+        return self
+
+    def fingerprint(self) -> str:
+        """Changes when any computed value could: columns, expressions, how texts are read.
+
+        Keys caches of computed columns.
+        """
+        return value_fingerprint(
+            [self.texts, list(self.feature_names_in_), self._fitted_columns().fingerprint()]
+        )
+
+    def _fitted_columns(self) -> FeatureColumns:
+        check_is_fitted(self)
+        return self._planned(tuple(self.feature_names_in_))[0]
+
+    def _available(self) -> tuple[Feature, ...]:
+        return (*FEATURES, *self.extra_features)
+
+    def _selection(self) -> dict[str, list[str] | None]:
+        return {"families": as_names(self.families), "names": as_names(self.features)}
+
+    def _container(self) -> str:
+        chosen = getattr(self, "_sklearn_output_config", {}).get("transform")
+        return str(chosen or sklearn.get_config()["transform_output"])
+
+    def __sklearn_tags__(self) -> Any:
+        # Not at the top: older releases of scikit-learn, which never call this, lack the class.
+        from sklearn.utils import TransformerTags
+
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags = TransformerTags()
+        tags.input_tags.string = True
+        tags.input_tags.allow_nan = True
+        tags.requires_fit = True
+        return tags
+
+
+def as_names(value: str | Iterable[str] | None) -> list[str] | None:
+    """A list of names from a parameter that may also be one name, or none."""
+    if value is None:
+        return None
+    return [value] if isinstance(value, str) else list(value)
