@@ -24,8 +24,9 @@ from pydantic_settings import (
 
 from featlab.battles import ARENA, WSDM, BattleSchema, LabelColumn
 from featlab.errors import ConfigError
+from models.fine_tune_settings import FineTuneSettings
 
-Preset = Literal["auto", "fast"]
+Preset = Literal["auto", "fast", "cpu", "modernbert"]
 
 
 class BattleSettings(BaseModel):
@@ -55,6 +56,28 @@ class BattleSettings(BaseModel):
             language=base.language,
             texts=self.texts or base.texts,
         )
+
+
+class EncoderSettings(BaseModel):
+    """Which encoder reads the battles, and how it is fine-tuned."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str | None = Field(None, description="name or folder, in place of the preset's")
+    max_tokens: int | None = Field(None, description="tokens of prompt and response together")
+    store: Path | None = Field(None, description="embedding store; a cache folder by default")
+    epochs: int = Field(FineTuneSettings.epochs, description="passes over the battles")
+    learning_rate: float = Field(FineTuneSettings.learning_rate, description="of the last layer")
+    label_smoothing: float = Field(FineTuneSettings.label_smoothing, description="share spread")
+    identity_weight: float = Field(
+        FineTuneSettings.identity_weight, description="weight of the auxiliary loss on model names"
+    )
+    lora_rank: int = Field(FineTuneSettings.lora_rank, description="0 trains the whole encoder")
+
+    def fine_tuning(self) -> FineTuneSettings:
+        """The fine-tuning these settings describe."""
+        chosen = self.model_dump(exclude={"model", "max_tokens", "store"})
+        return FineTuneSettings(**chosen)
 
 
 class CommandSettings(BaseSettings):
@@ -153,6 +176,8 @@ class TrainSettings(DataSettings):
     """Settings of ``pipelines.train_ensemble``."""
 
     preset: Preset = Field("auto", description="which signals take part")
+    signals: list[str] | None = Field(None, description="signals in place of the preset's")
+    encoder: EncoderSettings = EncoderSettings()
     folds: int = Field(5, ge=3, description="folds, grouped by prompt")
     trials: int = Field(60, ge=1, description="Optuna trials, pruned ones included")
     repeats: int = Field(3, ge=1, description="seeds a fold whose models are averaged")

@@ -30,6 +30,8 @@ from models.stacker import BoostingParameters, fit_stacker
 from pipelines.command_line import progress, run_command, say
 from pipelines.features import compute_text_signal, training_file
 from pipelines.figures import draw_study
+from pipelines.learned_signals import compute_learned_signal, load_fitted
+from pipelines.presets import resolve
 from pipelines.run_folder import RunFolder
 from pipelines.settings import TrainSettings
 from pipelines.training_data import (
@@ -42,6 +44,9 @@ from pipelines.training_data import (
 
 CODE = ("featlab", "models", "pipelines")
 
+PROBE_TOLERANCE = {"text": 1e-6, "encoder": 0.02}
+"""How far predictions may lie off on another machine; an encoder's arithmetic differs there."""
+
 
 def main(settings: TrainSettings) -> None:
     """Run every stage that is not up to date, and print what came out."""
@@ -49,12 +54,17 @@ def main(settings: TrainSettings) -> None:
     write_config(settings, run)
     text = compute_text_signal(settings)
     write_folds(settings)
+    recipe = resolve(settings)
+    say(f"preset {recipe.preset}, {recipe.reason}; signals: {', '.join(recipe.signals)}")
     signals = {"text": stacked_columns(text.parity)}
+    learned = [name for name in recipe.signals if name != "text"]
+    for name in learned:
+        signals[name] = stacked_columns(compute_learned_signal(name, settings, recipe))
     inputs = {
         "signals": {name: file_fingerprint(run.signal(name)) for name in signals},
         "folds": file_fingerprint(run.folds),
         "settings": settings.model_dump(
-            mode="json", include={"seed", "trials", "repeats", "fold_repeats", "folds", "preset"}
+            mode="json", include={"seed", "trials", "repeats", "fold_repeats", "folds"}
         ),
         "battles": repr(settings.battles.schema_of_battles()),
     }
@@ -69,9 +79,12 @@ def main(settings: TrainSettings) -> None:
         calibrated = cross_fitted_temperature(prediction.probabilities, labels, folds)
         temperature = fit_temperature(prediction.probabilities, labels)
         save_bundle(
-            Ensemble(text, {}, stacker, temperature),
+            Ensemble(
+                text, {name: load_fitted(name, run) for name in learned}, stacker, temperature
+            ),
             settings.battles.schema_of_battles(),
             run.bundle,
+            tolerance=PROBE_TOLERANCE["encoder" if recipe.encoder else "text"],
         )
         write_out_of_fold(run, data, calibrated)
         figures = {

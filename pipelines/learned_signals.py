@@ -1,0 +1,118 @@
+"""The signals that learn: made out of fold, kept in the run folder, loaded into the bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from featlab.battles import explained, read_battles
+from featlab.files import atomic_path, file_fingerprint
+from featlab.parity import Parity
+from featlab.randomness import derive_seed
+from models.out_of_fold import FittedSignal, out_of_fold
+from pipelines.command_line import progress
+from pipelines.features import training_file
+from pipelines.presets import Recipe
+from pipelines.run_folder import RunFolder
+from pipelines.settings import TrainSettings
+
+CODE: Mapping[str, tuple[str, ...]] = {
+    "embedding": ("featlab.encoder", "featlab.signals.embedding", "featlab.vectors"),
+    "encoder": ("featlab.encoder", "models"),
+}
+"""Signal -> the source that shapes its columns, `models.out_of_fold` apart."""
+
+
+def compute_learned_signal(name: str, settings: TrainSettings, recipe: Recipe) -> dict[str, Parity]:
+    """Make ``signals/{name}.parquet`` and its fold models where they are not there yet.
+
+    Returns
+    -------
+    Column name -> parity.
+    """
+    run = RunFolder(settings.run)
+    source = training_file(settings.data)
+    schema = settings.battles.schema_of_battles()
+
+    def make() -> None:
+        with explained(source, schema):
+            battles = read_battles(source, schema, require_outcome=True).collect()
+        folds = pl.read_parquet(run.folds)["fold"].to_numpy().astype(np.int64)
+        count = len(np.unique(folds))
+        with progress(name, count) as advance:
+            columns, fitted = out_of_fold(
+                _maker(name, settings, recipe, run),
+                battles,
+                folds,
+                on_fold=lambda fold: advance(fold + 1),
+            )
+        for fold, signal in enumerate(fitted):
+            signal.save(run.fitted(name) / str(fold))
+        with atomic_path(run.signal(name)) as path:
+            columns.insert_column(0, battles["id"]).write_parquet(path)
+
+    run.stage(
+        name,
+        inputs={
+            "battles": file_fingerprint(source),
+            "schema": repr(schema),
+            "folds": file_fingerprint(run.folds),
+            "seed": settings.seed,
+            **_inputs(name, settings, recipe),
+        },
+        outputs=[run.signal(name), run.fitted(name)],
+        code=("models.out_of_fold", *CODE[name]),
+        make=make,
+    )
+    return load_fitted(name, run)[0].parity()
+
+
+def load_fitted(name: str, run: RunFolder) -> list[FittedSignal]:
+    """The fold models of a signal, in the order of the folds."""
+    kind = _kind(name)
+    folders = sorted(run.fitted(name).iterdir(), key=lambda folder: int(folder.name))
+    return [kind.load(folder) for folder in folders]
+
+
+def _kind(name: str) -> type[FittedSignal]:
+    # Imported on use: torch takes seconds and is needed by encoders only.
+    if name == "embedding":
+        from featlab.signals.embedding import EmbeddingSignal
+
+        return EmbeddingSignal
+    from models.encoder_signal import EncoderSignal
+
+    return EncoderSignal
+
+
+def _inputs(name: str, settings: TrainSettings, recipe: Recipe) -> dict[str, Any]:
+    """What shapes a signal besides battles and folds."""
+    assert recipe.encoder is not None
+    inputs: dict[str, Any] = {"encoder": recipe.encoder.id}
+    if name == "encoder":
+        inputs["fine_tuning"] = settings.encoder.fine_tuning().to_dict()
+    return inputs
+
+
+def _maker(
+    name: str, settings: TrainSettings, recipe: Recipe, run: RunFolder
+) -> Callable[[int], FittedSignal]:
+    assert recipe.encoder is not None
+    spec = recipe.encoder
+    if name == "embedding":
+        from featlab.signals.embedding import aligned_signals
+        from featlab.vectors import VectorSource
+
+        return aligned_signals(VectorSource(spec, store=settings.encoder.store))
+    from models.encoder_signal import EncoderSignal
+
+    def make(fold: int) -> FittedSignal:
+        seed = derive_seed(settings.seed, "encoder", fold)
+        folder = Path(run.fitted(name) / str(fold))
+        return EncoderSignal(spec, settings.encoder.fine_tuning(), seed, folder)
+
+    return make
