@@ -128,7 +128,15 @@ def open_store(root: Path | str | None, spec: VectorSpec, mode: Mode = "auto") -
             "put it back or remove the folder"
         )
     else:
-        write_json(folder / SPEC_FILE, {**described, "fingerprint": value_fingerprint(described)})
+        try:
+            write_json(
+                folder / SPEC_FILE, {**described, "fingerprint": value_fingerprint(described)}
+            )
+        except OSError as error:
+            raise StoreError(
+                f"{folder}: cannot be written ({error}); give another folder for the store, "
+                "or choose mode 'off'"
+            ) from error
     return EmbeddingStore(folder, read_only=mode == "require")
 
 
@@ -194,6 +202,10 @@ class EmbeddingStore:
     def dimension(self) -> int | None:
         """Numbers in a vector; ``None`` while the store is empty."""
         return self._dimension
+
+    def is_there(self) -> bool:
+        """Whether its folder still is: nobody has removed it since it was opened."""
+        return self.folder is None or (self.folder / SPEC_FILE).is_file()
 
     def refresh(self) -> None:
         """Take in the shards that other processes have appended since."""

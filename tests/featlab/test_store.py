@@ -41,7 +41,7 @@ def shards(root: Path, spec: EncoderSpec = SPEC) -> list[Path]:
     return sorted((root / spec.id).glob("*.npy"))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(batches=st.lists(st.lists(st.text(max_size=5), max_size=6), max_size=6), data=st.data())
 def test_what_goes_in_comes_out(
     tmp_path_factory: pytest.TempPathFactory, batches: list[list[str]], data: st.DataObject
@@ -162,9 +162,7 @@ def test_the_spec_lies_beside_its_vectors(tmp_path: Path) -> None:
     assert EncoderSpec.from_dict(recorded["spec"]) == SPEC
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_torn_shard_is_noticed_and_redone(
     tmp_path_factory: pytest.TempPathFactory,
