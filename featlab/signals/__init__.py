@@ -1,0 +1,1 @@
+"""Signals that learn from battles: fitted on training rows, applied to any."""
