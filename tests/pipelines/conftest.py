@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,14 @@ def train(data: Path, run: Path, *more: str) -> None:
     """Train as the command line would."""
     arguments = ["--data", str(data), "--run", str(run), *ARGUMENTS, *more]
     run_command(main, TrainSettings, "train", arguments)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the tests' vectors out of the user's embedding store."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FEATLAB_STORE", str(tmp_path_factory.mktemp("store")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,60 @@
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from featlab.battles import PROBABILITIES
+from featlab.generated import write_battles
+from tests.pipelines.conftest import train
+from tests.pipelines.test_main_job import predict
+
+ENCODER = ["--encoder.max-tokens", "32"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("few")
+    write_battles(folder, 60, 12, seed=2)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Trained with every signal, on real weights and very short texts."""
+    folder = tmp_path_factory.mktemp("runs") / "learned"
+    store = ["--encoder.store", str(folder / "store")]
+    train(data, folder, "--preset", "cpu", "--trials", "1", *ENCODER, *store)
+    return folder
+
+
+def test_every_signal_is_out_of_fold_and_in_the_order_of_the_battles(data: Path, run: Path) -> None:
+    ids = pl.read_csv(data / "train.csv")["id"].to_list()
+    for name in ("text", "embedding", "encoder"):
+        frame = pl.read_parquet(run / "signals" / f"{name}.parquet")
+        assert frame["id"].to_list() == ids
+        assert frame.null_count().sum_horizontal().item() == 0
+    assert sorted(path.name for path in (run / "fitted" / "encoder").iterdir()) == ["0", "1", "2"]
+
+
+def test_the_whole_ensemble_exchanges_probabilities_with_the_sides(
+    data: Path, run: Path, tmp_path: Path
+) -> None:
+    given = pl.read_csv(data / "test.csv")
+    exchanged = given.rename({"response_a": "response_b", "response_b": "response_a"})
+    exchanged.write_csv(tmp_path / "exchanged.csv")
+    predict(run, data / "test.csv", tmp_path / "given.csv")
+    predict(run, tmp_path / "exchanged.csv", tmp_path / "swapped.csv")
+    first = pl.read_csv(tmp_path / "given.csv").select(PROBABILITIES).to_numpy()
+    second = pl.read_csv(tmp_path / "swapped.csv").select(PROBABILITIES).to_numpy()
+    assert np.abs(second - first[:, [1, 0, 2]]).max() <= 1e-12
+
+
+def test_unchanged_signals_are_not_learned_again(
+    data: Path, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = ["--encoder.store", str(run / "store")]
+    train(data, run, "--preset", "cpu", "--trials", "1", *ENCODER, *store)
+    said = capsys.readouterr().err
+    for stage in ("features", "folds", "embedding", "encoder", "ensemble"):
+        assert f"{stage}: unchanged, nothing recomputed" in said
