@@ -136,9 +136,8 @@ class FeatureTransformer(BaseEstimator):  # type: ignore[misc]
 
         Keys caches of computed columns.
         """
-        return value_fingerprint(
-            [self.texts, list(self.feature_names_in_), self._fitted_columns().fingerprint()]
-        )
+        columns = self._fitted_columns()
+        return value_fingerprint([self.texts, list(self.feature_names_in_), columns.fingerprint()])
 
     def _fitted_columns(self) -> FeatureColumns:
         check_is_fitted(self)
