@@ -162,6 +162,15 @@ def test_frames_without_rows_keep_their_columns(
     assert set(found.dtypes) == {pl.Float32}
 
 
+@pytest.mark.parametrize("layout", ["columns", "array"])
+def test_frames_of_many_chunks_keep_their_order(embedder: TextEmbedder, layout: str) -> None:
+    values = [f"text {row % 4900}" for row in range(9000)]
+    embedder.set_params(layout=layout)
+    found = embedder.fit_transform(pl.DataFrame({"title": values}))
+    vectors = found.to_numpy() if layout == "columns" else found["title"].to_numpy()
+    np.testing.assert_array_equal(vectors, expected(values))
+
+
 def test_a_pandas_frame_comes_back_with_its_index(embedder: TextEmbedder) -> None:
     pandas = pd.DataFrame({"title": ["x", None]}, index=[7, 9])
     found = embedder.fit_transform(pandas)

@@ -193,6 +193,7 @@ def test_a_torn_shard_is_noticed_and_redone(
     with caplog.at_level(logging.WARNING, LOGGER):
         mended = open_store(root, SPEC)
     assert torn.name in caplog.text
+    assert not torn.exists()
     lost = [t for t, gone in zip("abc", mended.missing(keys_of(list("abc"))), strict=True) if gone]
     assert lost in (["a", "b"], ["c"])
     append(mended, lost)

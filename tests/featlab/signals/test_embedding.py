@@ -150,6 +150,14 @@ def test_folds_share_their_axes() -> None:
         assert np.trace(first.T @ second) > np.abs(np.trace(first.T @ alone)) + 0.5
 
 
+def test_battles_of_many_chunks_keep_their_order() -> None:
+    battles = many(9000)
+    signal = EmbeddingSignal(source(), 4, 2).fit(battles)
+    columns = signal.transform(battles)
+    for part in (slice(0, 50), slice(4090, 4140), slice(8950, 9000)):
+        np.testing.assert_allclose(signal.transform(battles[part]), columns[part], atol=1e-6)
+
+
 def test_few_battles_and_none_are_no_obstacle() -> None:
     signal = EmbeddingSignal(source(), difference_axes=100).fit(many(2))
     assert signal.difference_axes_.shape == (DIMENSION, DIMENSION)
