@@ -89,7 +89,7 @@ def explained(source: Source, schema: BattleSchema = ARENA) -> Iterator[None]:
     ...     read_battles(raw).collect()
     Traceback (most recent call last):
         ...
-    featlab.errors.BattleError: DataFrame: column 'prompt' is not a JSON list of strings...
+    featlab.errors.BattleError: DataFrame: column 'prompt' is not a JSON list of texts...
     """
     try:
         yield
@@ -115,7 +115,7 @@ def explained_texts(texts: pl.LazyFrame, text_format: TextFormat, *, source: str
     ...     with_turns(raw, {"essay": "essay"}, "json_list").collect()
     Traceback (most recent call last):
         ...
-    featlab.errors.BattleError: essays: column 'essay' is not a JSON list of strings...
+    featlab.errors.BattleError: essays: column 'essay' is not a JSON list of texts...
     """
     try:
         yield
@@ -231,7 +231,7 @@ def _find_broken_json(
                 break
         if broken:
             raise BattleError(
-                "is not a JSON list of strings",
+                "is not a JSON list of texts",
                 source=source,
                 column=name,
                 rows=broken,
@@ -243,9 +243,13 @@ def _is_json_list(cell: str | None) -> bool:
     if cell is None or not cell.strip(JSON_BLANKS):
         return True
     try:
-        turns = json.loads(cell)
+        turns = json.loads(cell, parse_constant=_no_number)
     except (ValueError, RecursionError):
         return False
     return turns is None or (
-        isinstance(turns, list) and all(turn is None or isinstance(turn, str) for turn in turns)
+        isinstance(turns, list) and not any(isinstance(turn, list | dict) for turn in turns)
     )
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")

@@ -7,9 +7,10 @@ takes more than it should, and some of it wrongly. What is mended or refused:
 - an empty cell makes the decoder drop the row: it becomes null;
 - ``["a"],["b"]`` would give two rows, and ``["a"`` and ``"b"]`` in neighbouring rows
   one, so that texts move to other battles: refused;
-- a number, ``true`` or a bare string, as the cell or as a turn, would pass for text: refused.
+- a number, ``true`` or a bare string in place of a list would pass for one: refused.
 
-``null``, as the cell or as a turn, is kept for the caller to flag.
+``null``, as the cell or as a turn, is kept for the caller to flag. A number or
+``true`` as a turn counts as the text it is written as: some files hold such turns.
 """
 
 from __future__ import annotations
@@ -44,9 +45,10 @@ def decode_json_lists(frame: pl.LazyFrame, columns: Iterable[str]) -> pl.LazyFra
     Raises
     ------
     polars.exceptions.ComputeError
-        On collection, for a cell that is neither empty, ``null``, nor a JSON list of
-        strings and nulls; `featlab.battles.explained` turns it into a `BattleError`
-        that names the rows.
+        On collection, for a cell that is neither empty, ``null``, nor a JSON list
+        without lists or objects inside; `featlab.battles.explained` turns it into a
+        `BattleError` that names the rows. A cell of several lists ends in a
+        `polars.exceptions.ShapeError` instead.
 
     Examples
     --------
@@ -65,14 +67,8 @@ def decode_json_lists(frame: pl.LazyFrame, columns: Iterable[str]) -> pl.LazyFra
         .with_columns(
             _json_text(pl.col(name), pl.col(f"{name}::doubtful")).alias(name) for name in names
         )
-        .with_columns(
-            *(_quotes(pl.col(name)).alias(f"{name}::quotes") for name in names),
-            *(pl.col(name).str.json_decode(_TURNS) for name in names),
-        )
-        .with_columns(
-            _checked(pl.col(name), pl.col(f"{name}::quotes")).alias(name) for name in names
-        )
-        .drop(f"{name}::{step}" for name in names for step in ("doubtful", "quotes"))
+        .with_columns(_decoded(pl.col(name)) for name in names)
+        .drop(f"{name}::doubtful" for name in names)
     )
 
 
@@ -104,7 +100,7 @@ def _doubtful(cell: pl.Expr) -> pl.Expr:
 
 
 def _json_text(cell: pl.Expr, doubtful: pl.Expr) -> pl.Expr:
-    """Text for the decoder: null for no turns, and nothing that could run into the next row."""
+    """Text for the decoder: a mended list, null for no turns, and no JSON for anything else."""
     without_turns = (cell.str.len_bytes() == 0) | (cell == "null")
     encloses = cell.str.starts_with("[") & cell.str.ends_with("]")
     forged = doubtful.str.contains(_SETTLED, literal=True)
@@ -118,15 +114,14 @@ def _json_text(cell: pl.Expr, doubtful: pl.Expr) -> pl.Expr:
     )
 
 
-def _quotes(json_text: pl.Expr) -> pl.Expr:
-    """Quotation marks that open or close a string: all but the escaped ones."""
-    return json_text.str.count_matches('"', literal=True) - json_text.str.count_matches(
-        r"\"", literal=True
-    )
+def _decoded(json_text: pl.Expr) -> pl.Expr:
+    """The turns, if every string that begins in a cell ends there.
 
-
-def _checked(turns: pl.Expr, quotes: pl.Expr) -> pl.Expr:
-    """The turns, if the cell holds exactly the strings that were decoded from it."""
-    agree = turns.is_null() | (quotes == 2 * turns.list.agg(pl.element().count()))
-    refused = pl.when(~agree).then(_REFUSED).str.json_decode(_TURNS)
-    return pl.when(agree).then(turns).otherwise(refused)
+    Then brackets at both ends suffice: a cell that left a list open would make the
+    next one a list in a list, which is no string, and a cell of two lists would
+    make the column too long. Either fails.
+    """
+    quotes = json_text.str.count_matches('"', literal=True)
+    escaped = json_text.str.count_matches(r"\"", literal=True)
+    closed = (quotes - escaped) % 2 == 0
+    return pl.when(closed).then(json_text).when(~closed).then(_REFUSED).str.json_decode(_TURNS)

@@ -88,7 +88,7 @@ class FeatureTransformer(BaseEstimator):  # type: ignore[misc]
         FrameError
             When `X` is no frame or lacks a text column.
         BattleError
-            When ``texts="json_list"`` and a cell is no JSON list of strings.
+            When ``texts="json_list"`` and a cell is no JSON list of texts.
         """
         check_is_fitted(self)
         frame = incoming(X, list(self.feature_names_in_))

@@ -152,7 +152,7 @@ def test_ids_that_turn_from_numbers_to_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "cell",
-    [b"plain", b'"[""a"""', b'"{""a"": 1}"', b"3", b"[1]", b'"[""a""],[""b""]"', b"true", b"[[]]"],
+    [b"plain", b'"[""a"""', b'"{""a"": 1}"', b"3", b'"[""a""],[""b""]"', b"true", b"[[]]"],
 )
 @pytest.mark.parametrize("column", ["prompt", "response_a", "response_b"])
 def test_broken_json(tmp_path: Path, cell: bytes, column: str) -> None:
@@ -162,7 +162,7 @@ def test_broken_json(tmp_path: Path, cell: bytes, column: str) -> None:
     path = csv_file(tmp_path, HEADER, ROW % 1, *(b"%d,%b" % (row, broken) for row in range(2, 9)))
     error = failure(path)
     assert (error.column, error.rows) == (column, (2, 3, 4, 5, 6))
-    assert "is not a JSON list of strings" in str(error)
+    assert "is not a JSON list of texts" in str(error)
 
 
 def test_broken_json_in_a_frame_and_in_parquet(tmp_path: Path, raw_battles: pl.DataFrame) -> None:

@@ -230,7 +230,7 @@ def test_pandas_frames_as_they_come() -> None:
 
 
 def test_broken_json_names_column_and_rows() -> None:
-    frame = pl.DataFrame({"t": ['["fine"]', "oops", None, "[1]"]})
+    frame = pl.DataFrame({"t": ['["fine"]', "oops", None, "[[1]]"]})
     features = TextFeatures(texts="json_list").fit(frame)
     for given in (frame, pd.DataFrame({"t": frame["t"].to_list()})):
         with pytest.raises(BattleError, match="column 't' is not a JSON list") as caught:
