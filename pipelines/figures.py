@@ -13,7 +13,7 @@ from featlab.files import atomic_path
 
 
 def draw_study(study: optuna.Study, target: Path) -> None:
-    """Every trial's loss and the best so far, pruned trials marked at their last value."""
+    """Every finished trial's loss and the best so far; pruned trials as ticks along the top."""
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     pruned = study.get_trials(deepcopy=False, states=(TrialState.PRUNED,))
     figure = Figure(figsize=(7, 4), layout="constrained")
@@ -24,15 +24,18 @@ def draw_study(study: optuna.Study, target: Path) -> None:
     axes.step(
         numbers, np.minimum.accumulate(losses), where="post", color="#D55E00", label="best so far"
     )
-    last = [max(trial.intermediate_values.items())[1] for trial in pruned]
+    # A pruned trial saw some folds only, so its mean cannot stand on the same scale.
     axes.plot(
         [trial.number for trial in pruned],
-        last,
-        "x",
-        color="#999999",
-        label=f"pruned ({len(pruned)}), mean of the folds seen",
+        [1.0] * len(pruned),
+        "|",
+        color="#777777",
+        transform=axes.get_xaxis_transform(),
+        clip_on=False,
+        label=f"pruned ({len(pruned)})",
     )
-    low, high = losses.min(), max(np.quantile([*losses, *last], 0.9), losses.min() + 1e-3)
+    low = losses.min()
+    high = max(np.quantile(losses, 0.95), low + 1e-3)
     axes.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))
     axes.set_xlabel("trial")
     axes.set_ylabel("log loss, mean over folds (nats)")
