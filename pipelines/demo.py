@@ -15,7 +15,7 @@ from featlab.battles import PROBABILITIES
 from featlab.generated import expected_log_loss, truth_matrix, write_battles
 from models.metrics import Probabilities, prior
 from pipelines.command_line import run_command, say
-from pipelines.settings import SubmitSettings, TrainSettings
+from pipelines.settings import Preset, SubmitSettings, TrainSettings
 from pipelines.submit import main as submit
 from pipelines.train_ensemble import main as train_ensemble
 
@@ -23,6 +23,7 @@ from pipelines.train_ensemble import main as train_ensemble
 class DemoSettings(TrainSettings):
     """Settings of ``pipelines.demo``."""
 
+    preset: Preset = Field("fast", description="which signals take part")
     battles_to_train: int = Field(3000, ge=50, description="generated training battles")
     battles_to_test: int = Field(2000, ge=50, description="generated test battles")
 
