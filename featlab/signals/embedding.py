@@ -34,8 +34,8 @@ from featlab.vectors import VectorColumn, VectorSource, row_chunks, shared_sourc
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
-DIFFERENCE_AXES = 32
-PROMPT_AXES = 8
+DIFFERENCE_AXES = 16
+PROMPT_AXES = 4
 FORMAT = 1
 STATE = "embedding.safetensors"
 DESCRIPTION = "embedding.json"
@@ -104,12 +104,12 @@ class EmbeddingSignal:
     ----------
     source : VectorSource
         The encoder and its store.
-    difference_axes : int, default 32
+    difference_axes : int, default 16
         Principal axes of the difference between the two readings' directions:
         columns ``embedding_difference__{i}``, odd. They are found by an
         eigendecomposition of the covariance of both orders of every battle,
         whose mean is zero.
-    prompt_axes : int, default 8
+    prompt_axes : int, default 4
         Principal axes of the prompt's direction: columns
         ``prompt__embedding_{i}``, even.
     responses_alone : bool, default True
@@ -135,7 +135,7 @@ class EmbeddingSignal:
     >>> from featlab.encoder import MINILM
     >>> signal = EmbeddingSignal(VectorSource(MINILM, store="embeddings"))
     >>> signal.fit(battles).transform(battles).shape  # doctest: +SKIP
-    (1983, 53)
+    (1983, 33)
     """
 
     def __init__(
