@@ -23,7 +23,7 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 demo: $(READY)  ## the whole main job on generated battles, no data or network needed
-	$(BIN)/python -m pipelines.demo --run runs/demo --trials 20 $(ARGS)
+	$(BIN)/python -m pipelines.demo --run runs/demo $(ARGS)
 
 test: $(READY)  ## the test suite
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(ARGS)
