@@ -21,7 +21,13 @@ from pipelines.run_folder import RunFolder
 from pipelines.settings import TrainSettings
 
 CODE: Mapping[str, tuple[str, ...]] = {
-    "embedding": ("featlab.encoder", "featlab.signals.embedding", "featlab.vectors"),
+    "embedding": (
+        "featlab.encoder",
+        "featlab.passages",
+        "featlab.signals.embedding",
+        "featlab.store",
+        "featlab.vectors",
+    ),
     "encoder": ("featlab.encoder", "models"),
 }
 """Signal -> the source that shapes its columns, `models.out_of_fold` apart."""
