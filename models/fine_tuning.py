@@ -11,10 +11,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import os
 import shutil
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,42 +22,34 @@ from transformers import EarlyStoppingCallback, TrainingArguments, set_seed
 
 from featlab.battles import PROBABILITIES
 from featlab.encoder import EncoderSpec
-from featlab.encoder.attention import PADDED
-from featlab.encoder.backbone import Backbone, choose_attention, load_backbone
-from featlab.encoder.device import pick_device
-from featlab.encoder.encoder import GIBIBYTE, Encoder
-from featlab.encoder.tokens import Tokenizer
-from featlab.encoder.weights import find_weights
+from featlab.encoder.encoder import Encoder
 from featlab.files import read_json, value_fingerprint, write_json
 from featlab.randomness import derive_seed
 from models.fine_tune_settings import FineTuneSettings
 from models.layerwise_rates import parameter_groups
-from models.lora import add_adapters, merge_adapters
-from models.preference_head import PreferenceHead
+from models.lora import merge_adapters
 from models.preference_losses import outcome_loss
 from models.preference_model import DESCRIPTION, PreferenceModel, sequence_logits, write_model
-from models.preference_network import PreferenceNetwork, set_dropout
 from models.token_budget_trainer import (
     PaceCallback,
     TokenBudgetTrainer,
     default_pace,
+    default_tokens_per_batch,
     last_checkpoint,
-    precision_arguments,
+    process_share,
 )
 from models.training_battles import (
     TIE_KNOWN,
     BattleCollator,
     TokenBudgetSampler,
-    TrainingBattles,
     batch_costs,
-    tokenised,
 )
+from models.training_run import TrainingRun, prepare_run
 
 logger = logging.getLogger(__name__)
 
 CHECKPOINTS = "checkpoints"
 RUN = "run.json"
-CPU_TOKENS_PER_BATCH = 4096
 
 
 def fine_tune(
@@ -141,7 +131,7 @@ def fine_tune(
     resumed = _resumable(checkpoints, fingerprint)
 
     set_seed(derive_seed(seed, "fine-tuning"))
-    run = _Run.prepare(battles, spec, settings, validation, soft_labels, device)
+    run = prepare_run(battles, spec, settings, validation, soft_labels, device)
     trainer = _trainer(run, spec, settings, seed, checkpoints, task, pace or default_pace())
     start = time.monotonic()
     trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed))
@@ -169,57 +159,10 @@ def fine_tune(
     return PreferenceModel.load(folder, device)
 
 
-@dataclass(frozen=True)
-class _Run:
-    """What a training needs, made once."""
-
-    network: PreferenceNetwork
-    tokenizer: Tokenizer
-    battles: TrainingBattles
-    validation: TrainingBattles | None
-    device: torch.device
-    dtype: torch.dtype
-    arguments: dict[str, Any]
-
-    @classmethod
-    def prepare(
-        cls,
-        battles: pl.DataFrame,
-        spec: EncoderSpec,
-        settings: FineTuneSettings,
-        validation: pl.DataFrame | None,
-        soft_labels: pl.DataFrame | None,
-        device: str,
-    ) -> _Run:
-        picked = _own_card(pick_device(device))
-        dtype, arguments = precision_arguments(settings.precision, picked)
-        weights = find_weights(spec)
-        tokenizer = Tokenizer(weights, spec)
-        read = tokenised(battles, tokenizer, soft_labels)
-        backbone = load_backbone(spec, weights, picked, torch.float32, tokenizer.padding)
-        choose_attention(backbone, PADDED if settings.dropout > 0 else spec.attention, dtype)
-        set_dropout(backbone, settings.dropout)
-        if settings.gradient_checkpointing:
-            _checkpoint_gradients(backbone)
-        if settings.lora_rank > 0:
-            add_adapters(backbone, settings)
-        head = PreferenceHead(backbone.dimension)
-        network = PreferenceNetwork(backbone, head, settings, len(read.names)).to(picked)
-        return cls(
-            network=network,
-            tokenizer=tokenizer,
-            battles=read,
-            validation=None if validation is None else tokenised(validation, tokenizer),
-            device=picked,
-            dtype=dtype,
-            arguments=arguments,
-        )
-
-
 class _PreferenceTrainer(TokenBudgetTrainer):
     """Scores the validation battles as they will be scored later: sorted, each sequence once."""
 
-    def __init__(self, *, spec: EncoderSpec, run: _Run, **rest: Any) -> None:
+    def __init__(self, *, spec: EncoderSpec, run: TrainingRun, **rest: Any) -> None:
         super().__init__(**rest)
         self.spec = spec
         self.run = run
@@ -246,7 +189,7 @@ class _PreferenceTrainer(TokenBudgetTrainer):
 
 
 def _trainer(
-    run: _Run,
+    run: TrainingRun,
     spec: EncoderSpec,
     settings: FineTuneSettings,
     seed: int,
@@ -292,7 +235,8 @@ def _trainer(
             "warmup_steps": math.ceil(settings.warmup_share * steps_per_epoch * settings.epochs),
             "seed": derive_seed(seed, "trainer"),
             "logging_strategy": "steps",
-            "logging_steps": 10,
+            "logging_steps": 5,
+            "logging_first_step": True,
             "report_to": "none",
             "disable_tqdm": True,
             "save_strategy": "no",
@@ -321,31 +265,7 @@ def _trainer(
     )
 
 
-def default_tokens_per_batch(device: torch.device) -> int:
-    """Tokens that go through a device at once in training, by its memory.
-
-    Examples
-    --------
-    >>> default_tokens_per_batch(torch.device("cpu"))
-    4096
-    """
-    if device.type != "cuda":
-        return CPU_TOKENS_PER_BATCH
-    memory = torch.cuda.get_device_properties(device).total_memory / GIBIBYTE
-    return max(CPU_TOKENS_PER_BATCH, 512 * int(memory))
-
-
-def process_share() -> tuple[int, int]:
-    """Number of this process and how many there are, as a launcher says; (0, 1) without one."""
-    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def _own_card(device: torch.device) -> torch.device:
-    card = int(os.environ.get("LOCAL_RANK", "0"))
-    return torch.device("cuda", card) if str(device) == "cuda" else device
-
-
-def _account(trainer: _PreferenceTrainer, run: _Run, seconds: float) -> dict[str, Any]:
+def _account(trainer: _PreferenceTrainer, run: TrainingRun, seconds: float) -> dict[str, Any]:
     state = trainer.state
     logged = [entry["loss"] for entry in state.log_history if "loss" in entry]
     scored = [entry["eval_loss"] for entry in state.log_history if "eval_loss" in entry]
@@ -362,11 +282,6 @@ def _account(trainer: _PreferenceTrainer, run: _Run, seconds: float) -> dict[str
         "dtype": str(run.dtype).removeprefix("torch."),
         "attention": run.network.backbone.attention,
     }
-
-
-def _checkpoint_gradients(backbone: Backbone) -> None:
-    model: Any = backbone.model
-    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
 
 
 def _fingerprint(

@@ -6,6 +6,7 @@ adapters are merged into the weights in the end, so a saved model needs no peft.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from featlab.encoder.backbone import Backbone
@@ -35,7 +36,10 @@ def add_adapters(backbone: Backbone, settings: FineTuneSettings) -> None:
         target_modules="all-linear",
         bias="none",
     )
-    backbone.model = get_peft_model(backbone.model, config)
+    with warnings.catch_warnings():
+        # peft asks transformers for an attribute by its former name.
+        warnings.simplefilter("ignore", FutureWarning)
+        backbone.model = get_peft_model(backbone.model, config)
 
 
 def merge_adapters(backbone: Backbone) -> None:

@@ -8,6 +8,7 @@ each process has its own share.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -26,6 +27,8 @@ from transformers import (
     TrainingArguments,
 )
 
+from featlab.encoder.device import inference_dtype
+from featlab.encoder.encoder import GIBIBYTE
 from featlab.errors import ConfigError
 from featlab.progress import clock
 
@@ -33,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LINES = 15.0
 STATE = "trainer_state.json"
+CPU_TOKENS_PER_BATCH = 4096
 
 
 @dataclass(frozen=True)
@@ -251,6 +255,25 @@ class _TimedCheckpoint(TrainerCallback):
             control.should_save = True
 
 
+def default_tokens_per_batch(device: torch.device) -> int:
+    """Tokens that go through a device at once in training, by its memory.
+
+    Examples
+    --------
+    >>> default_tokens_per_batch(torch.device("cpu"))
+    4096
+    """
+    if device.type != "cuda":
+        return CPU_TOKENS_PER_BATCH
+    memory = torch.cuda.get_device_properties(device).total_memory / GIBIBYTE
+    return max(CPU_TOKENS_PER_BATCH, 512 * int(memory))
+
+
+def process_share() -> tuple[int, int]:
+    """Number of this process and how many there are, as a launcher says; (0, 1) without one."""
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def last_checkpoint(folder: Path) -> Path | None:
     """The newest whole checkpoint of a folder; one cut short lacks its state, written last."""
     whole = [
@@ -274,8 +297,6 @@ def precision_arguments(precision: str, device: torch.device) -> tuple[torch.dty
     ConfigError
         When the device cannot train in that format.
     """
-    from featlab.encoder.device import inference_dtype
-
     dtype = inference_dtype(precision, device)  # type: ignore[arg-type]
     if dtype == torch.float16 and device.type != "cuda":
         raise ConfigError(

@@ -216,7 +216,13 @@ class TokenBudgetSampler(torch.utils.data.Sampler[list[int]]):
         if self.sort:
             size = max(1, POOL_OF_BATCHES * len(order) // self.count)
             pools = [order[start : start + size] for start in range(0, len(order), size)]
-            order = np.concatenate([pool[np.argsort(-self.costs[pool])] for pool in pools])
+            # Up in one pool and down in the next, since a batch may reach across both.
+            order = np.concatenate(
+                [
+                    pool[np.argsort(self.costs[pool], kind="stable")][:: 1 - 2 * (turn % 2)]
+                    for turn, pool in enumerate(pools)
+                ]
+            )
         batches = _cut_evenly(order, self.costs[order], self.count)
         return [batches[position].tolist() for position in draw.permutation(len(batches))]
 

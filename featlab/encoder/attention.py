@@ -21,7 +21,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import torch
 
@@ -29,7 +29,7 @@ from featlab.encoder.device import cuda_has_bfloat16
 
 logger = logging.getLogger(__name__)
 
-PADDED = "padded"
+PADDED: Final = "padded"
 PREFIX = "featlab_"
 
 

@@ -120,7 +120,12 @@ class Backbone(torch.nn.Module):
 
 
 def load_backbone(
-    spec: EncoderSpec, folder: Path, device: torch.device, dtype: torch.dtype, padding: int = 0
+    spec: EncoderSpec,
+    folder: Path,
+    device: torch.device,
+    dtype: torch.dtype,
+    padding: int = 0,
+    autocast: torch.dtype | None = None,
 ) -> Backbone:
     """Load an encoder's weights from a checked folder and choose its way of attention.
 
@@ -136,6 +141,9 @@ def load_backbone(
         Format of the weights. Training keeps them in float32.
     padding : int
         The token that fills padded rows.
+    autocast : torch.dtype, optional
+        Format the attention will be computed in, where autocast makes it
+        another one than the weights'.
 
     Raises
     ------
@@ -153,7 +161,7 @@ def load_backbone(
         )
     cast_weights(model, dtype)
     backbone = Backbone(model.to(device), spec.pooling, padding=padding)
-    choose_attention(backbone, spec.attention)
+    choose_attention(backbone, spec.attention, autocast)
     return backbone
 
 

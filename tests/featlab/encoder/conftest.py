@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,11 +73,13 @@ def write_modernbert(folder: Path, **settings: Any) -> Path:
     return folder
 
 
-@pytest.fixture(autouse=True)
-def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
     """Small models gain nothing from threads, and tests run side by side."""
-    monkeypatch.setenv("FEATLAB_THREADS", "1")
-    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FEATLAB_THREADS", "1")
+        torch.set_num_threads(1)
+        yield
 
 
 @pytest.fixture(scope="session")
