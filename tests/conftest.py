@@ -9,7 +9,11 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, settings
 
+from featlab.threads import wait_passively
+
 REAL_DATA = "FEATLAB_TEST_DATA"
+
+wait_passively()
 
 # Slow shared machines must not make a property flaky, nor two runs differ.
 settings.register_profile(
