@@ -21,6 +21,7 @@ from pipelines.run_folder import RunFolder
 from pipelines.settings import TrainSettings
 
 CODE: Mapping[str, tuple[str, ...]] = {
+    "lexical": ("featlab.signals",),
     "embedding": (
         "featlab.encoder",
         "featlab.passages",
@@ -86,6 +87,10 @@ def load_fitted(name: str, run: RunFolder) -> list[FittedSignal]:
 
 def _kind(name: str) -> type[FittedSignal]:
     # Imported on use: torch takes seconds and is needed by encoders only.
+    if name == "lexical":
+        from featlab.signals.lexical import LexicalSignal
+
+        return LexicalSignal
     if name == "embedding":
         from featlab.signals.embedding import EmbeddingSignal
 
@@ -97,6 +102,8 @@ def _kind(name: str) -> type[FittedSignal]:
 
 def _inputs(name: str, settings: TrainSettings, recipe: Recipe) -> dict[str, Any]:
     """What shapes a signal besides battles and folds."""
+    if name == "lexical":
+        return {}
     assert recipe.encoder is not None
     inputs: dict[str, Any] = {"encoder": recipe.encoder.id}
     if name == "encoder":
@@ -107,6 +114,10 @@ def _inputs(name: str, settings: TrainSettings, recipe: Recipe) -> dict[str, Any
 def _maker(
     name: str, settings: TrainSettings, recipe: Recipe, run: RunFolder
 ) -> Callable[[int], FittedSignal]:
+    if name == "lexical":
+        from featlab.signals.lexical import LexicalSignal
+
+        return lambda fold: LexicalSignal(seed=derive_seed(settings.seed, "lexical", fold))
     assert recipe.encoder is not None
     spec = recipe.encoder
     if name == "embedding":

@@ -9,10 +9,15 @@ from featlab.encoder.spec import MINILM, MODERNBERT_BASE, EncoderSpec
 from featlab.errors import ConfigError, WeightsError
 from pipelines.settings import EncoderSettings, Preset, TrainSettings
 
-SIGNALS = ("text", "embedding", "encoder")
+SIGNALS = ("text", "lexical", "embedding", "encoder")
 """Every signal, in the order of the stacker's columns."""
 
-WITHOUT_ENCODER = ("text",)
+BY_DEFAULT = {
+    "fast": ("text",),
+    "cpu": ("text", "embedding", "encoder"),
+    "modernbert": ("text", "embedding", "encoder"),
+}
+"""Preset -> its signals; the lexical signal joins where ``--signals`` names it."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ def resolve(settings: TrainSettings) -> Recipe:
         _automatic() if settings.preset == "auto" else (settings.preset, "as asked for")
     )
     if settings.signals is None:
-        signals: tuple[str, ...] = WITHOUT_ENCODER if preset == "fast" else SIGNALS
+        signals: tuple[str, ...] = BY_DEFAULT[preset]
     else:
         unknown = set(settings.signals) - set(SIGNALS)
         if unknown:

@@ -50,6 +50,14 @@ def test_the_whole_ensemble_exchanges_probabilities_with_the_sides(
     assert np.abs(second - first[:, [1, 0, 2]]).max() <= 1e-12
 
 
+def test_the_lexical_signal_joins_where_it_is_asked_for(data: Path, tmp_path: Path) -> None:
+    train(data, tmp_path / "run", "--signals", "lexical", "--trials", "1")
+    frame = pl.read_parquet(tmp_path / "run" / "signals" / "lexical.parquet")
+    assert frame["id"].to_list() == pl.read_csv(data / "train.csv")["id"].to_list()
+    predict(tmp_path / "run", data / "test.csv", tmp_path / "out.csv")
+    assert len(pl.read_csv(tmp_path / "out.csv")) == 12
+
+
 def test_unchanged_signals_are_not_learned_again(
     data: Path, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

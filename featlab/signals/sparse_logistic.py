@@ -1,0 +1,259 @@
+"""Ridge logistic regression on sparse rows, and the choice of its penalty on grouped folds.
+
+It differs from scikit-learn's in three ways that matter here: float32 rows stay
+float32, so 57,477 battles need one copy in memory; a path of penalties starts
+each fit from the one before; and held-out losses are those of whole prompts
+that the fit did not see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from featlab.errors import ConfigError
+
+Floats = NDArray[np.float64]
+
+_TOLERANCE = 1e-3
+_NEWTON_STEPS = 30
+_CONJUGATE_STEPS = 30
+_HALVINGS = 12
+
+
+@dataclass(frozen=True)
+class LogisticWeights:
+    """A fitted logistic regression.
+
+    Parameters
+    ----------
+    coefficients : float32 array of shape (columns,)
+    intercept : float
+        0 where none was fitted.
+    """
+
+    coefficients: NDArray[np.float32]
+    intercept: float = 0.0
+
+    def logits(self, rows: sparse.csr_matrix) -> Floats:
+        """The log odds of target 1: float64, shape (n,); each row's value depends on it alone."""
+        logits: Floats = (rows @ self.coefficients).astype(np.float64) + self.intercept
+        return logits
+
+
+def ridge_logistic(
+    rows: sparse.csr_matrix,
+    targets: Floats,
+    penalties: Sequence[float],
+    *,
+    intercept: bool,
+    sample_weight: Floats | None = None,
+) -> list[LogisticWeights]:
+    """Fit one regression a penalty, each started from the one before.
+
+    Minimises the sum over rows of the weighted log loss, plus half the penalty
+    times the squared norm of the coefficients (the intercept is free).
+
+    Parameters
+    ----------
+    rows : csr_matrix of float32, shape (n, columns)
+    targets : float64 array of shape (n,)
+        Probabilities of the outcome, mostly 0 and 1.
+    penalties : sequence of float
+        All above 0; the largest first is quickest.
+    intercept : bool
+        Without one, exchanging the sign of a row exchanges the outcomes.
+    sample_weight : float64 array of shape (n,), optional
+
+    Returns
+    -------
+    One `LogisticWeights` a penalty, in their order.
+
+    Raises
+    ------
+    ConfigError
+        When a penalty is not above 0.
+
+    Examples
+    --------
+    >>> rows = sparse.csr_matrix(np.array([[1.0], [-1.0]], dtype=np.float32))
+    >>> (weak,) = ridge_logistic(rows, np.array([1.0, 0.0]), [1.0], intercept=False)
+    >>> weak.logits(rows).round(3)
+    array([ 0.675, -0.675])
+    """
+    if min(penalties) <= 0:
+        raise ConfigError(f"a ridge penalty must be above 0, not {min(penalties)}")
+    weight = np.ones(rows.shape[0]) if sample_weight is None else sample_weight
+    problem = _Problem(rows, targets, weight, intercept)
+    solution = problem.start()
+    fitted = []
+    for penalty in penalties:
+        solution = problem.minimum(solution, penalty)
+        fitted.append(LogisticWeights(solution[:-1].astype(np.float32), float(solution[-1])))
+    return fitted
+
+
+class _Problem:
+    """The data of one regression; parameters are the coefficients and, last, the intercept.
+
+    Newton steps, each found by conjugate gradients only as closely as the
+    progress so far deserves: C.-J. Lin, R. C. Weng, S. S. Keerthi, "Trust region
+    Newton method for large-scale logistic regression", JMLR 9, 2008, here with
+    step halving in place of a trust region, since the logits along a step are
+    known without another pass over the rows.
+    """
+
+    def __init__(
+        self, rows: sparse.csr_matrix, targets: Floats, weight: Floats, intercept: bool
+    ) -> None:
+        self.rows, self.transposed = rows, rows.T
+        self.targets, self.weight, self.intercept = targets, weight, intercept
+
+    def start(self) -> Floats:
+        """No coefficients, and the mean target's log odds with half a row of either added."""
+        solution = np.zeros(self.rows.shape[1] + 1)
+        if self.intercept:
+            hits = self.weight @ self.targets
+            solution[-1] = np.log((hits + 0.5) / (self.weight.sum() - hits + 0.5))
+        return solution
+
+    def minimum(self, solution: Floats, penalty: float) -> Floats:
+        """The parameters of least penalised loss, searched from `solution`."""
+        start = self.start()
+        scale = _norm(self._gradient(start, self._logits(start), penalty))
+        logits = self._logits(solution)
+        for _ in range(_NEWTON_STEPS):
+            gradient = self._gradient(solution, logits, penalty)
+            size = _norm(gradient)
+            if size <= _TOLERANCE * scale:
+                break
+            step = self._newton_step(gradient, logits, penalty, min(0.5, (size / scale) ** 0.5))
+            along = self._logits(step)
+            length = self._step_length(solution, logits, step, along, gradient, penalty)
+            if length == 0.0:
+                break
+            solution, logits = solution + length * step, logits + length * along
+        return solution
+
+    def _logits(self, parameters: Floats) -> Floats:
+        logits: Floats = (self.rows @ parameters[:-1].astype(np.float32)).astype(np.float64)
+        logits += parameters[-1]
+        return logits
+
+    def _transpose(self, values: Floats) -> Floats:
+        product = np.empty(self.rows.shape[1] + 1)
+        product[:-1] = self.transposed @ values.astype(np.float32)
+        product[-1] = values.sum() if self.intercept else 0.0
+        return product
+
+    def _gradient(self, parameters: Floats, logits: Floats, penalty: float) -> Floats:
+        gradient = self._transpose(self.weight * (_probability(logits) - self.targets))
+        gradient[:-1] += penalty * parameters[:-1]
+        return gradient
+
+    def _newton_step(
+        self, gradient: Floats, logits: Floats, penalty: float, tolerance: float
+    ) -> Floats:
+        """Conjugate gradients on Hessian x step = -gradient, to a residual of `tolerance`."""
+        probability = _probability(logits)
+        curvature = self.weight * probability * (1.0 - probability)
+        step, residual = np.zeros_like(gradient), -gradient
+        direction = residual.copy()
+        squared = residual @ residual
+        target = tolerance**2 * squared
+        for _ in range(_CONJUGATE_STEPS):
+            product = self._transpose(curvature * self._logits(direction))
+            product[:-1] += penalty * direction[:-1]
+            length = squared / (direction @ product)
+            step += length * direction
+            residual -= length * product
+            previous, squared = squared, residual @ residual
+            if squared <= target:
+                break
+            direction = residual + squared / previous * direction
+        return step
+
+    def _step_length(
+        self,
+        solution: Floats,
+        logits: Floats,
+        step: Floats,
+        along: Floats,
+        gradient: Floats,
+        penalty: float,
+    ) -> float:
+        """The longest of 1, 1/2, 1/4, ... that lowers the loss enough; 0 where none does."""
+        coefficients, change = solution[:-1], step[:-1]
+        norm, cross, square = (
+            coefficients @ coefficients,
+            coefficients @ change,
+            change @ change,
+        )
+
+        def loss(length: float) -> float:
+            data = self.weight @ _log_loss(logits + length * along, self.targets)
+            ridge = norm + 2.0 * length * cross + length**2 * square
+            return float(data + penalty / 2.0 * ridge)
+
+        before, slope = loss(0.0), gradient @ step
+        for halvings in range(_HALVINGS):
+            length = 0.5**halvings
+            if loss(length) <= before + 1e-4 * length * slope:
+                return length
+        return 0.0
+
+
+def held_out_losses(
+    rows: sparse.csr_matrix,
+    targets: Floats,
+    folds: NDArray[np.int64],
+    penalties: Sequence[float],
+    *,
+    intercept: bool,
+    sample_weight: Floats | None = None,
+) -> Floats:
+    """The mean loss of each penalty on rows that its fits did not see: shape (penalties,).
+
+    Parameters
+    ----------
+    folds : int array of shape (n,)
+        Which fold holds each row out. A fold that would leave nothing to fit
+        is passed over.
+
+    See `ridge_logistic` for the others.
+    """
+    weight = np.ones(len(targets)) if sample_weight is None else sample_weight
+    total, held = np.zeros(len(penalties)), 0.0
+    for fold in np.unique(folds):
+        inside, outside = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
+        if len(outside) == 0:
+            continue
+        path = ridge_logistic(
+            rows[outside],
+            targets[outside],
+            penalties,
+            intercept=intercept,
+            sample_weight=weight[outside],
+        )
+        left_out = rows[inside]
+        for index, fitted in enumerate(path):
+            loss = _log_loss(fitted.logits(left_out), targets[inside])
+            total[index] += weight[inside] @ loss
+        held += weight[inside].sum()
+    return total / max(held, np.finfo(np.float64).tiny)
+
+
+def _norm(vector: Floats) -> float:
+    return float(np.sqrt(vector @ vector))
+
+
+def _probability(logits: Floats) -> Floats:
+    return 0.5 * (1.0 + np.tanh(0.5 * logits))
+
+
+def _log_loss(logits: Floats, targets: Floats) -> Floats:
+    return np.logaddexp(0.0, logits) - targets * logits
