@@ -1,4 +1,4 @@
-"""Attention over packed sequences: one signature, three kernels, a detected fallback.
+"""Attention over packed sequences: one signature, four kernels, a detected fallback.
 
 A packed row holds many sequences, and no token may see another sequence's
 tokens. transformers' own attention does not know boundaries, so a function is
@@ -8,12 +8,15 @@ registered with it that does, and that calls one of these kernels:
     FlashAttention inside torch (`torch.nn.attention.varlen`): CUDA, 16-bit.
 ``flex``
     `torch.nn.attention.flex_attention` with a block mask: CUDA, any format.
+``sequences``
+    One call of torch's attention for each length in the pack, sliding windows
+    in strips: what suits a CPU.
 ``blocks``
     Plain attention under a block-diagonal mask: everywhere, and quadratic in
     the whole pack. What the others are held against.
 
-All three have the signature of `torch.nn.attention.varlen.varlen_attn`, so each
-can stand in for the others. Where none of them works, batches are padded.
+All of them have the signature of `torch.nn.attention.varlen.varlen_attn`, so
+each can stand in for the others. Where none works, batches are padded.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import lru_cache, partial
+from itertools import groupby
 from typing import Any, Final, Protocol
 
 import torch
@@ -31,6 +35,11 @@ logger = logging.getLogger(__name__)
 
 PADDED: Final = "padded"
 PREFIX = "featlab_"
+STRIP = 256
+"""Tokens whose windows are attended to at once on a CPU."""
+
+LONGEST_BY_PRODUCTS = 512
+"""Padded length up to which batched matrix products train faster on a CPU than torch's kernel."""
 
 
 class Kernel(Protocol):
@@ -164,6 +173,62 @@ def blocks_kernel(
     return attended[0].transpose(0, 1)
 
 
+def sequences_kernel(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    cu_seq_q: torch.Tensor,
+    cu_seq_k: torch.Tensor,
+    max_q: int,
+    max_k: int,
+    *,
+    scale: float | None = None,
+    window_size: tuple[int, int] = (-1, -1),
+) -> torch.Tensor:
+    """Attention sequence by sequence, neighbours of one length together; see `Kernel`."""
+    attended = torch.empty_like(value)
+    start = 0
+    for length, run in groupby(cu_seq_q.diff().tolist()):
+        end = start + length * len(list(run))
+        parts = (
+            part[start:end].view(-1, length, *part.shape[1:]).transpose(1, 2)
+            for part in (query, key, value)
+        )
+        found = _windowed(*parts, scale=scale, window=window_size[0])
+        attended[start:end] = found.transpose(1, 2).flatten(0, 1)
+        start = end
+    return attended
+
+
+def _windowed(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    *,
+    scale: float | None,
+    window: int,
+) -> torch.Tensor:
+    attention = torch.nn.functional.scaled_dot_product_attention
+    length = query.shape[-2]
+    if not 0 <= window < length - 1:
+        return attention(query, key, value, scale=scale)
+    strips = []
+    for first in range(0, length, STRIP):
+        last = min(first + STRIP, length)
+        left, right = max(first - window, 0), min(last + window, length)
+        places = torch.arange(first, last)[:, None] - torch.arange(left, right)[None, :]
+        strips.append(
+            attention(
+                query[..., first:last, :],
+                key[..., left:right, :],
+                value[..., left:right, :],
+                attn_mask=(places.abs() <= window).to(query.device),
+                scale=scale,
+            )
+        )
+    return torch.cat(strips, dim=-2)
+
+
 def flex_kernel(
     query: torch.Tensor,
     key: torch.Tensor,
@@ -228,6 +293,7 @@ def varlen_kernel(
 KERNELS: dict[str, Kernel] = {
     "varlen": varlen_kernel,
     "flex": flex_kernel,
+    "sequences": sequences_kernel,
     "blocks": blocks_kernel,
 }
 """The kernels by name; looked up at every call, so a test can put another in a name's place."""
@@ -290,12 +356,75 @@ def packed_attention(
     return attended[None], None
 
 
+def padded_attention(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    *,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    **rest: Any,
+) -> tuple[torch.Tensor, None]:
+    """What transformers calls in every layer of a padded forward pass on a CPU.
+
+    It is torch's own attention, save where that is slow: the backward pass of
+    its bfloat16 kernel for CPUs takes two to six times as long as the five
+    matrix products it stands for, as long as the score matrix is small.
+
+    Parameters
+    ----------
+    query, key, value : tensors of shape (n, heads, longest, head dimension)
+    attention_mask : bool tensor of shape (n, 1, 1 or longest, longest), optional
+
+    Returns
+    -------
+    (tensor of shape (n, longest, heads, head dimension), None)
+    """
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+    by_products = (
+        query.dtype == torch.bfloat16
+        and query.requires_grad
+        and dropout == 0.0
+        and query.shape == key.shape
+        and query.shape[-2] <= LONGEST_BY_PRODUCTS
+    )
+    if by_products:
+        return products_kernel(query, key, value, attention_mask, scaling).transpose(1, 2), None
+    attended: tuple[torch.Tensor, None] = sdpa_attention_forward(
+        module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **rest
+    )
+    return attended
+
+
+def products_kernel(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor | None,
+    scale: float | None,
+) -> torch.Tensor:
+    """Attention as two batched matrix products, shapes as in `padded_attention`."""
+    factor = query.shape[-1] ** -0.5 if scale is None else scale
+    scores = torch.matmul(query * factor, key.transpose(-2, -1))
+    if mask is not None:
+        scores += torch.zeros_like(mask, dtype=scores.dtype).masked_fill_(
+            ~mask, torch.finfo(scores.dtype).min
+        )
+    return torch.matmul(scores.softmax(-1), value)
+
+
 def register_kernels() -> None:
-    """Make every kernel known to transformers, as ``featlab_varlen`` and so on."""
-    from transformers import AttentionInterface
+    """Make every way of attention known to transformers, as ``featlab_varlen`` and so on."""
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import sdpa_mask
 
     for name in KERNELS:
         AttentionInterface.register(PREFIX + name, partial(packed_attention, name))
+    AttentionInterface.register(PREFIX + PADDED, padded_attention)
+    AttentionMaskInterface.register(PREFIX + PADDED, sdpa_mask)
 
 
 def candidates(
@@ -303,16 +432,15 @@ def candidates(
 ) -> list[str]:
     """Ways to compute attention that this model, device and format may support, best first.
 
-    The last one is always ``padded``. On a CPU it is the only one: sorted
-    batches pad little, and a packed row gains nothing there.
+    The last one is always ``padded``.
     """
+    if not getattr(model, "_supports_attention_backend", False):
+        return [PADDED]
+    if device.type == "cpu":
+        return ["sequences", PADDED]
     found: list[str] = []
-    # An older card compiles neither kernel dependably, so there it is padded as well.
-    if (
-        getattr(model, "_supports_attention_backend", False)
-        and device.type == "cuda"
-        and cuda_has_bfloat16(device)
-    ):
+    # An older card compiles neither kernel dependably.
+    if device.type == "cuda" and cuda_has_bfloat16(device):
         if has_varlen() and dtype in {torch.bfloat16, torch.float16}:
             found.append("varlen")
         if has_triton:

@@ -82,11 +82,16 @@ class Backbone(torch.nn.Module):
     def use_attention(self, attention: str) -> None:
         """Compute attention another way from now on."""
         model = cast("Any", self.model)
-        if attention != PADDED:
+        on_cpu = next(model.parameters()).device.type == "cpu"
+        if getattr(model, "_supports_attention_backend", False):
             register_kernels()
-            model.set_attn_implementation(PREFIX + attention)
-        elif self.attention != PADDED:
-            model.set_attn_implementation("sdpa")
+            ours = attention != PADDED or on_cpu
+            model.set_attn_implementation(PREFIX + attention if ours else "sdpa")
+        elif attention != PADDED:
+            raise ConfigError(
+                f"encoder: {type(model).__name__} computes attention its own way; "
+                "only attention 'padded' works with it"
+            )
         self.attention = attention
 
     def plan(self, lengths: npt.NDArray[np.integer], budget: int) -> list[Indices]:

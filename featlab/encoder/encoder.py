@@ -1,7 +1,7 @@
 """The encoder: texts or token sequences in, pooled float32 vectors out.
 
-On CUDA a batch is one packed row without padding; on a CPU batches are sorted
-and padded, in bfloat16 where the chip computes it natively.
+Sequences are sorted and packed into rows of a token budget without padding; on a
+CPU in bfloat16 where the chip computes it natively.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
 """Called with the tokens done and the tokens in all after every batch."""
 
-CPU_BUDGET = 8192
+CPU_BUDGET = 4096
 GIBIBYTE = 2**30
 
 
@@ -202,9 +202,9 @@ def token_budget(device: torch.device) -> int:
     Examples
     --------
     >>> token_budget(torch.device("cpu"))
-    8192
+    4096
     """
     if device.type != "cuda":
         return CPU_BUDGET
     memory = torch.cuda.get_device_properties(device).total_memory / GIBIBYTE
-    return max(CPU_BUDGET, min(131_072, 1024 * int(memory)))
+    return max(2 * CPU_BUDGET, min(131_072, 1024 * int(memory)))

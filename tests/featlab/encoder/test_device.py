@@ -66,7 +66,7 @@ class Attending(torch.nn.Module):
 @pytest.mark.parametrize(
     ("device", "capability", "dtype", "has_triton", "expected"),
     [
-        (CPU, None, torch.float32, True, ["padded"]),
+        (CPU, None, torch.float32, True, ["sequences", "padded"]),
         (CUDA, (9, 0), torch.bfloat16, True, ["varlen", "flex", "padded"]),
         (CUDA, (9, 0), torch.float32, True, ["flex", "padded"]),
         (CUDA, (8, 0), torch.float16, False, ["varlen", "padded"]),
