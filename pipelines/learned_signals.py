@@ -29,7 +29,7 @@ CODE: Mapping[str, tuple[str, ...]] = {
         "featlab.store",
         "featlab.vectors",
     ),
-    "encoder": ("featlab.encoder", "models"),
+    "encoder": ("featlab.encoder", "models.preference"),
 }
 """Signal -> the source that shapes its columns, `models.out_of_fold` apart."""
 
@@ -95,7 +95,7 @@ def _kind(name: str) -> type[FittedSignal]:
         from featlab.signals.embedding import EmbeddingSignal
 
         return EmbeddingSignal
-    from models.encoder_signal import EncoderSignal
+    from models.preference.encoder_signal import EncoderSignal
 
     return EncoderSignal
 
@@ -125,7 +125,7 @@ def _maker(
         from featlab.vectors import VectorSource
 
         return aligned_signals(VectorSource(spec, store=settings.encoder.store))
-    from models.encoder_signal import EncoderSignal
+    from models.preference.encoder_signal import EncoderSignal
 
     def make(fold: int) -> FittedSignal:
         seed = derive_seed(settings.seed, "encoder", fold)

@@ -24,7 +24,7 @@ from pydantic_settings import (
 
 from featlab.battles import ARENA, WSDM, BattleSchema, LabelColumn
 from featlab.errors import ConfigError
-from models.fine_tune_settings import FineTuneSettings
+from models.preference.fine_tune_settings import FineTuneSettings
 
 Preset = Literal["auto", "fast", "cpu", "modernbert"]
 

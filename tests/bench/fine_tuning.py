@@ -20,9 +20,9 @@ import polars as pl
 from featlab.battles import prompt_key, read_battles
 from featlab.encoder import MINILM, EncoderSpec
 from featlab.folds import make_folds
-from models.fine_tune_settings import FineTuneSettings
-from models.fine_tuning import fine_tune
 from models.metrics import log_loss
+from models.preference.fine_tune_settings import FineTuneSettings
+from models.preference.fine_tuning import fine_tune
 
 FOLDS = 5
 NO_DATA = (

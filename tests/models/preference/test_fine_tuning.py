@@ -20,17 +20,17 @@ from featlab.battles import PROBABILITIES, swap_battles  # noqa: E402
 from featlab.encoder import attention as attention_room  # noqa: E402
 from featlab.encoder.backbone import load_backbone  # noqa: E402
 from featlab.errors import BundleError, ConfigError  # noqa: E402
-from models import fine_tuning  # noqa: E402
-from models.fine_tune_settings import FineTuneSettings  # noqa: E402
-from models.fine_tuning import fine_tune  # noqa: E402
-from models.layerwise_rates import parameter_groups  # noqa: E402
-from models.lora import add_adapters, merge_adapters  # noqa: E402
-from models.preference_head import PreferenceHead  # noqa: E402
-from models.preference_model import PreferenceModel, sequence_logits  # noqa: E402
-from models.preference_network import PreferenceNetwork  # noqa: E402
-from models.soft_labels import read_soft_labels  # noqa: E402
-from models.token_budget_trainer import TrainingPace, last_checkpoint  # noqa: E402
-from tests.models.small_encoder import (  # noqa: E402
+from models.preference import fine_tuning  # noqa: E402
+from models.preference.fine_tune_settings import FineTuneSettings  # noqa: E402
+from models.preference.fine_tuning import fine_tune  # noqa: E402
+from models.preference.layerwise_rates import parameter_groups  # noqa: E402
+from models.preference.lora import add_adapters, merge_adapters  # noqa: E402
+from models.preference.preference_head import PreferenceHead  # noqa: E402
+from models.preference.preference_model import PreferenceModel, sequence_logits  # noqa: E402
+from models.preference.preference_network import PreferenceNetwork  # noqa: E402
+from models.preference.soft_labels import read_soft_labels  # noqa: E402
+from models.preference.token_budget_trainer import TrainingPace, last_checkpoint  # noqa: E402
+from tests.models.preference.small_encoder import (  # noqa: E402
     quick_settings,
     small_spec,
     telling_battles,

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from featlab.encoder import EncoderSpec
-from models.fine_tune_settings import FineTuneSettings
+from models.preference.fine_tune_settings import FineTuneSettings
 from tests.featlab.encoder.conftest import WORDS, write_modernbert
 
 

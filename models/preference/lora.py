@@ -11,7 +11,7 @@ from typing import Any
 
 from featlab.encoder.backbone import Backbone
 from featlab.errors import ConfigError
-from models.fine_tune_settings import FineTuneSettings
+from models.preference.fine_tune_settings import FineTuneSettings
 
 
 def add_adapters(backbone: Backbone, settings: FineTuneSettings) -> None:

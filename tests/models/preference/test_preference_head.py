@@ -8,8 +8,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the preference model needs torch")
 
-from models.preference_head import PreferenceHead  # noqa: E402
-from models.preference_losses import (  # noqa: E402
+from models.preference.preference_head import PreferenceHead  # noqa: E402
+from models.preference.preference_losses import (  # noqa: E402
     distillation_loss,
     identity_loss,
     outcome_loss,

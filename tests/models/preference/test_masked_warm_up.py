@@ -13,13 +13,13 @@ pytest.importorskip("accelerate", reason="the Trainer needs accelerate")
 
 from featlab.encoder import load_encoder  # noqa: E402
 from featlab.errors import BattleError, ConfigError  # noqa: E402
-from models.masked_warm_up import (  # noqa: E402
+from models.preference.masked_warm_up import (  # noqa: E402
     UNSCORED,
     MaskedWarmUpSettings,
     MaskingCollator,
     warm_up,
 )
-from tests.models.small_encoder import small_spec, telling_battles  # noqa: E402
+from tests.models.preference.small_encoder import small_spec, telling_battles  # noqa: E402
 
 SETTINGS = MaskedWarmUpSettings(
     epochs=3, learning_rate=3e-3, tokens_per_step=512, precision="float32"

@@ -14,10 +14,10 @@ import torch
 
 from featlab.encoder import EncoderSpec
 from featlab.progress import clock
-from models.fine_tune_settings import FineTuneSettings
-from models.token_budget_trainer import default_tokens_per_batch
-from models.training_battles import BattleCollator, TokenBudgetSampler, batch_costs
-from models.training_run import prepare_run
+from models.preference.fine_tune_settings import FineTuneSettings
+from models.preference.token_budget_trainer import default_tokens_per_batch
+from models.preference.training_battles import BattleCollator, TokenBudgetSampler, batch_costs
+from models.preference.training_run import prepare_run
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def estimate_fine_tuning(
     Parameters
     ----------
     battles : DataFrame
-        As for `models.fine_tuning.fine_tune`.
+        As for `models.preference.fine_tuning.fine_tune`.
     spec : EncoderSpec
     settings : FineTuneSettings
     device : str, default "auto"
@@ -79,7 +79,7 @@ def estimate_fine_tuning(
     Raises
     ------
     BattleError, WeightsError, ConfigError
-        As `models.fine_tuning.fine_tune` does.
+        As `models.preference.fine_tuning.fine_tune` does.
     """
     run = prepare_run(battles, spec, settings, None, None, device)
     backbone = run.network.backbone

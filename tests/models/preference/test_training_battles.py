@@ -15,12 +15,12 @@ torch = pytest.importorskip("torch", reason="the preference model needs torch")
 from featlab.encoder.backbone import load_backbone  # noqa: E402
 from featlab.encoder.tokens import Tokenizer  # noqa: E402
 from featlab.errors import BattleError  # noqa: E402
-from models.training_battles import (  # noqa: E402
+from models.preference.training_battles import (  # noqa: E402
     BattleCollator,
     TokenBudgetSampler,
     tokenised,
 )
-from tests.models.small_encoder import small_spec, telling_battles  # noqa: E402
+from tests.models.preference.small_encoder import small_spec, telling_battles  # noqa: E402
 
 COSTS = st.lists(st.integers(1, 200), min_size=4, max_size=60).map(np.array)
 

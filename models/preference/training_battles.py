@@ -16,7 +16,7 @@ from featlab.encoder.backbone import Backbone
 from featlab.encoder.tokens import Ids, Tokenizer
 from featlab.errors import BattleError
 from featlab.randomness import derive_seed
-from models.preference_network import BattleTargets
+from models.preference.preference_network import BattleTargets
 
 TIE_KNOWN = "tie_known"
 """Boolean column: False on battles whose source holds no ties; null or absent counts as True."""
@@ -88,7 +88,7 @@ def tokenised(
     tokenizer : Tokenizer
     soft_labels : DataFrame, optional
         ``id`` and the three probabilities, for some or all of the battles
-        (`models.soft_labels.read_soft_labels`).
+        (`models.preference.soft_labels.read_soft_labels`).
 
     Raises
     ------

@@ -15,12 +15,12 @@ from featlab.encoder.backbone import load_backbone
 from featlab.encoder.device import pick_device
 from featlab.encoder.tokens import Tokenizer
 from featlab.encoder.weights import find_weights
-from models.fine_tune_settings import FineTuneSettings
-from models.lora import add_adapters
-from models.preference_head import PreferenceHead
-from models.preference_network import PreferenceNetwork, set_dropout
-from models.token_budget_trainer import precision_arguments
-from models.training_battles import TrainingBattles, tokenised
+from models.preference.fine_tune_settings import FineTuneSettings
+from models.preference.lora import add_adapters
+from models.preference.preference_head import PreferenceHead
+from models.preference.preference_network import PreferenceNetwork, set_dropout
+from models.preference.token_budget_trainer import precision_arguments
+from models.preference.training_battles import TrainingBattles, tokenised
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def prepare_run(
     Raises
     ------
     BattleError, WeightsError, ConfigError
-        As `models.fine_tuning.fine_tune` does.
+        As `models.preference.fine_tuning.fine_tune` does.
     """
     picked = _own_card(pick_device(device))
     dtype, arguments = precision_arguments(settings.precision, picked)

@@ -1,7 +1,7 @@
 """Fine-tune an encoder on battles: one call, one saved model.
 
 Weights stay in float32 and the arithmetic runs under autocast; the head is
-swap-equivariant by construction (`models.preference_head`), so battles are
+swap-equivariant by construction (`models.preference.preference_head`), so battles are
 shown in one order. Several GPUs work through ``accelerate launch`` or
 ``torchrun``, one process each.
 """
@@ -25,12 +25,17 @@ from featlab.encoder import EncoderSpec
 from featlab.encoder.encoder import Encoder
 from featlab.files import read_json, value_fingerprint, write_json
 from featlab.randomness import derive_seed
-from models.fine_tune_settings import FineTuneSettings
-from models.layerwise_rates import parameter_groups
-from models.lora import merge_adapters
-from models.preference_losses import outcome_loss
-from models.preference_model import DESCRIPTION, PreferenceModel, sequence_logits, write_model
-from models.token_budget_trainer import (
+from models.preference.fine_tune_settings import FineTuneSettings
+from models.preference.layerwise_rates import parameter_groups
+from models.preference.lora import merge_adapters
+from models.preference.preference_losses import outcome_loss
+from models.preference.preference_model import (
+    DESCRIPTION,
+    PreferenceModel,
+    sequence_logits,
+    write_model,
+)
+from models.preference.token_budget_trainer import (
     PaceCallback,
     TokenBudgetTrainer,
     default_pace,
@@ -38,13 +43,13 @@ from models.token_budget_trainer import (
     last_checkpoint,
     process_share,
 )
-from models.training_battles import (
+from models.preference.training_battles import (
     TIE_KNOWN,
     BattleCollator,
     TokenBudgetSampler,
     batch_costs,
 )
-from models.training_run import TrainingRun, prepare_run
+from models.preference.training_run import TrainingRun, prepare_run
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +95,7 @@ def fine_tune(
     folder : Path
         Where the model and, while it is trained, its checkpoints go.
     soft_labels : DataFrame, optional
-        A teacher's probabilities (`models.soft_labels.read_soft_labels`), for
+        A teacher's probabilities (`models.preference.soft_labels.read_soft_labels`), for
         some or all battles.
     device : str, default "auto"
         CUDA where it is there, else the CPU.

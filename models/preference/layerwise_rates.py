@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from models.fine_tune_settings import FineTuneSettings
-from models.preference_network import PreferenceNetwork
+from models.preference.fine_tune_settings import FineTuneSettings
+from models.preference.preference_network import PreferenceNetwork
 
 _LAYER = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.(\d+)\.")
 

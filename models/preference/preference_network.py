@@ -9,9 +9,9 @@ import torch
 
 from featlab.encoder.backbone import Backbone
 from featlab.encoder.pack import Batch
-from models.fine_tune_settings import FineTuneSettings
-from models.preference_head import PreferenceHead
-from models.preference_losses import distillation_loss, identity_loss, outcome_loss
+from models.preference.fine_tune_settings import FineTuneSettings
+from models.preference.preference_head import PreferenceHead
+from models.preference.preference_losses import distillation_loss, identity_loss, outcome_loss
 
 
 @dataclass(frozen=True)

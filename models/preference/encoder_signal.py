@@ -9,9 +9,9 @@ import polars as pl
 
 from featlab.encoder.spec import EncoderSpec
 from featlab.parity import Parity
-from models.fine_tune_settings import FineTuneSettings
-from models.fine_tuning import fine_tune
-from models.preference_model import PreferenceModel
+from models.preference.fine_tune_settings import FineTuneSettings
+from models.preference.fine_tuning import fine_tune
+from models.preference.preference_model import PreferenceModel
 
 PARITY = {"encoder_margin": Parity.ODD, "encoder_tie": Parity.EVEN}
 
@@ -41,7 +41,7 @@ class EncoderSignal:
         self.model_: PreferenceModel
 
     def fit(self, battles: pl.DataFrame) -> Self:
-        """Fine-tune on battles with labels; see `models.fine_tuning.fine_tune`."""
+        """Fine-tune on battles with labels; see `models.preference.fine_tuning.fine_tune`."""
         self.model_ = fine_tune(
             battles, self.spec, self.settings, None, self.seed, self.folder, task=self.folder.name
         )

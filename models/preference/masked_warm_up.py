@@ -1,7 +1,7 @@
 """Masked-language-model warm-up: an encoder reads on in the battles' own text.
 
 No label is read, so one warm-up serves all folds, and its result is an ordinary
-model folder: give its spec to `models.fine_tuning.fine_tune`.
+model folder: give its spec to `models.preference.fine_tuning.fine_tune`.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from featlab.encoder.weights import find_weights
 from featlab.errors import BattleError, ConfigError
 from featlab.files import read_json, value_fingerprint, write_json
 from featlab.randomness import derive_seed
-from models.fine_tune_settings import Precision
-from models.preference_network import set_dropout
-from models.token_budget_trainer import (
+from models.preference.fine_tune_settings import Precision
+from models.preference.preference_network import set_dropout
+from models.preference.token_budget_trainer import (
     PaceCallback,
     TokenBudgetTrainer,
     default_pace,
@@ -38,7 +38,7 @@ from models.token_budget_trainer import (
     precision_arguments,
     process_share,
 )
-from models.training_battles import TokenBudgetSampler
+from models.preference.training_battles import TokenBudgetSampler
 
 logger = logging.getLogger(__name__)
 

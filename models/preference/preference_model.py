@@ -28,8 +28,8 @@ from featlab.encoder.tokens import Ids, Tokenizer, TokenReport, TokenSequences
 from featlab.encoder.weights import check_safetensors
 from featlab.errors import BundleError
 from featlab.files import atomic_path, read_json, write_json
-from models.fine_tune_settings import FineTuneSettings, SavedDtype
-from models.preference_head import PreferenceHead
+from models.preference.fine_tune_settings import FineTuneSettings, SavedDtype
+from models.preference.preference_head import PreferenceHead
 
 DESCRIPTION = "preference.json"
 HEAD = "head.safetensors"
@@ -40,7 +40,7 @@ FORMAT = 1
 class PreferenceModel:
     """Predicts which of two responses a person prefers, from their text alone.
 
-    Made by `models.fine_tuning.fine_tune` and by `load`.
+    Made by `models.preference.fine_tuning.fine_tune` and by `load`.
 
     Parameters
     ----------

@@ -7,7 +7,7 @@ import pytest
 
 from featlab.battles import PROBABILITIES
 from featlab.errors import BattleError
-from models.soft_labels import read_soft_labels
+from models.preference.soft_labels import read_soft_labels
 
 ROWS = {
     "id": ["7", "9"],
