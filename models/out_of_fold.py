@@ -57,7 +57,8 @@ def out_of_fold(
     on_fold : callable, optional
         Told each fold that is done.
     extra : DataFrame, optional
-        Further battles for the training side only.
+        Further battles for the training side only (`featlab.battles.read_extra`),
+        none of whose prompts may be among the battles' own.
 
     Returns
     -------
@@ -70,7 +71,9 @@ def out_of_fold(
         held_out = np.flatnonzero(folds == fold)
         training = battles[np.flatnonzero(folds != fold)]
         if extra is not None:
-            training = pl.concat([training, extra], how="diagonal_relaxed")
+            training = pl.concat(
+                [training.with_columns(pl.col("id").cast(pl.String)), extra], how="diagonal_relaxed"
+            )
         signal = make(int(fold)).fit(training)
         parts.append(signal.transform(battles[held_out]))
         rows.append(held_out)

@@ -14,7 +14,9 @@ from featlab.files import atomic_path, file_fingerprint
 from featlab.parity import Parity
 from featlab.randomness import derive_seed
 from models.out_of_fold import FittedSignal, out_of_fold
+from models.preference.soft_labels import with_soft_labels
 from pipelines.command_line import progress
+from pipelines.extra_battles import extra_inputs, load_extra
 from pipelines.features import training_file
 from pipelines.presets import Recipe
 from pipelines.run_folder import RunFolder
@@ -33,6 +35,9 @@ CODE: Mapping[str, tuple[str, ...]] = {
 }
 """Signal -> the source that shapes its columns, `models.out_of_fold` apart."""
 
+LEARN_OUTCOMES = frozenset(CODE) - {"embedding"}
+"""Signals that are fitted on outcomes, and so on extra battles too."""
+
 
 def compute_learned_signal(name: str, settings: TrainSettings, recipe: Recipe) -> dict[str, Parity]:
     """Make ``signals/{name}.parquet`` and its fold models where they are not there yet.
@@ -48,6 +53,9 @@ def compute_learned_signal(name: str, settings: TrainSettings, recipe: Recipe) -
     def make() -> None:
         with explained(source, schema):
             battles = read_battles(source, schema, require_outcome=True).collect()
+        if name == "encoder" and settings.encoder.soft_labels is not None:
+            battles = with_soft_labels(battles, settings.encoder.soft_labels)
+        extra = load_extra(settings, battles) if name in LEARN_OUTCOMES else None
         folds = pl.read_parquet(run.folds)["fold"].to_numpy().astype(np.int64)
         count = len(np.unique(folds))
         with progress(name, count) as advance:
@@ -56,6 +64,7 @@ def compute_learned_signal(name: str, settings: TrainSettings, recipe: Recipe) -
                 battles,
                 folds,
                 on_fold=lambda fold: advance(fold + 1),
+                extra=extra,
             )
         for fold, signal in enumerate(fitted):
             signal.save(run.fitted(name) / str(fold))
@@ -69,6 +78,7 @@ def compute_learned_signal(name: str, settings: TrainSettings, recipe: Recipe) -
             "schema": repr(schema),
             "folds": file_fingerprint(run.folds),
             "seed": settings.seed,
+            **({"extra": extra_inputs(settings)} if name in LEARN_OUTCOMES else {}),
             **_inputs(name, settings, recipe),
         },
         outputs=[run.signal(name), run.fitted(name)],
@@ -108,6 +118,8 @@ def _inputs(name: str, settings: TrainSettings, recipe: Recipe) -> dict[str, Any
     inputs: dict[str, Any] = {"encoder": recipe.encoder.id}
     if name == "encoder":
         inputs["fine_tuning"] = settings.encoder.fine_tuning().to_dict()
+        if settings.encoder.soft_labels is not None:
+            inputs["soft_labels"] = file_fingerprint(settings.encoder.soft_labels)
     return inputs
 
 

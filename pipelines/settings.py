@@ -73,10 +73,13 @@ class EncoderSettings(BaseModel):
         FineTuneSettings.identity_weight, description="weight of the auxiliary loss on model names"
     )
     lora_rank: int = Field(FineTuneSettings.lora_rank, description="0 trains the whole encoder")
+    soft_labels: Path | None = Field(
+        None, description="a teacher's probabilities to distil: id and the submission's columns"
+    )
 
     def fine_tuning(self) -> FineTuneSettings:
         """The fine-tuning these settings describe."""
-        chosen = self.model_dump(exclude={"model", "max_tokens", "store"})
+        chosen = self.model_dump(exclude={"model", "max_tokens", "store", "soft_labels"})
         return FineTuneSettings(**chosen)
 
 
@@ -177,7 +180,15 @@ class TrainSettings(DataSettings):
 
     preset: Preset = Field("auto", description="which signals take part")
     signals: list[str] | None = Field(None, description="signals in place of the preset's")
+    extra: list[str] = Field(
+        [],
+        description="FILE or FILE:WEIGHT of further battles for the training side only; "
+        "may be given several times",
+    )
     encoder: EncoderSettings = EncoderSettings()
+    dry_run: bool = Field(
+        False, description="estimate the time of the encoder's part from a measured warm-up, stop"
+    )
     folds: int = Field(5, ge=3, description="folds, grouped by prompt")
     trials: int = Field(60, ge=1, description="Optuna trials, pruned ones included")
     repeats: int = Field(3, ge=1, description="seeds a fold whose models are averaged")

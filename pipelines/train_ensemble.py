@@ -34,6 +34,7 @@ from pipelines.learned_signals import compute_learned_signal, load_fitted
 from pipelines.presets import resolve
 from pipelines.run_folder import RunFolder
 from pipelines.settings import TrainSettings
+from pipelines.time_estimate import estimate_run
 from pipelines.training_data import (
     TrainingData,
     load_training_data,
@@ -56,6 +57,9 @@ def main(settings: TrainSettings) -> None:
     write_folds(settings)
     recipe = resolve(settings)
     say(f"preset {recipe.preset}, {recipe.reason}; signals: {', '.join(recipe.signals)}")
+    if settings.dry_run:
+        estimate_run(settings, recipe)
+        return
     signals = {"text": stacked_columns(text.parity)}
     learned = [name for name in recipe.signals if name != "text"]
     for name in learned:

@@ -1,6 +1,7 @@
 """Battles: a prompt, two responses and an outcome, read from any file that holds them."""
 
 from featlab.battles.checking import check_battles, explained, explained_texts
+from featlab.battles.extra import TIE_KNOWN, WEIGHT, ExtraFile, read_extra, without_prompts_of
 from featlab.battles.json_text import decode_json_lists
 from featlab.battles.reading import read_battles, scan_source
 from featlab.battles.schema import (
@@ -22,8 +23,11 @@ __all__ = [
     "BATTLE_PARITY",
     "OUTCOMES",
     "PROBABILITIES",
+    "TIE_KNOWN",
+    "WEIGHT",
     "WSDM",
     "BattleSchema",
+    "ExtraFile",
     "LabelColumn",
     "OneHotColumns",
     "TextFormat",
@@ -35,7 +39,9 @@ __all__ = [
     "joined_turns",
     "prompt_key",
     "read_battles",
+    "read_extra",
     "scan_source",
     "swap_battles",
     "with_turns",
+    "without_prompts_of",
 ]

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from featlab.battles.extra import TIE_KNOWN, WEIGHT
 from featlab.battles.turns import prompt_key
 from featlab.errors import BattleError
 from featlab.folds import make_folds
@@ -16,12 +17,6 @@ from featlab.randomness import derive_seed
 
 TIE = 2
 """The label of a tie."""
-
-TIE_KNOWN = "tie_known"
-"""Optional Boolean column: false where the battle's source holds no ties; null counts as true."""
-
-WEIGHT = "weight"
-"""Optional numeric column: how many battles a row counts for; null counts as 1."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ import polars as pl
 import torch
 from transformers import EarlyStoppingCallback, TrainingArguments, set_seed
 
-from featlab.battles import PROBABILITIES
+from featlab.battles import PROBABILITIES, TIE_KNOWN, WEIGHT
 from featlab.encoder import EncoderSpec
 from featlab.encoder.encoder import Encoder
 from featlab.files import read_json, value_fingerprint, write_json
@@ -44,7 +44,6 @@ from models.preference.token_budget_trainer import (
     process_share,
 )
 from models.preference.training_battles import (
-    TIE_KNOWN,
     BattleCollator,
     TokenBudgetSampler,
     batch_costs,
@@ -79,8 +78,9 @@ def fine_tune(
     Parameters
     ----------
     battles : DataFrame
-        Canonical battles with ``label``. Where a Boolean column ``tie_known``
-        is False (a source without ties), a battle has a two-class loss.
+        Canonical battles with ``label``. The columns of `featlab.battles.extra`
+        count: where ``tie_known`` is false (a source without ties), a battle
+        has a two-class loss.
     spec : EncoderSpec
         The encoder to start from; its `max_tokens` and `truncation` decide what
         of each response is read.
@@ -311,8 +311,10 @@ def _fingerprint(
 
 
 def _content(frame: pl.DataFrame) -> str:
-    names = ["id", "prompt", "response_a", "response_b", "label", "model_a", "model_b", TIE_KNOWN]
-    present = [name for name in (*names, *PROBABILITIES) if name in frame.columns]
+    names = ["id", "prompt", "response_a", "response_b", "label", "model_a", "model_b"]
+    present = [
+        name for name in (*names, TIE_KNOWN, WEIGHT, *PROBABILITIES) if name in frame.columns
+    ]
     flat = frame.select(
         pl.col(name).list.join("\x1f") if frame.schema[name] == pl.List(pl.String) else name
         for name in present

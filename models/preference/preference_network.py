@@ -24,6 +24,8 @@ class BattleTargets:
         0 a, 1 b, 2 tie.
     tie_known : bool tensor of shape (n,)
         False where the battle's source holds no ties.
+    weights : float32 tensor of shape (n,)
+        How many battles each counts for.
     soft_labels : float32 tensor of shape (n, 3)
         A teacher's probabilities; a row of NaN where there are none.
     models : int64 tensor of shape (2 n,)
@@ -33,6 +35,7 @@ class BattleTargets:
 
     labels: torch.Tensor
     tie_known: torch.Tensor
+    weights: torch.Tensor
     soft_labels: torch.Tensor
     models: torch.Tensor
 
@@ -41,6 +44,7 @@ class BattleTargets:
         return BattleTargets(
             self.labels.to(device),
             self.tie_known.to(device),
+            self.weights.to(device),
             self.soft_labels.to(device),
             self.models.to(device),
         )
@@ -130,7 +134,7 @@ class PreferenceNetwork(torch.nn.Module):
                 guesses = self.identity(vectors.float())
             named = identity_loss(guesses, targets.models).view(2, -1).mean(0)
             losses = losses + settings.identity_weight * named
-        return losses
+        return losses * targets.weights
 
 
 def set_dropout(model: torch.nn.Module, share: float) -> None:

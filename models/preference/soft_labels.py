@@ -67,6 +67,35 @@ def read_soft_labels(source: Path | pl.DataFrame) -> pl.DataFrame:
     return found.with_columns(pl.col(PROBABILITIES) / total)
 
 
+def with_soft_labels(battles: pl.DataFrame, source: Path | pl.DataFrame) -> pl.DataFrame:
+    """Battles with a teacher's probabilities beside them; null where the teacher has none.
+
+    Raises
+    ------
+    BattleError
+        As `read_soft_labels`; also when not one battle has a soft label.
+
+    Examples
+    --------
+    >>> teacher = pl.DataFrame({"id": [7], **dict(zip(PROBABILITIES, ([0.5], [0.3], [0.2])))})
+    >>> with_soft_labels(pl.DataFrame({"id": [7, 8]}), teacher)["winner_tie"].to_list()
+    [0.2, None]
+    """
+    soft = read_soft_labels(source)
+    joined = (
+        battles.with_columns(pl.col("id").cast(pl.String).alias("::id"))
+        .join(soft.rename({"id": "::id"}), on="::id", how="left", maintain_order="left")
+        .drop("::id")
+    )
+    if joined[PROBABILITIES[0]].null_count() == len(joined):
+        raise BattleError(
+            "has a soft label for none of the battles",
+            source="soft labels" if isinstance(source, pl.DataFrame) else str(source),
+            remedy="its ids must be those of the training battles",
+        )
+    return joined
+
+
 def _read(source: Path | pl.DataFrame, name: str) -> pl.DataFrame:
     if isinstance(source, pl.DataFrame):
         return source

@@ -11,15 +11,12 @@ import numpy.typing as npt
 import polars as pl
 import torch
 
-from featlab.battles import PROBABILITIES
+from featlab.battles import PROBABILITIES, TIE_KNOWN, WEIGHT
 from featlab.encoder.backbone import Backbone
 from featlab.encoder.tokens import Ids, Tokenizer
 from featlab.errors import BattleError
 from featlab.randomness import derive_seed
 from models.preference.preference_network import BattleTargets
-
-TIE_KNOWN = "tie_known"
-"""Boolean column: False on battles whose source holds no ties; null or absent counts as True."""
 
 POOL_OF_BATCHES = 16
 
@@ -34,6 +31,8 @@ class TrainingBattles(torch.utils.data.Dataset[int]):
         The token sequence of each side.
     labels : int64 array of shape (n,)
     tie_known : bool array of shape (n,)
+    weights : float32 array of shape (n,)
+        How many battles each counts for.
     soft_labels : float32 array of shape (n, 3)
         Rows of NaN where there are none.
     models : int64 array of shape (n, 2)
@@ -46,6 +45,7 @@ class TrainingBattles(torch.utils.data.Dataset[int]):
     b: list[Ids]
     labels: npt.NDArray[np.int64]
     tie_known: npt.NDArray[np.bool_]
+    weights: npt.NDArray[np.float32]
     soft_labels: npt.NDArray[np.float32]
     models: npt.NDArray[np.int64]
     names: tuple[str, ...]
@@ -69,6 +69,7 @@ class TrainingBattles(torch.utils.data.Dataset[int]):
         return BattleTargets(
             labels=torch.from_numpy(self.labels[rows]),
             tie_known=torch.from_numpy(self.tie_known[rows]),
+            weights=torch.from_numpy(self.weights[rows]),
             soft_labels=torch.from_numpy(self.soft_labels[rows]),
             models=torch.from_numpy(self.models[rows].T.ravel().copy()),
         )
@@ -83,8 +84,8 @@ def tokenised(
     ----------
     battles : DataFrame
         Canonical battles with ``label``; ``model_a`` and ``model_b`` feed the
-        identity loss where they are there, ``tie_known`` tells battles of
-        sources without ties.
+        identity loss where they are there, and the columns of
+        `featlab.battles.extra` are read where they are there.
     tokenizer : Tokenizer
     soft_labels : DataFrame, optional
         ``id`` and the three probabilities, for some or all of the battles
@@ -129,6 +130,11 @@ def tokenised(
         b=tokenizer.conversations(prompts, battles["response_b"].to_list()).ids,
         labels=battles["label"].cast(pl.Int64).to_numpy().copy(),
         tie_known=known.copy(),
+        weights=(
+            battles[WEIGHT].cast(pl.Float32).fill_null(1.0).to_numpy().copy()
+            if WEIGHT in battles.columns
+            else np.ones(len(battles), np.float32)
+        ),
         soft_labels=_soft_rows(battles, soft_labels),
         models=np.stack(written, axis=1),
         names=tuple(names),
@@ -136,15 +142,26 @@ def tokenised(
 
 
 def _soft_rows(battles: pl.DataFrame, soft_labels: pl.DataFrame | None) -> npt.NDArray[np.float32]:
-    if soft_labels is None:
-        return np.full((len(battles), 3), np.nan, np.float32)
-    joined = battles.select(pl.col("id").cast(pl.String)).join(
-        soft_labels.select(pl.col("id").cast(pl.String), *PROBABILITIES),
-        on="id",
-        how="left",
-        maintain_order="left",
+    own = [name for name in PROBABILITIES if name in battles.columns]
+    rows = battles.select(
+        pl.col("id").cast(pl.String) if "id" in battles.columns else pl.lit(None).alias("id"), *own
     )
-    return joined.select(pl.col(PROBABILITIES).cast(pl.Float32).fill_null(float("nan"))).to_numpy()
+    if soft_labels is not None:
+        given = soft_labels.select(
+            pl.col("id").cast(pl.String), pl.col(PROBABILITIES).name.suffix("::given")
+        )
+        rows = rows.join(given, on="id", how="left", maintain_order="left")
+    found = rows.select(
+        pl.coalesce(
+            *(pl.col(column) for column in (f"{name}::given", name) if column in rows.columns),
+            pl.repeat(None, pl.len(), dtype=pl.Float64),
+        )
+        .cast(pl.Float32)
+        .fill_null(float("nan"))
+        .alias(name)
+        for name in PROBABILITIES
+    )
+    return found.to_numpy()
 
 
 class TokenBudgetSampler(torch.utils.data.Sampler[list[int]]):

@@ -43,13 +43,13 @@ def test_no_battle_is_transformed_by_a_signal_that_saw_it() -> None:
 
 
 def test_extra_battles_join_the_training_side_only() -> None:
-    battles = pl.DataFrame({"id": range(9)})
-    extra = pl.DataFrame({"id": [100, 101]})
+    battles = pl.DataFrame({"id": [str(number) for number in range(9)]})
+    extra = pl.DataFrame({"id": ["more:0", "more:1"]})
     columns, fitted = out_of_fold(
         lambda fold: Remembering(), battles, np.arange(9) % 3, extra=extra
     )
     assert len(columns) == 9
-    assert all({100, 101} <= set(signal.seen) for signal in fitted)
+    assert all({"more:0", "more:1"} <= set(signal.seen) for signal in fitted)
 
 
 def test_the_mean_over_fold_models_is_their_mean() -> None:

@@ -1,0 +1,141 @@
+"""Further battles that only ever train: files with or without ties, names, soft labels.
+
+They come with three optional columns that signals read where they are there:
+
+==========================  =======  =======================================================
+column                      dtype    meaning
+==========================  =======  =======================================================
+``tie_known``               Boolean  false where the battle's source holds no ties
+``weight``                  Float64  how many battles a row counts for
+``winner_model_a, ...``     Float64  a teacher's probabilities, where the file states those
+==========================  =======  =======================================================
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import polars as pl
+
+from featlab.battles.checking import check_battles, explained
+from featlab.battles.reading import read_battles, scan_source
+from featlab.battles.schema import ARENA, PROBABILITIES, BattleSchema, LabelColumn
+from featlab.battles.turns import prompt_key
+from featlab.errors import BattleError, ConfigError
+
+TIE_KNOWN = "tie_known"
+"""Column: false on battles whose source holds no ties; null or absent counts as true."""
+
+WEIGHT = "weight"
+"""Column: how many battles a row counts for; null or absent counts as 1."""
+
+_TOLERANCE = 0.01
+
+
+@dataclass(frozen=True)
+class ExtraFile:
+    """A file of further battles and how much each of them counts.
+
+    Examples
+    --------
+    >>> ExtraFile.parse("more.parquet:0.5")
+    ExtraFile(path=PosixPath('more.parquet'), weight=0.5)
+    >>> ExtraFile.parse("more.csv").weight
+    1.0
+    """
+
+    path: Path
+    weight: float = 1.0
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``FILE`` or ``FILE:WEIGHT``.
+
+        Raises
+        ------
+        ConfigError
+            When the weight is not above 0.
+        """
+        name, colon, tail = text.rpartition(":")
+        try:
+            weight = float(tail) if colon else 1.0
+        except ValueError:
+            return cls(Path(text))
+        if not 0 < weight < float("inf"):
+            raise ConfigError(f"extra battles {text!r}: the weight must be a number above 0")
+        return cls(Path(name if colon else text), weight)
+
+
+def read_extra(extra: ExtraFile, schema: BattleSchema = ARENA) -> pl.DataFrame:
+    """Battles for the training side, with the columns named above.
+
+    A file without a single tie is taken as one from which ties were removed:
+    its battles tell who wins, and nothing about how often nobody does. Three
+    outcome columns that hold probabilities are soft labels; the likeliest
+    outcome is then the label. Ids become text and carry the file's name.
+
+    Raises
+    ------
+    BattleError
+        When the file cannot be read or its outcomes are neither.
+    """
+    source = str(extra.path)
+    soft = _soft_labels(extra.path, schema)
+    if soft is None:
+        check_battles(extra.path, schema, require_outcome=True)
+    with explained(extra.path, schema):
+        battles = read_battles(extra.path, schema, require_outcome=True).collect()
+    if battles.is_empty():
+        raise BattleError("there is no battle in it", source=source)
+    if soft is not None:
+        likeliest = pl.concat_list(PROBABILITIES).list.arg_max().cast(pl.Int8)
+        battles = battles.hstack(soft).with_columns(label=likeliest)
+    ties = soft is not None or bool((battles["label"] == 2).any())
+    return battles.with_columns(
+        pl.format("{}:{}", pl.lit(extra.path.stem), "id").alias("id"),
+        pl.lit(ties).alias(TIE_KNOWN),
+        pl.lit(extra.weight).alias(WEIGHT),
+    )
+
+
+def _soft_labels(path: Path, schema: BattleSchema) -> pl.DataFrame | None:
+    """The outcome columns as probabilities, or nothing where they are plain outcomes."""
+    if isinstance(schema.outcome, LabelColumn):
+        return None
+    raw = scan_source(path, schema)
+    if not set(schema.outcome.names) <= set(raw.collect_schema()):
+        return None
+    values = raw.select(
+        pl.col(name).cast(pl.Float64, strict=False).alias(role)
+        for name, role in zip(schema.outcome.names, PROBABILITIES, strict=True)
+    ).collect()
+    distribution = (
+        pl.all_horizontal(pl.col(PROBABILITIES).is_between(0, 1))
+        & ((pl.sum_horizontal(PROBABILITIES) - 1).abs() <= _TOLERANCE)
+    ).fill_null(False)
+    fractional = pl.any_horizontal(pl.col(PROBABILITIES).is_between(0, 1, closed="none"))
+    if not values.select((distribution.all() & fractional.any()).fill_null(False)).item():
+        return None
+    return values.with_columns(pl.col(PROBABILITIES) / pl.sum_horizontal(PROBABILITIES))
+
+
+def without_prompts_of(extra: pl.DataFrame, battles: pl.DataFrame) -> pl.DataFrame:
+    """The extra battles whose prompt is not among some battles' prompts.
+
+    Every prompt of the training file is held out in one fold, so none of them
+    may come back through the extra files, whatever its answers.
+
+    Examples
+    --------
+    >>> extra = pl.DataFrame({"prompt": [["Tell me a  joke"], ["Why?"]]})
+    >>> without_prompts_of(extra, pl.DataFrame({"prompt": [["tell me a joke"]]})).height
+    1
+    """
+    known = battles.select(prompt_key().alias("::key")).unique()
+    return (
+        extra.with_columns(prompt_key().alias("::key"))
+        .join(known, on="::key", how="anti", maintain_order="left")
+        .drop("::key")
+    )
