@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
 from featlab.errors import ConfigError
 
@@ -90,11 +91,15 @@ def ridge_logistic(
     weight = np.ones(rows.shape[0]) if sample_weight is None else sample_weight
     problem = _Problem(rows, targets, weight, intercept)
     solution = problem.start()
-    fitted = []
-    for penalty in penalties:
-        solution = problem.minimum(solution, penalty)
-        fitted.append(LogisticWeights(solution[:-1].astype(np.float32), float(solution[-1])))
-    return fitted
+    # Dot products of a few hundred thousand numbers take longer to share out than to compute.
+    with threadpool_limits(limits=1, user_api="blas"):
+        path = []
+        for penalty in penalties:
+            solution = problem.minimum(solution, penalty)
+            path.append(solution)
+    return [
+        LogisticWeights(solution[:-1].astype(np.float32), float(solution[-1])) for solution in path
+    ]
 
 
 class _Problem:
