@@ -1,66 +1,121 @@
 """Fetch the training battles: ``python -m pipelines.data``.
 
-They are the owner's own release of the competition's rows on the Hugging Face
-hub; Kaggle's files, put into the data folder by hand, serve as well.
+From Kaggle where its client finds credentials, else from the owner's release on
+the Hugging Face hub. What comes is checked before it gets its name: columns,
+ids, outcomes, the number of battles, and the checksum where one is known.
 """
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Literal
 
-from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from pydantic import Field
 
 from featlab.battles import check_battles
-from featlab.errors import ConfigError
-from featlab.files import atomic_path
+from featlab.errors import BattleError
+from featlab.files import atomic_path, file_fingerprint
 from pipelines.command_line import run_command, say
+from pipelines.download_errors import WrongFileError
+from pipelines.hub_source import RELEASE, fetch_from_hub
+from pipelines.kaggle_source import COMPETITION, fetch_from_kaggle, has_credentials
+from pipelines.partial_file import check_space, writable
 from pipelines.settings import CommandSettings
 
-REPOSITORY = "lmarena-ai/arena-human-preference-55k"
-FILE = "train.csv"
 ROWS = 57_477
+COMPETITION_SHA256 = "0692154a"
+COMPETITION_BYTES = 184_175_071
 
 
 class DataCommandSettings(CommandSettings):
     """Settings of ``pipelines.data``."""
 
     data: Path = Field(Path("data"), description="folder to put train.csv into")
+    source: Literal["auto", "hub", "kaggle"] = Field(
+        "auto", description="where from; auto is kaggle with credentials for it, else hub"
+    )
+    release: str = Field(RELEASE, description="dataset on the hub")
+    competition: str = Field(COMPETITION, description="competition on Kaggle")
+    rows: int = Field(ROWS, ge=1, description="battles that train.csv must hold")
+    sha256: str = Field(
+        COMPETITION_SHA256,
+        pattern="^[0-9a-f]{0,64}$",
+        description="how the sha256 of Kaggle's train.csv must begin; empty for any",
+    )
 
 
-def fetch() -> Path:
-    """The release's file in the hub's cache, downloaded if it is not there.
+def check_training_file(path: Path, rows: int) -> None:
+    """Refuse a file of other columns, of broken rows, or of another number of battles.
 
     Raises
     ------
-    ConfigError
-        When the hub cannot be reached or refuses.
+    WrongFileError
     """
     try:
-        return Path(hf_hub_download(REPOSITORY, FILE, repo_type="dataset"))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ConfigError(
-            f"{REPOSITORY} cannot be fetched ({reason}); without a network, put Kaggle's train.csv "
-            "and test.csv into the data folder by hand"
-        ) from None
+        found = check_battles(path, require_outcome=True)
+    except BattleError as error:
+        raise WrongFileError(f"what came is no file of battles: {error}") from None
+    if found != rows:
+        raise WrongFileError(f"{path} holds {found:,} battles, not {rows:,}; it was not taken")
+
+
+def put(source: Path, target: Path) -> None:
+    """Copy a file to its place, whole or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    check_space(target.parent, source.stat().st_size)
+    with writable(target.parent), atomic_path(target) as path:
+        shutil.copyfile(source, path)
+
+
+def from_hub(settings: DataCommandSettings) -> Path:
+    """Fetch the release's table into the data folder and return where it lies."""
+    part = fetch_from_hub(settings.release, settings.data)
+    try:
+        check_training_file(part, settings.rows)
+    except WrongFileError:
+        part.unlink()
+        raise
+    # A release that differs from Kaggle's file in form alone is as good, and said to be so.
+    same = settings.sha256 and file_fingerprint(part).startswith(settings.sha256)
+    say("byte for byte the competition's train.csv" if same else "the release's own form of it")
+    target = settings.data / f"train{part.suffix}"
+    part.replace(target)
+    return target
+
+
+def from_kaggle(settings: DataCommandSettings) -> Path:
+    """Fetch the competition's files into the data folder and return where train.csv lies."""
+    cached = fetch_from_kaggle(settings.competition, "train.csv")
+    found = file_fingerprint(cached)
+    if not found.startswith(settings.sha256):
+        size = cached.stat().st_size
+        cached.unlink()
+        raise WrongFileError(
+            f"Kaggle's train.csv has sha256 {found[:8]} and {size:,} bytes, known are "
+            f"{settings.sha256[:8]} and {COMPETITION_BYTES:,}; it was removed, run the same "
+            "command again, or with --sha256 '' if Kaggle has replaced the file"
+        )
+    check_training_file(cached, settings.rows)
+    target = settings.data / "train.csv"
+    put(fetch_from_kaggle(settings.competition, "test.csv"), settings.data / "test.csv")
+    put(cached, target)
+    return target
 
 
 def main(settings: DataCommandSettings) -> None:
     """Download, check, and put the file in place, unless it is there already."""
-    target = settings.data / FILE
-    if target.is_file():
-        say(f"{target} is there already: {check_battles(target, require_outcome=True)} battles")
-        return
-    source = fetch()
-    rows = check_battles(source, require_outcome=True)
-    if rows != ROWS:
-        raise ConfigError(f"{source} holds {rows} battles, not the {ROWS} of the release")
-    with atomic_path(target) as path:
-        shutil.copyfile(source, path)
-    say(f"{rows} battles in {target}")
+    for target in (settings.data / "train.csv", settings.data / "train.parquet"):
+        if target.is_file():
+            count = check_battles(target, require_outcome=True)
+            say(f"{target} is there already: {count:,} battles")
+            return
+    source = settings.source
+    if source == "auto":
+        source = "kaggle" if has_credentials() else "hub"
+        say(f"source: {source} ({'with' if source == 'kaggle' else 'no'} credentials for Kaggle)")
+    target = from_kaggle(settings) if source == "kaggle" else from_hub(settings)
+    say(f"{settings.rows:,} battles in {target}")
 
 
 if __name__ == "__main__":

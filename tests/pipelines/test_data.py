@@ -1,49 +1,367 @@
+"""Fetching the battles: the real clients against servers on loopback."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import polars as pl
 import pytest
-from huggingface_hub.errors import LocalEntryNotFoundError
 
 from featlab.generated import write_battles
-from pipelines import data
-from pipelines.command_line import run_command
+from pipelines import kaggle_source, partial_file
+from pipelines.data import DataCommandSettings
+from pipelines.download_errors import DiskFullError, NetworkError, WrongFileError
+from pipelines.hub_source import ReleasedFile, check_header, training_file
+from tests.pipelines import loopback_hub, loopback_kaggle
+from tests.pipelines.loopback_hub import LoopbackHub
+from tests.pipelines.loopback_kaggle import LoopbackKaggle
+
+ROOT = Path(__file__).parents[2]
+ROWS = 60
+LEADING_HERE = (
+    "HF_",
+    "KAGGLE",
+    "FEATLAB_",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+)
 
 
-def fetch_into(folder: Path) -> None:
-    run_command(data.main, data.DataCommandSettings, "data", ["--data", str(folder)])
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """A train.csv of some megabytes, so that it comes in several pieces, and a test.csv."""
+    folder = tmp_path_factory.mktemp("tables")
+    write_battles(folder, ROWS, 50, seed=1)
+    long = pl.concat_str(pl.lit('["'), pl.lit("word " * 50_000), pl.lit('"]'))
+    pl.read_csv(folder / "train.csv").with_columns(response_b=long).write_csv(folder / "long.csv")
+    names = {"train.csv": "long.csv", "test.csv": "test.csv"}
+    return {name: (folder / file).read_bytes() for name, file in names.items()}
 
 
-def test_without_a_network_it_says_what_to_do_instead(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.fixture
+def hub(tables: dict[str, bytes]) -> Iterator[LoopbackHub]:
+    files = {"README.md": b"A card.", "train.csv": tables["train.csv"]}
+    with loopback_hub.serving(LoopbackHub(files)) as served:
+        yield served
+
+
+@pytest.fixture
+def kaggle(tables: dict[str, bytes]) -> Iterator[LoopbackKaggle]:
+    pytest.importorskip("kagglehub")
+    with loopback_kaggle.serving(LoopbackKaggle(dict(tables))) as served:
+        yield served
+
+
+class Command:
+    """``python -m pipelines.data`` in its own process, with its own home."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.data = home / "data"
+
+    def files(self) -> list[str]:
+        """What lies in the data folder."""
+        return sorted(path.name for path in self.data.iterdir())
+
+    def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith(LEADING_HERE)
+        }
+        own = {"HOME": str(self.home), "COLUMNS": "300", "no_proxy": "127.0.0.1"}
+        return subprocess.Popen(
+            [
+                *(sys.executable, "-m", "pipelines.data", "--data", str(self.data)),
+                *("--rows", str(ROWS), *arguments),
+            ],
+            cwd=ROOT,
+            env={**kept, **own, **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments: str, **variables: str) -> str:
+        """What it says when it succeeds."""
+        process = self.start(*arguments, **variables)
+        out, said = process.communicate(timeout=60)
+        assert process.returncode == 0, said
+        assert out == ""
+        return said
+
+    def refused(self, *arguments: str, **variables: str) -> str:
+        """The sentence it ends with when it does not."""
+        process = self.start(*arguments, **variables)
+        out, said = process.communicate(timeout=60)
+        assert process.returncode == 2, said
+        last = said.strip().splitlines()[-1]
+        assert last.startswith("error: ")
+        assert "Traceback" not in said
+        assert out == ""
+        assert not (self.data / "train.csv").exists()
+        return last
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Command:
+    return Command(tmp_path)
+
+
+def test_the_hub_gives_the_release_and_is_not_asked_twice(
+    hub: LoopbackHub, command: Command
 ) -> None:
-    def refuse(*arguments: object, **options: object) -> str:
-        raise LocalEntryNotFoundError("no connection\nand a long explanation")
-
-    monkeypatch.setattr(data, "hf_hub_download", refuse)
-    with pytest.raises(SystemExit) as caught:
-        fetch_into(tmp_path)
-    printed = capsys.readouterr().err.strip()
-    assert caught.value.code == 2
-    assert "no connection" in printed
-    assert "by hand" in printed
-    assert printed.count("\n") == 0
+    said = command.run(HF_ENDPOINT=hub.url)
+    assert "source: hub (no credentials for Kaggle)" in said
+    assert f"{ROWS} battles in {command.data}/train.csv" in said
+    assert (command.data / "train.csv").read_bytes() == hub.files["train.csv"]
+    assert command.files() == ["train.csv"]
+    asked = len(hub.ranges)
+    assert f"is there already: {ROWS} battles" in command.run(HF_ENDPOINT=hub.url)
+    assert len(hub.ranges) == asked
 
 
-def test_a_file_of_another_size_is_not_taken(
-    generated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_killed_download_goes_on_where_it_stopped(hub: LoopbackHub, command: Command) -> None:
+    hub.hang_after = 2 * partial_file.BLOCK
+    process = command.start(HF_ENDPOINT=hub.url)
+    assert hub.reached.wait(60)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert [path.stat().st_size for path in command.data.iterdir()] == [hub.hang_after]
+    first = hub.hang_after
+    hub.hang_after = None
+    hub.ranges.clear()
+    command.run(HF_ENDPOINT=hub.url)
+    # Its header is read again; of the rest nothing that was there already.
+    assert {start for start, end in hub.ranges if end > 1 << 16} == {
+        *range(first, len(hub.files["train.csv"]), partial_file.BLOCK)
+    }
+    assert (command.data / "train.csv").read_bytes() == hub.files["train.csv"]
+
+
+def test_ctrl_c_says_that_it_can_go_on(hub: LoopbackHub, command: Command) -> None:
+    hub.hang_after = partial_file.BLOCK
+    process = command.start(HF_ENDPOINT=hub.url)
+    assert hub.reached.wait(60)
+    process.send_signal(signal.SIGINT)
+    assert "run the same command again" in process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+
+
+def test_a_connection_that_breaks_is_taken_up_again(hub: LoopbackHub, command: Command) -> None:
+    hub.drop_once_after = partial_file.BLOCK
+    command.run(HF_ENDPOINT=hub.url)
+    assert (command.data / "train.csv").read_bytes() == hub.files["train.csv"]
+
+
+def test_a_damaged_file_is_refused_and_removed(hub: LoopbackHub, command: Command) -> None:
+    whole = hub.files["train.csv"]
+    hub.files["train.csv"] = whole[:-2] + b"7" + whole[-1:]
+    said = command.refused(HF_ENDPOINT=hub.url)
+    assert "sha256" in said
+    assert command.files() == []
+    hub.files["train.csv"] = whole
+    command.run(HF_ENDPOINT=hub.url)
+
+
+def test_another_number_of_battles_is_refused(hub: LoopbackHub, command: Command) -> None:
+    assert f"holds {ROWS} battles, not 57,477" in command.refused(
+        "--rows", "57477", HF_ENDPOINT=hub.url
+    )
+    assert command.files() == []
+
+
+def test_another_layout_is_refused_before_it_is_fetched(
+    tables: dict[str, bytes], command: Command
 ) -> None:
-    monkeypatch.setattr(data, "hf_hub_download", lambda *_, **__: str(generated / "train.csv"))
-    with pytest.raises(SystemExit):
-        fetch_into(tmp_path)
-    assert not (tmp_path / "train.csv").exists()
+    other = tables["train.csv"].replace(b"winner_tie", b"winner_both", 1)
+    with loopback_hub.serving(LoopbackHub({"train.csv": other})) as hub:
+        said = command.refused(HF_ENDPOINT=hub.url)
+        assert "lacks winner_tie" in said
+        assert "winner_both" in said
+        assert len(hub.ranges) == 1
 
 
-def test_the_whole_release_is_put_in_place_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_release_in_parquet_serves_as_well(
+    tables: dict[str, bytes], command: Command, tmp_path: Path
 ) -> None:
-    write_battles(tmp_path / "hub", 60, 50, seed=1)
-    monkeypatch.setattr(data, "hf_hub_download", lambda *_, **__: str(tmp_path / "hub/train.csv"))
-    monkeypatch.setattr(data, "ROWS", 60)
-    fetch_into(tmp_path)
-    assert (tmp_path / "train.csv").read_bytes() == (tmp_path / "hub/train.csv").read_bytes()
-    fetch_into(tmp_path)
-    assert "there already: 60 battles" in capsys.readouterr().err
+    table = tmp_path / "t.parquet"
+    pl.read_csv(tables["train.csv"]).write_parquet(table)
+    files = {"README.md": b"", "data/train-00000-of-00001.parquet": table.read_bytes()}
+    with loopback_hub.serving(LoopbackHub(files)) as hub:
+        command.run(HF_ENDPOINT=hub.url)
+    assert command.files() == ["train.parquet"]
+    assert "already" in command.run()
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "words"),
+    [
+        (401, {}, "hf auth login"),
+        (403, {}, "hf auth login"),
+        (403, {"X_Error_Code": "GatedRepo"}, "accept them on its page"),
+        (404, {"X_Error_Code": "RepoNotFound"}, "the hub knows no lmarena-ai"),
+        (503, {}, "status 503"),
+    ],
+)
+def test_what_the_hub_answers_becomes_one_sentence(
+    hub: LoopbackHub, command: Command, status: int, headers: dict[str, str], words: str
+) -> None:
+    hub.status = (status, headers)
+    said = command.refused(HF_ENDPOINT=hub.url)
+    assert words in said
+    assert "by hand" in said
+
+
+def test_without_a_network_it_says_what_to_do_instead(command: Command) -> None:
+    said = command.refused(HF_ENDPOINT="http://127.0.0.1:9")
+    assert "cannot be reached" in said
+    assert "by hand" in said
+    assert "HF_HUB_OFFLINE" in command.refused(HF_HUB_OFFLINE="1")
+
+
+TOKEN = {"KAGGLE_API_TOKEN": "a-token"}
+
+
+def test_kaggle_gives_both_files_to_those_it_knows(
+    kaggle: LoopbackKaggle, command: Command
+) -> None:
+    names = {"KAGGLE_USERNAME": "someone", "KAGGLE_KEY": "a-key"}
+    said = command.run("--sha256", "", **kaggle.environment(), **names)
+    assert "source: kaggle (with credentials for Kaggle)" in said
+    assert {asked["competitionName"] for asked in kaggle.asked} == {"llm-classification-finetuning"}
+    assert (kaggle.authorization or "").startswith("Basic ")
+    for name in ("train.csv", "test.csv"):
+        assert (command.data / name).read_bytes() == kaggle.files[name]
+
+
+def test_kaggle_takes_a_token_and_a_credentials_file(
+    kaggle: LoopbackKaggle, command: Command
+) -> None:
+    command.run("--sha256", "", **kaggle.environment(), **TOKEN)
+    assert kaggle.authorization == "Bearer a-token"
+    shutil.rmtree(command.data)
+    (command.home / ".kaggle").mkdir()
+    (command.home / ".kaggle" / "kaggle.json").write_text('{"username": "u", "key": "k"}')
+    command.run("--sha256", "", **kaggle.environment())
+    assert (kaggle.authorization or "").startswith("Basic ")
+    (command.home / ".kaggle" / "kaggle.json").write_text("{}")
+    shutil.rmtree(command.data)
+    assert "missing 'username'" in command.refused(**kaggle.environment())
+
+
+def test_a_killed_download_from_kaggle_goes_on(kaggle: LoopbackKaggle, command: Command) -> None:
+    whole = kaggle.files["train.csv"]
+    kaggle.hang_after = len(whole) // 2
+    process = command.start("--sha256", "", **kaggle.environment(), **TOKEN)
+    part = command.home / ".cache/kagglehub/competitions/llm-classification-finetuning/train.csv"
+    until = time.monotonic() + 60
+    while not (part.is_file() and part.stat().st_size >= 1 << 20):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
+    have = part.stat().st_size
+    kaggle.hang_after = None
+    command.run("--sha256", "", **kaggle.environment(), **TOKEN)
+    assert f"bytes={have}-" in kaggle.ranges
+    assert (command.data / "train.csv").read_bytes() == whole
+
+
+def test_kaggles_file_is_known_by_its_checksum(kaggle: LoopbackKaggle, command: Command) -> None:
+    said = command.refused(**kaggle.environment(), **TOKEN)
+    assert "0692154a" in said
+    assert "184,175,071" in said
+    kaggle.damaged = True
+    assert "came damaged" in command.refused(**kaggle.environment(), **TOKEN)
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (401, "KAGGLE_API_TOKEN"),
+        (403, "competitions/llm-classification-finetuning/rules"),
+        (404, "Kaggle has no train.csv"),
+        (503, "status 503"),
+    ],
+)
+def test_what_kaggle_answers_becomes_one_sentence(
+    kaggle: LoopbackKaggle, command: Command, status: int, words: str
+) -> None:
+    kaggle.status = status
+    assert words in command.refused("--source", "kaggle", **kaggle.environment(), **TOKEN)
+
+
+def test_kaggle_without_credentials_or_network(command: Command) -> None:
+    pytest.importorskip("kagglehub")
+    said = command.refused("--source", "kaggle")
+    assert "KAGGLE_API_TOKEN" in said
+    assert "--source hub" in said
+    away = {"KAGGLE_API_ENVIRONMENT": "LOCALHOST", "http_proxy": "http://127.0.0.1:9"}
+    away |= {"no_proxy": ""}
+    assert "cannot be reached" in command.refused(**away, **TOKEN)
+
+
+def test_without_kaggles_client_auto_asks_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kaggle_source, "find_spec", lambda _: None)
+    monkeypatch.setenv("KAGGLE_API_TOKEN", "a-token")
+    assert not kaggle_source.has_credentials()
+    with pytest.raises(kaggle_source.CredentialsError, match="pip install kagglehub"):
+        kaggle_source.fetch_from_kaggle("any", "train.csv")
+
+
+def test_a_disk_without_room_is_told_before_and_during(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(start: int, end: int) -> bytes:
+        return b"x" * (end - start)
+
+    # A device that is always full.
+    with pytest.raises(DiskFullError, match="/dev is full"):
+        partial_file.complete(Path("/dev/full"), 10, None, read)
+    nearly_full = shutil._ntuple_diskusage(100, 91, 9)  # type: ignore[attr-defined]
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: nearly_full)
+    with pytest.raises(DiskFullError, match="make room or choose another folder"):
+        partial_file.complete(tmp_path / "part", 10, None, read)
+    assert not (tmp_path / "part").exists()
+
+
+def test_a_part_that_cannot_be_of_this_file_is_begun_anew(tmp_path: Path) -> None:
+    part = tmp_path / "part"
+    part.write_bytes(b"longer than the whole")
+    assert partial_file.complete(part, 3, None, lambda *_: b"abc").read_bytes() == b"abc"
+    with pytest.raises(NetworkError, match="after 3 of 9 bytes"):
+        partial_file.complete(part, 9, None, lambda *_: b"")
+    assert part.read_bytes() == b"abc"
+
+
+def test_which_file_of_a_release_is_the_table() -> None:
+    def chosen(*names: str) -> str:
+        files = [ReleasedFile(name, 1, "1", None) for name in names]
+        return training_file("owner/name", files).name
+
+    assert chosen("a.csv", "train.csv") == "train.csv"
+    assert chosen("only.csv", "train.parquet") == "only.csv"
+    for names in (("README.md",), (), ("a.csv", "b.csv")):
+        with pytest.raises(WrongFileError, match="no single table"):
+            chosen(*names)
+
+
+def test_headers_with_a_byte_order_mark_pass() -> None:
+    header = "id,prompt,response_a,response_b,winner_model_a,winner_model_b,winner_tie\r\n"
+    check_header("owner/name", "train.csv", header.encode("utf-8-sig") + b"1,2")
+
+
+def test_the_defaults_are_the_competitions(tmp_path: Path) -> None:
+    settings = DataCommandSettings.load(["--data", str(tmp_path)], "data")
+    assert (settings.rows, settings.sha256, settings.source) == (57_477, "0692154a", "auto")
+    assert settings.release == "lmarena-ai/arena-human-preference-55k"
