@@ -11,7 +11,7 @@ READY := .venv/.ready
 PACKAGES := featlab models pipelines
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format data features train-ensemble bench clean
+.PHONY: help demo test check format data features train-ensemble report bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -45,6 +45,9 @@ features: $(READY)  ## text features of DATA into RUN
 
 train-ensemble: $(READY)  ## train on DATA into RUN with PRESET
 	$(BIN)/python -m pipelines.train_ensemble --data $(DATA) --run $(RUN) --preset $(PRESET) $(ARGS)
+
+report: $(READY)  ## figures, bias audit and model report of RUN, as one page
+	$(BIN)/python -m pipelines.report --run $(RUN) $(ARGS)
 
 bench: $(READY)  ## time and memory of the main parts
 	$(BIN)/python -m tests.bench.features $(ARGS)

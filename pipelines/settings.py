@@ -202,3 +202,14 @@ class SubmitSettings(CommandSettings):
 
     test: Path = Field(Path("data/test.csv"), description="battles to predict")
     out: Path = Field(Path("submission.csv"), description="CSV to write")
+
+
+class ReportSettings(CommandSettings):
+    """Settings of ``pipelines.report``."""
+
+    data: Path | None = Field(None, description="data folder, in place of the run's own")
+    out: Path | None = Field(None, description="folder to write; the run's report folder if none")
+    examples: bool = Field(True, description="show example battles, collapsed, on the page")
+    readme_figures: Path | None = Field(
+        None, description="write the README's figures into this folder, and nothing else"
+    )

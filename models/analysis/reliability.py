@@ -1,0 +1,83 @@
+"""Stated against observed frequency, and the table of what was predicted for what happened."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from featlab.battles import OUTCOMES
+from models.analysis.intervals import wilson
+from models.metrics import Labels, Probabilities
+
+BINS = 10
+
+
+def reliability(probabilities: Probabilities, labels: Labels, bins: int = BINS) -> pl.DataFrame:
+    """Reliability diagram of each class: bins of equal counts.
+
+    Parameters
+    ----------
+    probabilities : float64 array, shape (n, 3)
+    labels : array of int, shape (n,)
+    bins : int
+
+    Returns
+    -------
+    DataFrame
+        ``outcome, bin, stated, observed, low, high, battles``: the mean stated
+        probability, and the observed share with Wilson's interval.
+
+    Examples
+    --------
+    >>> table = reliability(np.full((30, 3), 1 / 3), np.arange(30) % 3, bins=1)
+    >>> table["observed"].round(3).to_list()
+    [0.333, 0.333, 0.333]
+    """
+    rows = []
+    for index, outcome in enumerate(OUTCOMES):
+        stated = probabilities[:, index]
+        happened = labels == index
+        order = np.argsort(stated, kind="stable")
+        for number, part in enumerate(np.array_split(order, min(bins, len(order)))):
+            share, low, high = wilson(happened[part].sum(), len(part))
+            rows.append(
+                (
+                    outcome,
+                    number,
+                    float(stated[part].mean()),
+                    float(share),
+                    float(low),
+                    float(high),
+                    len(part),
+                )
+            )
+    names = ["outcome", "bin", "stated", "observed", "low", "high", "battles"]
+    return pl.DataFrame(rows, names, orient="row")
+
+
+def confusion(probabilities: Probabilities, labels: Labels) -> pl.DataFrame:
+    """How often each outcome was called what, with Wilson's interval of the share.
+
+    Returns
+    -------
+    DataFrame
+        ``outcome, predicted, battles, of, share, low, high``: ``predicted`` is
+        the likeliest outcome, ``of`` the battles of the true one.
+
+    Examples
+    --------
+    >>> confusion(np.eye(3), np.arange(3)).filter(pl.col("battles") > 0)["predicted"].to_list()
+    ['a', 'b', 'tie']
+    """
+    counts = np.zeros((3, 3), int)
+    np.add.at(counts, (labels, probabilities.argmax(axis=1)), 1)
+    rows = [
+        (outcome, called, int(counts[i, j]), int(counts[i].sum()))
+        for i, outcome in enumerate(OUTCOMES)
+        for j, called in enumerate(OUTCOMES)
+    ]
+    frame = pl.DataFrame(rows, ["outcome", "predicted", "battles", "of"], orient="row")
+    share, low, high = wilson(frame["battles"].to_numpy(), frame["of"].to_numpy())
+    return frame.with_columns(
+        pl.Series("share", share), pl.Series("low", low), pl.Series("high", high)
+    )

@@ -1,0 +1,114 @@
+"""How every figure looks: narrow enough for a phone, in colours that everybody can tell apart."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure as Canvas
+from PIL import Image
+
+# Okabe and Ito, "Color Universal Design", 2008.
+BLUE, VERMILLION, GREEN = "#0072B2", "#D55E00", "#009E73"
+ORANGE, SKY, PURPLE, GREY = "#E69F00", "#56B4E9", "#CC79A7", "#767676"
+
+OUTCOME_COLOURS = {"a": BLUE, "b": ORANGE, "tie": GREY}
+SERIES = (
+    (GREY, "o"),
+    (VERMILLION, "s"),
+    (BLUE, "D"),
+    (GREEN, "^"),
+)
+"""Colour and marker of each series in turn, so that neither has to tell them apart alone."""
+
+WIDTH = 4.8
+"""Inches: one width for all, so that text stays legible where a phone shows it at 360 pixels."""
+
+DPI = 200
+TITLE_COLUMNS = 54
+NOTE_COLUMNS = 88
+LABEL_LENGTH = 30
+
+THEME: Any = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 8,
+    "axes.labelsize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#888888",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E6E6E6",
+    "grid.linewidth": 0.6,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "xtick.color": "#333333",
+    "ytick.color": "#333333",
+    "legend.fontsize": 7.5,
+    "legend.frameon": False,
+    # A dollar sign in the name of a model begins no formula.
+    "text.parse_math": False,
+}
+
+
+def render(
+    draw: Callable[[Canvas], None], title: str, note: str, height: float, width: float = WIDTH
+) -> bytes:
+    """A figure as PNG: its finding above, units, n and the kind of interval below.
+
+    Parameters
+    ----------
+    draw : callable
+        Draws on an empty figure.
+    title, note : str
+    height, width : float
+        Inches, title and note included.
+    """
+    with mpl.rc_context(THEME), warnings.catch_warnings():
+        # A name in a script that the font lacks is drawn as boxes.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        canvas = Canvas(figsize=(width, height), layout="constrained")
+        draw(canvas)
+        canvas.suptitle(
+            textwrap.fill(title, TITLE_COLUMNS),
+            x=0.01,
+            ha="left",
+            fontsize=9.5,
+            fontweight="bold",
+            color="#111111",
+        )
+        canvas.supxlabel(
+            textwrap.fill(note, NOTE_COLUMNS), x=0.01, ha="left", fontsize=6.5, color="#555555"
+        )
+        plain = io.BytesIO()
+        canvas.savefig(plain, format="png", dpi=DPI)
+    return _with_palette(plain.getvalue())
+
+
+def _with_palette(png: bytes) -> bytes:
+    """The same picture in 64 colours: a third of the bytes, and flat colours lose nothing."""
+    with Image.open(io.BytesIO(png)) as image:
+        reduced = image.convert("RGB").quantize(64, dither=Image.Dither.NONE)
+    small = io.BytesIO()
+    reduced.save(small, format="PNG", optimize=True)
+    return small.getvalue()
+
+
+def shortened(name: str, length: int = LABEL_LENGTH) -> str:
+    """A label of one line, cut in the middle where it is too long.
+
+    Examples
+    --------
+    >>> shortened("a" * 20 + "b" * 20, 9)
+    'aaaa…bbbb'
+    """
+    line = " ".join("".join(c if c.isprintable() else " " for c in name).split())
+    if len(line) <= length:
+        return line
+    kept = length - 1
+    return f"{line[: (kept + 1) // 2]}…{line[len(line) - kept // 2 :]}"
