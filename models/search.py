@@ -3,7 +3,12 @@
 The study lives in a journal file, so that an interrupted search goes on where
 it stopped; every trial draws from its own seed, so that it then ends where an
 uninterrupted one would have ended. A trial is pruned as soon as its running
-mean over the folds is worse than the median of the trials before it.
+mean over the folds is worse than most of the trials before it had there.
+
+On few battles a fit is cheap and differences are small, so trials are fitted
+finely. On many it is the other way round: trials are fitted coarsely, so that a
+hundred of them on the competition's 57,477 battles stay within minutes on two
+cores (`tests/bench/search_cost.py` measures it). See `SearchPlan`.
 
 The best of many trials looks better than it is. `selection_optimism` says by
 how much: each fold is scored by the trial that the *other* folds choose.
@@ -29,6 +34,47 @@ from models.stacker import BoostingParameters, FoldTrainer, StackingData, mean_o
 _log = logging.getLogger(__name__)
 
 FOLD_LOSSES = "fold_losses"
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """How thoroughly the trials of a search are fitted.
+
+    Parameters
+    ----------
+    learning_rates : (float, float)
+        Range of the learning rate; the number of rounds is inverse to it.
+    patience : int
+        Rounds without a better stopping loss that end a fit.
+    one_order : bool
+        Fit each battle in one order, drawn at random, in place of both: half
+        the rows. What is scored is the mean over both orders either way.
+    kept_percent : float
+        A trial goes on to the next fold while its running mean is among this
+        share, in per cent, of those that earlier trials had there.
+
+    Examples
+    --------
+    >>> plan_for(2_000) is FINE, plan_for(57_477) is COARSE
+    (True, True)
+    """
+
+    learning_rates: tuple[float, float]
+    patience: int
+    one_order: bool
+    kept_percent: float
+
+
+FINE = SearchPlan((0.015, 0.12), patience=60, one_order=False, kept_percent=50.0)
+COARSE = SearchPlan((0.06, 0.25), patience=20, one_order=True, kept_percent=30.0)
+
+COARSE_FROM = 12_000
+"""Battles from which a search is coarse: beyond, 100 fine trials outlast ten minutes."""
+
+
+def plan_for(battles: int) -> SearchPlan:
+    """The plan of a search on so many battles."""
+    return COARSE if battles >= COARSE_FROM else FINE
 
 
 @dataclass(frozen=True)
@@ -75,10 +121,11 @@ class SelectionOptimism:
         return self.left_out - self.tuned
 
 
-def suggest(trial: optuna.Trial) -> BoostingParameters:
+def suggest(trial: optuna.Trial, plan: SearchPlan = FINE) -> BoostingParameters:
     """The search space; a trial's draw from it."""
+    slowest, fastest = plan.learning_rates
     return BoostingParameters(
-        learning_rate=trial.suggest_float("learning_rate", 0.015, 0.12, log=True),
+        learning_rate=trial.suggest_float("learning_rate", slowest, fastest, log=True),
         num_leaves=trial.suggest_int("num_leaves", 4, 48, log=True),
         min_data_in_leaf=trial.suggest_int("min_data_in_leaf", 15, 300, log=True),
         feature_fraction=trial.suggest_float("feature_fraction", 0.05, 0.6, log=True),
@@ -87,6 +134,7 @@ def suggest(trial: optuna.Trial) -> BoostingParameters:
         lambda_l2=trial.suggest_float("lambda_l2", 1e-2, 200.0, log=True),
         min_gain_to_split=trial.suggest_float("min_gain_to_split", 1e-3, 2.0, log=True),
         extra_trees=trial.suggest_categorical("extra_trees", [False, True]),
+        patience=plan.patience,
     )
 
 
@@ -102,7 +150,6 @@ def open_study(journal: Path, name: str) -> optuna.Study:
         storage=JournalStorage(JournalFileBackend(str(journal))),
         study_name=name,
         direction="minimize",
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=0),
         load_if_exists=True,
     )
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
@@ -131,7 +178,9 @@ def search(
     on_trial : callable, optional
         Told the number of trials done and the best loss so far, after each.
     """
+    plan = plan_for(len(data.labels))
     trainers = [FoldTrainer(data, fold, seed) for fold in data.fold_numbers]
+    study.pruner = optuna.pruners.PercentilePruner(plan.kept_percent, n_startup_trials=5)
     done = _done(study)
     if done:
         _log.info("the study holds %d trials already", done)
@@ -139,18 +188,18 @@ def search(
         study.sampler = optuna.samplers.TPESampler(
             seed=derive_seed(seed, "search", done), n_startup_trials=12, constant_liar=False
         )
-        study.optimize(lambda trial: _objective(trial, trainers), n_trials=1)
+        study.optimize(lambda trial: _objective(trial, trainers, plan), n_trials=1)
         done = _done(study)
         if on_trial is not None:
             on_trial(done, study.best_value)
-    return _result(study)
+    return _result(study, plan)
 
 
-def _objective(trial: optuna.Trial, trainers: list[FoldTrainer]) -> float:
-    parameters = suggest(trial)
+def _objective(trial: optuna.Trial, trainers: list[FoldTrainer], plan: SearchPlan) -> float:
+    parameters = suggest(trial, plan)
     losses: list[float] = []
     for step, trainer in enumerate(trainers):
-        booster = trainer.fit_stopped(parameters)
+        booster = trainer.fit_stopped(parameters, one_order=plan.one_order)
         probabilities = mean_over_orders(*trainer.predict_held_out(booster))
         losses.append(log_loss(probabilities, trainer.data.labels[trainer.held_out_rows]))
         trial.report(float(np.mean(losses)), step)
@@ -165,10 +214,13 @@ def _done(study: optuna.Study) -> int:
     return len(study.get_trials(deepcopy=False, states=ended))
 
 
-def _result(study: optuna.Study) -> SearchResult:
+def _result(study: optuna.Study, plan: SearchPlan) -> SearchResult:
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     return SearchResult(
-        parameters=suggest(optuna.trial.FixedTrial(study.best_params)),  # type: ignore[arg-type]
+        parameters=suggest(
+            optuna.trial.FixedTrial(study.best_params),  # type: ignore[arg-type]
+            plan,
+        ),
         fold_losses={
             trial.number: tuple(float(loss) for loss in trial.user_attrs[FOLD_LOSSES])
             for trial in complete

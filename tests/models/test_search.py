@@ -3,8 +3,10 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from models.search import SearchResult, open_study, search, selection_optimism
+import models.search
+from models.search import COARSE, SearchResult, open_study, search, selection_optimism
 from models.stacker import BoostingParameters, StackingData
+from tests.models.conftest import make_data
 
 
 def test_an_interrupted_search_ends_where_an_uninterrupted_one_ends(
@@ -53,3 +55,19 @@ def test_optimism_is_zero_where_one_trial_is_best_everywhere_and_large_where_luc
     assert selection_optimism(result({0: (1.0, 1.0), 1: (2.0, 2.0)})).optimism == 0
     lucky = selection_optimism(result({0: (1.0, 2.0), 1: (2.0, 1.0), 2: (1.4, 1.4)}))
     assert lucky.optimism == pytest.approx(0.6)
+
+
+def test_a_search_on_many_battles_is_coarse_and_finds_what_a_fine_one_finds(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    data = make_data(600)
+    fine = search(data, open_study(tmp_path / "fine.journal", "s"), 8, seed=1)
+    monkeypatch.setattr(models.search, "COARSE_FROM", 600)
+    study = open_study(tmp_path / "coarse.journal", "s")
+    coarse = search(data, study, 8, seed=1)
+
+    slowest, fastest = COARSE.learning_rates
+    assert all(slowest <= trial.params["learning_rate"] <= fastest for trial in study.trials)
+    assert coarse.parameters.patience == COARSE.patience < fine.parameters.patience
+    best = [min(map(sum, result.fold_losses.values())) / 3 for result in (fine, coarse)]
+    assert best[1] == pytest.approx(best[0], abs=0.03)

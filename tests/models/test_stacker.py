@@ -1,10 +1,11 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from featlab.parity import swap
 from models.metrics import log_loss, prior
-from models.stacker import FoldTrainer, StackingData, fit_stacker
+from models.stacker import FoldTrainer, StackingData, fit_stacker, mean_over_orders
 from tests.models.conftest import QUICK, make_data
 
 
@@ -43,6 +44,30 @@ def test_stopping_rows_lie_inside_the_training_folds(data: StackingData) -> None
         fitting, stopping = data.stopping_split(fold)
         assert set(fitting) | set(stopping) == set(data.training_rows(fold))
         assert not set(fitting) & set(stopping)
+
+
+def test_a_fit_on_one_order_sees_each_battle_once_and_predicts_about_the_same() -> None:
+    data = make_data(900)
+    trainer = FoldTrainer(data, 0, seed=0)
+    fitting, _ = data.stopping_split(0)
+    rows = data.dataset_in_one_order(fitting, seed=1).construct()
+    assert rows.num_data() == len(fitting)
+    exchanged = rows.get_label() != data.labels[fitting]
+    decided = data.labels[fitting] < 2
+    assert 0.3 < exchanged[decided].mean() < 0.7
+    assert not exchanged[~decided].any()
+
+    held_out = data.labels[trainer.held_out_rows]
+    losses = [
+        log_loss(
+            mean_over_orders(
+                *trainer.predict_held_out(trainer.fit_stopped(QUICK, one_order=one_order))
+            ),
+            held_out,
+        )
+        for one_order in (False, True)
+    ]
+    assert losses[1] == pytest.approx(losses[0], abs=0.05)
 
 
 def test_one_order_alone_is_not_symmetric_but_the_mean_is(data: StackingData) -> None:
