@@ -23,7 +23,7 @@ from typing import Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from featlab.encoder.spec import EncoderSpec
 from featlab.errors import BundleError, ConfigError
