@@ -5,6 +5,7 @@ RUN ?= runs/default
 PRESET ?= auto
 ARGS ?=
 WORKERS ?= 2
+TRIALS ?= 15
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -49,8 +50,10 @@ train-ensemble: $(READY)  ## train on DATA into RUN with PRESET
 report: $(READY)  ## figures, bias audit and model report of RUN, as one page
 	$(BIN)/python -m pipelines.report --run $(RUN) $(ARGS)
 
-bench: $(READY)  ## time and memory of the main parts
+bench: $(READY)  ## time and memory of the main parts; TRIALS=100 runs the whole search
 	$(BIN)/python -m tests.bench.features $(ARGS)
+	$(BIN)/python -m tests.bench.search_cost --trials $(TRIALS)
+	$(BIN)/python -m tests.bench.embedding_throughput --texts 200
 
 clean:  ## remove caches and the virtual environment, keep data and runs
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
