@@ -12,7 +12,7 @@ READY := .venv/.ready
 PACKAGES := featlab models pipelines
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format data features train-ensemble report bench clean
+.PHONY: help demo test check format data features train-ensemble report kaggle test-kaggle bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -49,6 +49,12 @@ train-ensemble: $(READY)  ## train on DATA into RUN with PRESET
 
 report: $(READY)  ## figures, bias audit and model report of RUN, as one page
 	$(BIN)/python -m pipelines.report --run $(RUN) $(ARGS)
+
+kaggle: $(READY)  ## pack RUN for Kaggle, where there is no network, into kaggle/
+	$(BIN)/python -m pipelines.kaggle_kit --run $(RUN) $(ARGS)
+
+test-kaggle: $(READY)  ## install a kit and predict 25,000 battles with no network, in minutes
+	$(BIN)/python -m pytest -q -s tests/pipelines/offline_kaggle.py $(ARGS)
 
 bench: $(READY)  ## time and memory of the main parts; TRIALS=100 runs the whole search
 	$(BIN)/python -m tests.bench.features $(ARGS)
