@@ -6,6 +6,7 @@ file                                 content
 ``manifest.json``                    format, versions, columns and parities, temperature,
                                      battle schema, sha256 of every other file
 ``stacker/{number}.txt``             LightGBM's text format, one file a fold and repeat
+``linear.safetensors, linear.json``  the linear half, one pair of regressions a fold
 ``signals/{name}/{fold}/``           the fitted state of a signal that learned
 ``probe.json``                       battles and the probabilities they were given when
                                      the bundle was written
@@ -34,11 +35,13 @@ from featlab.features import BattleColumns
 from featlab.files import atomic_path, file_fingerprint, read_json, write_json
 from featlab.parity import Parity
 from featlab.versions import versions
+from models.blend import Blend
 from models.ensemble import Ensemble
+from models.linear_files import load_linear, save_linear
 from models.out_of_fold import FittedSignal
 from models.stacker import Stacker
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 PROBE = "probe.json"
 
@@ -70,11 +73,12 @@ def save_bundle(
     """
     (folder / MANIFEST).unlink(missing_ok=True)
     files: list[str] = []
-    for number, booster in enumerate(ensemble.stacker.boosters):
+    for number, booster in enumerate(ensemble.blend.trees.boosters):
         name = f"stacker/{number}.txt"
         with atomic_path(folder / name) as path:
             path.write_text(booster.model_to_string(), encoding="utf-8")
         files.append(name)
+    files += save_linear(ensemble.blend.linear, folder)
     signals = {}
     for name, fitted in ensemble.fitted.items():
         kind = type(fitted[0])
@@ -105,9 +109,9 @@ def save_bundle(
             "temperature": ensemble.temperature,
             "text_families": sorted({column.family for column in ensemble.text.columns}),
             "signals": signals,
-            "columns": list(ensemble.stacker.columns),
-            "parity": {name: ensemble.stacker.parity[name] for name in ensemble.stacker.columns},
-            "boosters": len(ensemble.stacker.boosters),
+            "columns": list(ensemble.blend.columns),
+            "parity": {name: ensemble.blend.parity[name] for name in ensemble.blend.columns},
+            "boosters": len(ensemble.blend.trees.boosters),
             "schema": _schema_to_json(schema),
             "sha256": {name: file_fingerprint(folder / name) for name in files},
         },
@@ -137,7 +141,7 @@ def load_bundle(folder: Path) -> tuple[Ensemble, BattleSchema]:
             raise BundleError(f"{folder}: file {name} is missing")
         if file_fingerprint(folder / name) != expected:
             raise BundleError(f"{folder}: file {name} differs from its recorded sha256")
-    stacker = Stacker(
+    trees = Stacker(
         tuple(manifest["columns"]),
         {name: Parity(value) for name, value in manifest["parity"].items()},
         tuple(
@@ -153,7 +157,8 @@ def load_bundle(folder: Path) -> tuple[Ensemble, BattleSchema]:
         for name, entry in manifest["signals"].items()
     }
     text = BattleColumns(families=manifest["text_families"])
-    ensemble = Ensemble(text, fitted, stacker, manifest["temperature"])
+    blend = Blend(trees, load_linear(folder))
+    ensemble = Ensemble(text, fitted, blend, manifest["temperature"])
     _check_probe(ensemble, folder, manifest["versions"])
     return ensemble, _schema_from_json(manifest["schema"])
 

@@ -1,4 +1,4 @@
-"""The whole predictor: signals, stacker, temperature."""
+"""The whole predictor: signals, the blend of trees and linear half, temperature."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 
 from featlab.features import BattleColumns
+from models.blend import Blend
 from models.calibration import apply_temperature
 from models.metrics import Probabilities
 from models.out_of_fold import FittedSignal, mean_transform
-from models.stacker import Stacker
 
 BATCH = 5_000
 
@@ -27,13 +27,13 @@ class Ensemble:
         The text signal's columns.
     fitted : mapping of str to sequence of FittedSignal
         Signals that learned, one model a fold.
-    stacker : Stacker
+    blend : Blend
     temperature : float
     """
 
     text: BattleColumns
     fitted: Mapping[str, Sequence[FittedSignal]] = field(repr=False)
-    stacker: Stacker
+    blend: Blend
     temperature: float
 
     def signals(self, battles: pl.DataFrame) -> pl.DataFrame:
@@ -58,7 +58,7 @@ class Ensemble:
             batch = battles.slice(start, BATCH).collect(engine="streaming")
             if batch.is_empty():
                 break
-            raw = self.stacker.predict(self.signals(batch))
+            raw = self.blend.predict(self.signals(batch))
             ids.append(batch["id"])
             parts.append(apply_temperature(raw, self.temperature))
             start += len(batch)

@@ -15,18 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featlab.parity import Parity
+from models.blend import BlendOutOfFold, fit_blend
 from models.calibration import cross_fitted_temperature, fit_temperature
 from models.metrics import (
     Labels,
     Probabilities,
+    bootstrap_mean,
     evaluate,
     log_loss,
     paired_difference,
     prior,
+    row_log_loss,
     swap_asymmetry,
 )
 from models.search import SearchResult, selection_optimism
-from models.stacker import BoostingParameters, OutOfFold, StackingData, fit_stacker
+from models.stacker import BoostingParameters, OutOfFold, StackingData
 
 
 def out_of_fold_prior(labels: Labels, folds: NDArray[np.int64]) -> Probabilities:
@@ -62,10 +65,65 @@ def evaluate_predictor(
 def evaluate_signal_alone(
     data: StackingData, columns: Mapping[str, Parity], groups: NDArray[Any], seed: int
 ) -> dict[str, Any]:
-    """Figures of a stacker that sees one signal only, with default parameters, so untuned."""
+    """Figures of a blend that sees one signal only, with default parameters, so untuned."""
     alone = replace(data, frame=data.frame.select(*columns), parity=dict(columns))
-    _, prediction = fit_stacker(alone, BoostingParameters(), seed)
-    return evaluate_predictor(prediction, alone, groups, seed)
+    _, prediction = fit_blend(alone, BoostingParameters(), seed)
+    return evaluate_predictor(prediction.blend, alone, groups, seed)
+
+
+def evaluate_without_signals(
+    full: OutOfFold,
+    data: StackingData,
+    signals: Mapping[str, Mapping[str, Parity]],
+    parameters: BoostingParameters,
+    groups: NDArray[Any],
+    seed: int,
+    repeats: int,
+) -> dict[str, Any]:
+    """What each signal adds: the loss without it less the loss with it, calibrated, paired.
+
+    The trees keep the parameters that were tuned with all signals.
+
+    Parameters
+    ----------
+    full : OutOfFold
+        Of the ensemble with all signals.
+    signals : mapping of str to mapping of str to Parity
+        Signal -> its columns.
+    """
+    labels, folds = data.labels, data.folds
+    complete = cross_fitted_temperature(full.probabilities, labels, folds)
+    found = {}
+    for left_out, gone in signals.items():
+        kept = [name for name in data.frame.columns if name not in gone]
+        if not kept:
+            continue
+        rest = replace(
+            data, frame=data.frame.select(kept), parity={name: data.parity[name] for name in kept}
+        )
+        _, prediction = fit_blend(rest, parameters, seed, repeats)
+        without = cross_fitted_temperature(prediction.blend.probabilities, labels, folds)
+        found[left_out] = {
+            "log_loss": log_loss(without, labels),
+            "gain": asdict(paired_difference(without, complete, labels, groups, seed)),
+        }
+    return found
+
+
+def evaluate_halves(
+    prediction: BlendOutOfFold, data: StackingData, groups: NDArray[Any], seed: int
+) -> dict[str, Any]:
+    """Each half by itself, calibrated, and how much better the blend is than it, paired."""
+    labels, folds = data.labels, data.folds
+    blended = cross_fitted_temperature(prediction.blend.probabilities, labels, folds)
+    found = {}
+    for name, part in prediction.parts.items():
+        alone = cross_fitted_temperature(part.probabilities, labels, folds)
+        found[name] = {
+            "log_loss": asdict(bootstrap_mean(row_log_loss(alone, labels), groups, seed)),
+            "gain_of_the_blend": asdict(paired_difference(alone, blended, labels, groups, seed)),
+        }
+    return found
 
 
 def evaluate_search(result: SearchResult, refolded: Mapping[int, float]) -> dict[str, Any]:
@@ -96,6 +154,6 @@ def loss_on_other_folds(
 ) -> float:
     """Calibrated out-of-fold loss of given parameters on folds that did not choose them."""
     other = replace(data, folds=folds)
-    _, prediction = fit_stacker(other, parameters, seed)
-    calibrated = cross_fitted_temperature(prediction.probabilities, data.labels, folds)
+    _, prediction = fit_blend(other, parameters, seed)
+    calibrated = cross_fitted_temperature(prediction.blend.probabilities, data.labels, folds)
     return log_loss(calibrated, data.labels)

@@ -28,7 +28,8 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from featlab.randomness import derive_seed
-from models.metrics import log_loss
+from models.blend import mean_of_halves
+from models.metrics import Probabilities, log_loss
 from models.stacker import BoostingParameters, FoldTrainer, StackingData, mean_over_orders
 
 _log = logging.getLogger(__name__)
@@ -163,6 +164,7 @@ def search(
     trials: int,
     seed: int,
     on_trial: Callable[[int, float], None] | None = None,
+    linear: Probabilities | None = None,
 ) -> SearchResult:
     """Run the trials that are still missing from `trials`, and return the best of all.
 
@@ -177,6 +179,9 @@ def search(
         Root seed.
     on_trial : callable, optional
         Told the number of trials done and the best loss so far, after each.
+    linear : array of shape (n, 3), optional
+        Out-of-fold predictions of the linear half: trials are then scored by
+        the blend with it, which is what will predict.
     """
     plan = plan_for(len(data.labels))
     trainers = [FoldTrainer(data, fold, seed) for fold in data.fold_numbers]
@@ -188,19 +193,26 @@ def search(
         study.sampler = optuna.samplers.TPESampler(
             seed=derive_seed(seed, "search", done), n_startup_trials=12, constant_liar=False
         )
-        study.optimize(lambda trial: _objective(trial, trainers, plan), n_trials=1)
+        study.optimize(lambda trial: _objective(trial, trainers, plan, linear), n_trials=1)
         done = _done(study)
         if on_trial is not None:
             on_trial(done, study.best_value)
     return _result(study, plan)
 
 
-def _objective(trial: optuna.Trial, trainers: list[FoldTrainer], plan: SearchPlan) -> float:
+def _objective(
+    trial: optuna.Trial,
+    trainers: list[FoldTrainer],
+    plan: SearchPlan,
+    linear: Probabilities | None,
+) -> float:
     parameters = suggest(trial, plan)
     losses: list[float] = []
     for step, trainer in enumerate(trainers):
         booster = trainer.fit_stopped(parameters, one_order=plan.one_order)
         probabilities = mean_over_orders(*trainer.predict_held_out(booster))
+        if linear is not None:
+            probabilities = mean_of_halves(probabilities, linear[trainer.held_out_rows])
         losses.append(log_loss(probabilities, trainer.data.labels[trainer.held_out_rows]))
         trial.report(float(np.mean(losses)), step)
         if step + 1 < len(trainers) and trial.should_prune():

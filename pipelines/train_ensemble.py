@@ -1,6 +1,6 @@
 """Train the ensemble: ``python -m pipelines.train_ensemble``.
 
-Text signal, folds, search, fold models, temperature, bundle, metrics: each
+Signals, folds, search, the blend's fold models, temperature, bundle, metrics: each
 stage is made once and kept while nothing it depends on changes.
 """
 
@@ -14,19 +14,23 @@ import tomli_w
 from featlab.battles import PROBABILITIES
 from featlab.files import atomic_path, file_fingerprint, read_json, write_json
 from featlab.randomness import derive_seed
+from models.blend import fit_blend
 from models.bundle import MANIFEST, PROBE, save_bundle
 from models.calibration import cross_fitted_temperature, fit_temperature
 from models.ensemble import Ensemble
 from models.evaluation import (
+    evaluate_halves,
     evaluate_predictor,
     evaluate_search,
     evaluate_signal_alone,
+    evaluate_without_signals,
     loss_on_other_folds,
     out_of_fold_prior,
 )
 from models.metrics import Probabilities, evaluate
 from models.search import SearchResult, open_study, search
-from models.stacker import BoostingParameters, fit_stacker
+from models.stacker import BoostingParameters
+from models.symmetric_logistic import fit_linear_stacker
 from pipelines.command_line import progress, run_command, say
 from pipelines.features import compute_text_signal, training_file
 from pipelines.figures import draw_study
@@ -76,16 +80,14 @@ def main(settings: TrainSettings) -> None:
     def train() -> None:
         data = load_training_data(run, signals)
         found = run_search(settings, run, data)
-        stacker, prediction = fit_stacker(
+        blend, prediction = fit_blend(
             data.stacking, found.parameters, settings.seed, settings.repeats
         )
         labels, folds = data.stacking.labels, data.stacking.folds
-        calibrated = cross_fitted_temperature(prediction.probabilities, labels, folds)
-        temperature = fit_temperature(prediction.probabilities, labels)
+        calibrated = cross_fitted_temperature(prediction.blend.probabilities, labels, folds)
+        temperature = fit_temperature(prediction.blend.probabilities, labels)
         save_bundle(
-            Ensemble(
-                text, {name: load_fitted(name, run) for name in learned}, stacker, temperature
-            ),
+            Ensemble(text, {name: load_fitted(name, run) for name in learned}, blend, temperature),
             settings.battles.schema_of_battles(),
             run.bundle,
             tolerance=PROBE_TOLERANCE["encoder" if recipe.encoder else "text"],
@@ -97,7 +99,19 @@ def main(settings: TrainSettings) -> None:
                 name: evaluate_signal_alone(data.stacking, columns, data.groups, settings.seed)
                 for name, columns in signals.items()
             },
-            "ensemble": evaluate_predictor(prediction, data.stacking, data.groups, settings.seed),
+            "ensemble": evaluate_predictor(
+                prediction.blend, data.stacking, data.groups, settings.seed
+            ),
+            "halves": evaluate_halves(prediction, data.stacking, data.groups, settings.seed),
+            "without": evaluate_without_signals(
+                prediction.blend,
+                data.stacking,
+                signals if len(signals) > 1 else {},
+                found.parameters,
+                data.groups,
+                settings.seed,
+                settings.repeats,
+            ),
             "search": evaluate_search(
                 found, score_other_foldings(settings, data, found.parameters)
             ),
@@ -131,6 +145,7 @@ def run_search(settings: TrainSettings, run: RunFolder, data: TrainingData) -> S
     """Search the stacker's parameters, going on from an interrupted study of the same data."""
     name = "-".join(
         [
+            "blend",
             file_fingerprint(run.folds)[:12],
             *(file_fingerprint(run.signal(signal))[:12] for signal in data.signals),
             f"seed{settings.seed}",
@@ -145,6 +160,7 @@ def run_search(settings: TrainSettings, run: RunFolder, data: TrainingData) -> S
             settings.trials,
             settings.seed,
             lambda done, best: advance(done, f"best {best:.4f}"),
+            linear=fit_linear_stacker(data.stacking)[1],
         )
     draw_study(study, run.report / "study.png")
     return found
@@ -188,6 +204,11 @@ def print_summary(figures: dict[str, Any]) -> None:
     print(f"{'out of fold, calibrated':<28}log loss  95 % interval")
     for name, loss in rows:
         print(f"{name:<28}{loss['value']:.4f}    {loss['low']:.4f} to {loss['high']:.4f}")
+    for name, without in figures["without"].items():
+        gain = without["gain"]
+        print(
+            f"{name + ' adds':<28}{gain['value']:+.4f}   {gain['low']:+.4f} to {gain['high']:+.4f}"
+        )
     optimism = figures["search"]["selection_optimism"]
     print(f"{'optimism of the search':<28}{optimism:+.4f}")
 

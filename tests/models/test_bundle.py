@@ -10,9 +10,10 @@ from featlab.errors import BundleError
 from featlab.features import BattleColumns
 from featlab.folds import make_folds
 from featlab.generated import generate_battles
+from models.blend import fit_blend
 from models.bundle import load_bundle, save_bundle
 from models.ensemble import Ensemble
-from models.stacker import StackingData, fit_stacker
+from models.stacker import StackingData
 from tests.models.conftest import QUICK
 
 
@@ -27,8 +28,8 @@ def ensemble(battles: pl.DataFrame) -> Ensemble:
     frame = text.compute(battles.lazy()).collect().drop("id")
     folds = make_folds(battles, 3)["fold"].to_numpy().astype(np.int64)
     data = StackingData(frame, text.parity, battles["label"].to_numpy().astype(np.int64), folds)
-    stacker, _ = fit_stacker(data, QUICK, seed=0)
-    return Ensemble(text, {}, stacker, temperature=1.3)
+    blend, _ = fit_blend(data, QUICK, seed=0)
+    return Ensemble(text, {}, blend, temperature=1.3)
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ def test_the_schema_of_the_training_file_comes_along(ensemble: Ensemble, tmp_pat
 
 def test_nothing_in_it_is_pickled(folder: Path) -> None:
     files = [path for path in folder.rglob("*") if path.is_file()]
-    assert {path.suffix for path in files} == {".json", ".txt"}
+    assert {path.suffix for path in files} == {".json", ".safetensors", ".txt"}
     assert not any(path.read_bytes()[:1] == b"\x80" for path in files)
 
 
