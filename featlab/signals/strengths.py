@@ -16,6 +16,7 @@ paired comparison experiments", JASA 65(329), 1970.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,10 +76,14 @@ class Strengths:
     tie_propensity: Floats = field(repr=False)
     games: Floats = field(repr=False)
 
-    def of(self, models: list[str]) -> Floats:
+    def of(self, models: Sequence[str]) -> Floats:
         """The strengths of some models; 0, the mean, where one never fought."""
-        known = dict(zip(self.names, self.strength.tolist(), strict=True))
-        return np.array([known.get(model, 0.0) for model in models])
+        return self.look_up(self.strength, models, 0.0)
+
+    def look_up(self, values: Floats, models: Sequence[str], unknown: float) -> Floats:
+        """Of `values`, one for each of `names`, those of some models."""
+        known = dict(zip(self.names, values.tolist(), strict=True))
+        return np.array([known.get(model, unknown) for model in models])
 
     def probabilities(
         self,
