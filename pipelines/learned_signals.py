@@ -24,6 +24,7 @@ from pipelines.settings import TrainSettings
 
 CODE: Mapping[str, tuple[str, ...]] = {
     "lexical": ("featlab.signals",),
+    "identity": ("featlab.signals",),
     "embedding": (
         "featlab.encoder",
         "featlab.passages",
@@ -101,6 +102,10 @@ def _kind(name: str) -> type[FittedSignal]:
         from featlab.signals.lexical import LexicalSignal
 
         return LexicalSignal
+    if name == "identity":
+        from featlab.signals.identity import IdentitySignal
+
+        return IdentitySignal
     if name == "embedding":
         from featlab.signals.embedding import EmbeddingSignal
 
@@ -112,7 +117,7 @@ def _kind(name: str) -> type[FittedSignal]:
 
 def _inputs(name: str, settings: TrainSettings, recipe: Recipe) -> dict[str, Any]:
     """What shapes a signal besides battles and folds."""
-    if name == "lexical":
+    if name in ("lexical", "identity"):
         return {}
     assert recipe.encoder is not None
     inputs: dict[str, Any] = {"encoder": recipe.encoder.id}
@@ -130,6 +135,10 @@ def _maker(
         from featlab.signals.lexical import LexicalSignal
 
         return lambda fold: LexicalSignal(seed=derive_seed(settings.seed, "lexical", fold))
+    if name == "identity":
+        from featlab.signals.identity import IdentitySignal
+
+        return lambda fold: IdentitySignal(seed=derive_seed(settings.seed, "identity", fold))
     assert recipe.encoder is not None
     spec = recipe.encoder
     if name == "embedding":

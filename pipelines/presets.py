@@ -9,7 +9,7 @@ from featlab.encoder.spec import MINILM, MODERNBERT_BASE, EncoderSpec
 from featlab.errors import ConfigError, WeightsError
 from pipelines.settings import EncoderSettings, Preset, TrainSettings
 
-SIGNALS = ("text", "lexical", "embedding", "encoder")
+SIGNALS = ("text", "lexical", "identity", "embedding", "encoder")
 """Every signal, in the order of the stacker's columns."""
 
 BY_DEFAULT = {
@@ -17,7 +17,7 @@ BY_DEFAULT = {
     "cpu": ("text", "embedding", "encoder"),
     "modernbert": ("text", "embedding", "encoder"),
 }
-"""Preset -> its signals; the lexical signal joins where ``--signals`` names it."""
+"""Preset -> its signals; the lexical and identity signals join where ``--signals`` names them."""
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,18 @@ def test_the_lexical_signal_joins_where_it_is_asked_for(data: Path, tmp_path: Pa
     assert len(pl.read_csv(tmp_path / "out.csv")) == 12
 
 
+def test_the_identity_signal_is_learned_from_names_that_new_battles_lack(
+    data: Path, tmp_path: Path
+) -> None:
+    train(data, tmp_path / "run", "--signals", "identity", "--trials", "1")
+    frame = pl.read_parquet(tmp_path / "run" / "signals" / "identity.parquet")
+    assert frame["id"].to_list() == pl.read_csv(data / "train.csv")["id"].to_list()
+    assert frame["identity__strength_difference"].std() > 0
+    assert "model_a" not in pl.read_csv(data / "test.csv").columns
+    predict(tmp_path / "run", data / "test.csv", tmp_path / "out.csv")
+    assert len(pl.read_csv(tmp_path / "out.csv")) == 12
+
+
 def test_unchanged_signals_are_not_learned_again(
     data: Path, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

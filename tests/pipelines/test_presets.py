@@ -25,6 +25,8 @@ def test_cpu_takes_the_packaged_encoder() -> None:
 def test_signals_can_be_switched_and_keep_their_order() -> None:
     chosen = recipe("--preset", "cpu", "--signals", "encoder", "--signals", "text")
     assert chosen.signals == ("text", "encoder")
+    both = recipe("--preset", "fast", "--signals", "identity", "--signals", "lexical")
+    assert both.signals == ("text", "lexical", "identity")
 
 
 def test_the_encoder_can_be_replaced() -> None:
