@@ -22,6 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from featlab.encoder.spec import MINILM, EncoderSpec
 from featlab.errors import ConfigError, FeatureError
+from featlab.files import value_fingerprint
 from featlab.passages import Conversations, Passages, Texts
 from featlab.progress import ProgressCallback
 from featlab.store import Mode
@@ -211,6 +212,21 @@ class TextEmbedder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
                 )
             self._sklearn_output_config = {"transform": transform}
         return self
+
+    def fingerprint(self) -> str:
+        """Changes when any vector could: the encoder's spec, what is read, how it is laid out.
+
+        Keys caches of computed columns.
+        """
+        check_is_fitted(self)
+        return value_fingerprint([self._source.spec.id, self.columns_, self.layout])
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.allow_nan = True
+        tags.requires_fit = True
+        return tags
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()
