@@ -11,6 +11,7 @@ import polars as pl
 from featlab.features import BattleColumns
 from models.blend import Blend
 from models.calibration import apply_temperature
+from models.margin_sizes import margin_sizes
 from models.metrics import Probabilities
 from models.out_of_fold import FittedSignal, mean_transform
 
@@ -40,7 +41,8 @@ class Ensemble:
         """``id`` and every signal's columns for canonical battles."""
         frames = [self.text.compute(battles.lazy()).collect()]
         frames += [mean_transform(models, battles) for models in self.fitted.values()]
-        return pl.concat(frames, how="horizontal")
+        joined = pl.concat(frames, how="horizontal")
+        return joined.with_columns(margin_sizes(joined.columns))
 
     def predict(
         self, battles: pl.LazyFrame, on_batch: Callable[[int], None] | None = None

@@ -16,6 +16,7 @@ from featlab.errors import ConfigError
 from featlab.files import atomic_path, file_fingerprint
 from featlab.folds import make_folds
 from featlab.parity import Parity
+from models.margin_sizes import margin_sizes, with_margin_sizes
 from models.stacker import StackingData
 from pipelines.features import training_file
 from pipelines.run_folder import RunFolder
@@ -72,8 +73,10 @@ def write_folds(settings: TrainSettings) -> None:
 
 
 def stacked_columns(parity: Mapping[str, Parity]) -> dict[str, Parity]:
-    """The columns that the stacker sees: all but those that their pairings stand for."""
-    return {name: kind for name, kind in parity.items() if kind is not Parity.SIDE}
+    """The columns that the ensemble sees: none that its pairings stand for, and margin sizes."""
+    return with_margin_sizes(
+        {name: kind for name, kind in parity.items() if kind is not Parity.SIDE}
+    )
 
 
 def load_training_data(run: RunFolder, signals: Mapping[str, Mapping[str, Parity]]) -> TrainingData:
@@ -87,7 +90,8 @@ def load_training_data(run: RunFolder, signals: Mapping[str, Mapping[str, Parity
     folds = pl.read_parquet(run.folds)
     frames = []
     for name, columns in signals.items():
-        frame = pl.read_parquet(run.signal(name), columns=["id", *columns])
+        made = pl.read_parquet(run.signal(name))
+        frame = made.with_columns(margin_sizes(made.columns)).select("id", *columns)
         if not frame["id"].equals(folds["id"]):
             raise ConfigError(
                 f"{run.signal(name)} holds other battles than {run.folds}; use another run folder"
