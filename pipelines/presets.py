@@ -13,11 +13,11 @@ SIGNALS = ("text", "lexical", "identity", "embedding", "encoder")
 """Every signal, in the order of the stacker's columns."""
 
 BY_DEFAULT = {
-    "fast": ("text",),
-    "cpu": ("text", "embedding", "encoder"),
-    "modernbert": ("text", "embedding", "encoder"),
+    "fast": ("text", "lexical", "identity"),
+    "cpu": SIGNALS,
+    "modernbert": SIGNALS,
 }
-"""Preset -> its signals; the lexical and identity signals join where ``--signals`` names them."""
+"""Preset -> its signals."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,16 @@ class Recipe:
     signals: tuple[str, ...]
     encoder: EncoderSpec | None
     reason: str
+
+    def for_battles(self, *, named: bool) -> Recipe:
+        """The same recipe, without the identity signal where battles name no models."""
+        if named or "identity" not in self.signals:
+            return self
+        return replace(
+            self,
+            signals=tuple(name for name in self.signals if name != "identity"),
+            reason=f"{self.reason}; without identity, since the battles name no models",
+        )
 
 
 def resolve(settings: TrainSettings) -> Recipe:

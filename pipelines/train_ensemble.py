@@ -42,6 +42,7 @@ from pipelines.time_estimate import estimate_run
 from pipelines.training_data import (
     TrainingData,
     load_training_data,
+    models_are_named,
     refold,
     stacked_columns,
     write_folds,
@@ -60,6 +61,8 @@ def main(settings: TrainSettings) -> None:
     text = compute_text_signal(settings)
     write_folds(settings)
     recipe = resolve(settings)
+    if settings.signals is None:
+        recipe = recipe.for_battles(named=models_are_named(settings))
     say(f"preset {recipe.preset}, {recipe.reason}; signals: {', '.join(recipe.signals)}")
     if settings.dry_run:
         estimate_run(settings, recipe)

@@ -72,6 +72,18 @@ def write_folds(settings: TrainSettings) -> None:
     )
 
 
+def models_are_named(settings: TrainSettings) -> bool:
+    """Whether some training battle names both of its models."""
+    source = training_file(settings.data)
+    schema = settings.battles.schema_of_battles()
+    battles = read_battles(source, schema, require_outcome=True)
+    if not {"model_a", "model_b"} <= set(battles.collect_schema()):
+        return False
+    named = pl.col("model_a").is_not_null() & pl.col("model_b").is_not_null()
+    with explained(source, schema):
+        return bool(battles.select(named.any()).collect().item())
+
+
 def stacked_columns(parity: Mapping[str, Parity]) -> dict[str, Parity]:
     """The columns that the ensemble sees: none that its pairings stand for, and margin sizes."""
     return with_margin_sizes(

@@ -18,8 +18,16 @@ def test_fast_needs_no_encoder() -> None:
 
 def test_cpu_takes_the_packaged_encoder() -> None:
     chosen = recipe("--preset", "cpu")
-    assert chosen.signals == ("text", "embedding", "encoder")
+    assert chosen.signals == presets.SIGNALS
     assert chosen.encoder == MINILM
+
+
+def test_battles_without_names_have_no_identity_signal() -> None:
+    chosen = recipe("--preset", "fast")
+    assert chosen.for_battles(named=True) == chosen
+    without = chosen.for_battles(named=False)
+    assert without.signals == ("text", "lexical")
+    assert "name no models" in without.reason
 
 
 def test_signals_can_be_switched_and_keep_their_order() -> None:
