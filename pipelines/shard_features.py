@@ -1,0 +1,72 @@
+"""Features of many battle files: ``python -m pipelines.shard_features``.
+
+A pattern of CSV and parquet files in, a parquet file of features out for each.
+An interrupted run goes on where it stopped; a file that cannot be used is named
+at the end, and the others are made nevertheless.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from featlab.features import BattleColumns
+from featlab.files import value_fingerprint
+from featlab.progress import Progress, clock
+from featlab.shards import FeatureShards, find_sources, make_shards
+from pipelines.command_line import progress, run_command, say
+from pipelines.features import CODE
+from pipelines.run_folder import source_fingerprint
+from pipelines.settings import BattleSettings, CommandSettings
+
+
+class ShardSettings(CommandSettings):
+    """Settings of ``pipelines.shard_features``."""
+
+    shards: str = Field(description="pattern of battle files, quoted: 'in/*.parquet'")
+    out: Path = Field(description="folder that gets a parquet file of features for each")
+    battles: BattleSettings = BattleSettings()
+    families: list[str] | None = Field(None, description="feature families; all by default")
+    ray: bool = Field(False, description="work on the Ray cluster that RAY_ADDRESS names")
+    workers: int | None = Field(
+        None, ge=1, description="Ray workers, one core each; all cores by default"
+    )
+
+
+def main(settings: ShardSettings) -> None:
+    """Make every shard that is not there yet."""
+    task = FeatureShards(
+        BattleColumns(families=settings.families), settings.battles.schema_of_battles()
+    )
+    sources = find_sources(settings.shards)
+    code = value_fingerprint([source_fingerprint(module) for module in CODE])
+    with progress("shards", len(sources)) as advance:
+
+        def tell(state: Progress) -> None:
+            advance(state.done, f"{clock(state.seconds_left)} left by size")
+
+        if settings.ray:
+            from featlab.shards.on_ray import make_shards_on_ray
+
+            report = make_shards_on_ray(
+                sources,
+                settings.out,
+                task,
+                workers=settings.workers,
+                code=code,
+                on_progress=tell,
+            )
+        else:
+            report = make_shards(sources, settings.out, task, code=code, on_progress=tell)
+    kept = sum(made.kept for made in report.made)
+    new = len(report.made) - kept - len(report.failed)
+    say(
+        f"{new} shards made, {kept} kept, {len(report.failed)} failed; {report.rows:,} battles in "
+        f"{settings.out} ({report.rows_per_second:,.0f} new ones a second)"
+    )
+    report.raise_failed()
+
+
+if __name__ == "__main__":
+    run_command(main, ShardSettings, "python -m pipelines.shard_features")
