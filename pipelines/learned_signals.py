@@ -61,7 +61,7 @@ def compute_learned_signal(name: str, settings: TrainSettings, recipe: Recipe) -
         count = len(np.unique(folds))
         with progress(name, count) as advance:
             columns, fitted = out_of_fold(
-                _maker(name, settings, recipe, run),
+                signal_maker(name, settings, recipe, run),
                 battles,
                 folds,
                 on_fold=lambda fold: advance(fold + 1),
@@ -128,9 +128,10 @@ def _inputs(name: str, settings: TrainSettings, recipe: Recipe) -> dict[str, Any
     return inputs
 
 
-def _maker(
+def signal_maker(
     name: str, settings: TrainSettings, recipe: Recipe, run: RunFolder
 ) -> Callable[[int], FittedSignal]:
+    """From a fold's number to the signal that is fitted without that fold."""
     if name == "lexical":
         from featlab.signals.lexical import LexicalSignal
 
