@@ -12,7 +12,7 @@ READY := .venv/.ready
 PACKAGES := featlab models pipelines
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format data features train-ensemble report kaggle test-kaggle bench clean
+.PHONY: help demo test test-ray check format data features train-ensemble report kaggle test-kaggle bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -28,6 +28,11 @@ demo: $(READY)  ## the whole main job on generated battles, no data or network n
 
 test: $(READY)  ## the test suite
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(ARGS)
+
+test-ray: $(READY)  ## shards on a Ray cluster of two workers, one killed; installs Ray
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--editable ".[ray]"
+	$(BIN)/python -m pytest -q tests/featlab/shards/test_on_ray.py $(ARGS)
 
 check: $(READY)  ## format, lint and types
 	$(BIN)/ruff format --check .

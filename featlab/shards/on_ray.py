@@ -12,20 +12,18 @@ Needs ``pip install featlab[ray]``.
 from __future__ import annotations
 
 import json
-import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import ray
-import ray.data
-from ray.data import ActorPoolStrategy
 
-from featlab.errors import FeatlabError
+from featlab.errors import ConfigError, FeatlabError
 from featlab.files import value_fingerprint
 from featlab.progress import ProgressCallback
 from featlab.shards.making import Made, Shard, make_shard, plan_shards
@@ -95,17 +93,23 @@ def make_shards_on_ray(
     ShardReport
         A task that can work on no shard is told here as an error of each.
 
+    Raises
+    ------
+    ConfigError
+        When Ray is not installed, or two sources would give the same shard.
+
     Examples
     --------
-    >>> make_shards_on_ray([Path("/shared/in/1.parquet")], Path("/shared/out"), FeatureShards()) \
-    # doctest: +SKIP
+    >>> sources = [Path("/shared/in/1.parquet"), Path("/shared/in/2.parquet")]
+    >>> make_shards_on_ray(sources, Path("/shared/out"), FeatureShards())  # doctest: +SKIP
     """
+    ray = _ray()
     if not ray.is_initialized():
         ray.init(include_dashboard=False, log_to_driver=False)
     shards = plan_shards([source.absolute() for source in sources], folder.absolute())
     fingerprint = value_fingerprint([task.fingerprint(), code])
     start = time.monotonic()
-    room = workers or _room(cores, gpus)
+    room = workers or _room(ray.cluster_resources(), cores, gpus)
     numbers = [{"shard": number} for number in range(len(shards))]
     dataset = ray.data.from_items(numbers, override_num_blocks=max(len(numbers), 1))
     dataset.context.enable_progress_bars = False
@@ -113,7 +117,7 @@ def make_shards_on_ray(
         ShardWorker,
         fn_constructor_args=(shards, task, fingerprint),
         batch_size=1,
-        compute=ActorPoolStrategy(size=min(room, max(len(shards), 1))),
+        compute=ray.data.ActorPoolStrategy(size=min(room, max(len(shards), 1))),
         num_cpus=cores,
         num_gpus=gpus,
         runtime_env={"env_vars": dict.fromkeys(THREAD_VARIABLES, str(cores))},
@@ -124,14 +128,21 @@ def make_shards_on_ray(
     return report
 
 
-def _results(dataset: ray.data.Dataset) -> Iterator[Made]:
+def _ray() -> ModuleType:
+    try:
+        import_module("ray.data")
+    except ImportError:
+        raise ConfigError("working on several machines needs Ray: install featlab[ray]") from None
+    return import_module("ray")
+
+
+def _results(dataset: Any) -> Iterator[Made]:
     for row in dataset.iter_rows():
         yield Made(**json.loads(row["made"]))
 
 
-def _room(cores: int, gpus: float) -> int:
-    """Workers of so many cores and cards that the cluster holds."""
-    resources = ray.cluster_resources()
-    by_cores = resources.get("CPU", float(os.cpu_count() or 1)) // cores
+def _room(resources: Mapping[str, float], cores: int, gpus: float) -> int:
+    """Workers of so many cores and cards that a cluster of these resources holds."""
+    by_cores = resources.get("CPU", 1.0) // cores
     by_cards = resources.get("GPU", 0.0) // gpus if gpus else by_cores
     return max(1, int(min(by_cores, by_cards)))

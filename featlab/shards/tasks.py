@@ -120,7 +120,7 @@ class EmbeddingShards:
             device=self.device,
             load_encoder=self.load_encoder,
         )
-        object.__setattr__(self, "_embedder", embedder)
+        object.__setattr__(self, "_embedder", embedder.set_output(transform="polars"))
 
     def fingerprint(self) -> str:
         """Of what is read, the encoder, the schema and the versions in use."""
@@ -139,6 +139,7 @@ class EmbeddingShards:
         if not hasattr(self._embedder, "columns_"):
             self._embedder.fit(battles)
         vectors = self._embedder.transform(battles)
+        assert isinstance(vectors, pl.DataFrame)
         pl.concat([battles.select("id"), vectors], how="horizontal").write_parquet(target)
 
 
