@@ -17,14 +17,20 @@ from featlab.battles.turns import TURN_SEPARATOR
 from featlab.files import atomic_path
 from models.metrics import row_log_loss
 from pipelines.command_line import progress, run_command, say
-from pipelines.drawing import exploration
+from pipelines.drawing import audit, exploration, insight, model_report
 from pipelines.drawing.figure import Drawn, Figure, LeftOut
 from pipelines.page import Example, Section, render_page
 from pipelines.run_data import RunData, load_run
 from pipelines.run_folder import RunFolder
 from pipelines.settings import ReportSettings
 
-FIGURES: tuple[Figure, ...] = (*exploration.FIGURES,)
+FIGURES: tuple[Figure, ...] = (
+    *exploration.FIGURES,
+    *audit.FIGURES,
+    *model_report.QUALITY_FIGURES,
+    *insight.FIGURES,
+    *model_report.COST_FIGURES,
+)
 """Every figure, in the order of the page."""
 
 EXAMPLES = 5

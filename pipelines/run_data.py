@@ -22,7 +22,7 @@ from featlab.battles import (
     joined_turns,
     read_battles,
 )
-from featlab.errors import BundleError, ConfigError
+from featlab.errors import ConfigError
 from featlab.features import BattleColumns
 from featlab.files import file_fingerprint, read_json
 from featlab.parity import Parity
@@ -33,7 +33,7 @@ from models.analysis.importance import column_importance
 from models.bundle import MANIFEST
 from models.calibration import cross_fitted_temperature
 from models.metrics import Labels, Probabilities
-from models.stacker import Matrix, StackingData, predict_both_orders
+from models.stacker import Matrix, StackingData, mean_over_orders, predict_both_orders
 from pipelines.features import training_file
 from pipelines.run_folder import RunFolder
 from pipelines.settings import TrainSettings
@@ -63,8 +63,11 @@ class RunData:
         The text signal, of every feature.
     calibrated : float64 array, shape (n, 3)
         Out-of-fold predictions at the cross-fitted temperature.
+    uncalibrated : float64 array, shape (n, 3), optional
+        The same before calibration, where the trees are the whole ensemble.
     verdicts : Verdicts
-        Votes and raw out-of-fold predictions of each order.
+        Votes and out-of-fold predictions: the trees' of each order, and the
+        ensemble's.
     stacking : StackingData
         What the stacker's models see.
     models : mapping of int to list of Booster
@@ -79,6 +82,7 @@ class RunData:
     battles: pl.DataFrame = field(repr=False)
     text: pl.DataFrame = field(repr=False)
     calibrated: Probabilities = field(repr=False)
+    uncalibrated: Probabilities | None = field(repr=False)
     verdicts: Verdicts = field(repr=False)
     stacking: StackingData = field(repr=False)
     models: Mapping[int, list[lgb.Booster]] = field(repr=False)
@@ -195,23 +199,22 @@ def load_run(run: RunFolder, data: Path | None = None) -> RunData:
     parity = {name: Parity(kind) for name, kind in bundle["parity"].items()}
     stacking = _stacking(run, bundle, parity)
     models = _models(run, bundle, stacking.fold_numbers)
-    calibrated = pl.read_parquet(run.out_of_fold)
-    verdicts = _verdicts(stacking, models, pl.read_parquet(run.folds)["group"].to_numpy())
-    again = cross_fitted_temperature(verdicts.both_orders, stacking.labels, stacking.folds)
-    stated = calibrated.select(PROBABILITIES).to_numpy()
-    if not np.allclose(again, stated, atol=_SAME):
-        raise BundleError(
-            f"{run.bundle} predicts something else than {run.out_of_fold} holds; train again"
-        )
+    raw = _raw_predictions(stacking, models)
+    mean = mean_over_orders(*raw)
+    again = cross_fitted_temperature(mean, stacking.labels, stacking.folds)
+    calibrated = pl.read_parquet(run.out_of_fold).select(PROBABILITIES).to_numpy()
+    whole = bool(np.allclose(again, calibrated, atol=_SAME))
+    groups = pl.read_parquet(run.folds)["group"].to_numpy()
     schema = settings.battles.schema_of_battles()
     return RunData(
         run=run,
         settings=settings,
         source=source,
-        battles=_battles(source, schema).with_columns(pl.Series("group", verdicts.groups)),
+        battles=_battles(source, schema).with_columns(pl.Series("group", groups)),
         text=_text(run, source, schema),
-        calibrated=stated,
-        verdicts=verdicts,
+        calibrated=calibrated,
+        uncalibrated=mean if whole else None,
+        verdicts=Verdicts(stacking.labels, groups, *raw, mean if whole else calibrated),
         stacking=stacking,
         models=models,
         metrics=read_json(run.metrics),
@@ -263,9 +266,10 @@ def _models(
     }
 
 
-def _verdicts(
-    data: StackingData, models: Mapping[int, list[lgb.Booster]], groups: NDArray[Any]
-) -> Verdicts:
+def _raw_predictions(
+    data: StackingData, models: Mapping[int, list[lgb.Booster]]
+) -> tuple[Probabilities, Probabilities]:
+    """The trees' out-of-fold predictions of the battles as given, and of the exchanged ones."""
     given, swapped = data.both_orders
     one, other = np.zeros((len(data.labels), 3)), np.zeros((len(data.labels), 3))
     for fold, boosters in models.items():
@@ -274,7 +278,7 @@ def _verdicts(
             first, second = predict_both_orders(booster, given[rows], swapped[rows])
             one[rows] += first / len(boosters)
             other[rows] += second / len(boosters)
-    return Verdicts(data.labels, groups, one, other)
+    return one, other
 
 
 def _battles(source: Path, schema: BattleSchema) -> pl.DataFrame:

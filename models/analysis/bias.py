@@ -36,7 +36,7 @@ SIMILAR_LENGTH = 0.2
 
 @dataclass(frozen=True, eq=False)
 class Verdicts:
-    """The votes, and the model's out-of-fold predictions before calibration.
+    """The votes, and the model's out-of-fold predictions of each order and of both.
 
     Parameters
     ----------
@@ -47,18 +47,15 @@ class Verdicts:
         For the battles as given.
     other_order : float64 array, shape (n, 3)
         For the battles with sides exchanged, in their own order.
+    both_orders : float64 array, shape (n, 3)
+        What the model predicts in the end, the same for both orders.
     """
 
     labels: Labels
     groups: NDArray[Any]
     one_order: Probabilities
     other_order: Probabilities
-
-    @property
-    def both_orders(self) -> Probabilities:
-        """The mean over the two orders, shape (n, 3)."""
-        mean: Probabilities = (self.one_order + self.other_order[:, [1, 0, 2]]) / 2
-        return mean
+    both_orders: Probabilities
 
 
 def audit(text: pl.DataFrame, verdicts: Verdicts) -> pl.DataFrame:
@@ -143,10 +140,14 @@ def _position(verdicts: Verdicts) -> Iterator[Row]:
     labels, groups = verdicts.labels, verdicts.groups
     wins = np.bincount(labels, minlength=3)
     yield _votes(bias, favoured, len(labels), float(wins[0]), float(wins[0] + wins[1]))
-    shown_first = (verdicts.one_order[:, 0] + verdicts.other_order[:, 0]) / 2
-    decisive = (verdicts.one_order[:, :2].sum(axis=1) + verdicts.other_order[:, :2].sum(axis=1)) / 2
-    yield _predicted(bias, favoured, ONE_ORDER, shown_first, decisive, groups)
-    # Averaged over the orders, whatever is shown first has the mean of the two sides.
+    one, other = verdicts.one_order, verdicts.other_order
+    shown_first, decisive = (
+        one[:, 0] + other[:, 0],
+        one[:, :2].sum(axis=1) + other[:, :2].sum(axis=1),
+    )
+    yield _predicted(bias, favoured, ONE_ORDER, shown_first / 2, decisive / 2, groups)
+    # Over both orders of a battle, whatever is shown first has the mean of its two sides.
+    decisive = verdicts.both_orders[:, :2].sum(axis=1)
     yield _predicted(bias, favoured, BOTH_ORDERS, decisive / 2, decisive, groups)
 
 

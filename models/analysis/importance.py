@@ -15,7 +15,7 @@ from models.stacker import Matrix
 def column_importance(
     models: Mapping[int, lgb.Booster], rows: Mapping[int, Matrix], columns: Sequence[str]
 ) -> pl.DataFrame:
-    """Each column's importance, with its spread over the fold models.
+    """Each column's importance in each fold's model.
 
     Parameters
     ----------
@@ -28,44 +28,63 @@ def column_importance(
     Returns
     -------
     DataFrame
-        ``column, gain, gain_low, gain_high, contribution, contribution_low,
-        contribution_high``: the share of all gain, and the share of the mean
-        absolute TreeSHAP contribution (Lundberg and others, "From local
-        explanations to global understanding with explainable AI for trees",
-        Nature Machine Intelligence 2, 2020) over rows and classes. Values are
-        means over the fold models, bounds their least and greatest.
+        ``fold, column, gain, contribution``: the share of all gain, and the
+        share of the mean absolute TreeSHAP contribution (Lundberg and others,
+        "From local explanations to global understanding with explainable AI
+        for trees", Nature Machine Intelligence 2, 2020) over rows and classes.
     """
-    gains = np.array([_shares(model.feature_importance("gain")) for model in models.values()])
-    contributions = np.array(
-        [_shares(_contributions(model, rows[fold])) for fold, model in models.items()]
+    return pl.concat(
+        pl.DataFrame(
+            {
+                "fold": fold,
+                "column": columns,
+                "gain": _shares(model.feature_importance("gain")),
+                "contribution": _shares(_contributions(model, rows[fold])),
+            }
+        )
+        for fold, model in models.items()
     )
-    return pl.DataFrame({"column": columns, **_spread("gain", gains)}).with_columns(
-        **{name: pl.Series(value) for name, value in _spread("contribution", contributions).items()}
-    )
 
 
-def grouped_importance(importance: pl.DataFrame, group_of: Mapping[str, str]) -> pl.DataFrame:
-    """Importance summed over columns: of a feature, or of a family.
-
-    The bounds are sums too, so the spread is an upper bound on the group's own.
+def grouped_importance(
+    importance: pl.DataFrame, group_of: Mapping[str, str] | None = None
+) -> pl.DataFrame:
+    """Importance summed over columns, with its spread over the fold models.
 
     Parameters
     ----------
     importance : DataFrame
         From `column_importance`.
-    group_of : mapping of str to str
-        Column -> its group.
+    group_of : mapping of str to str, optional
+        Column -> its feature or family; by default each stands for itself.
 
     Returns
     -------
     DataFrame
-        ``group``, ``columns`` and the sums, the largest contribution first.
+        ``group, columns, gain, gain_low, gain_high, contribution,
+        contribution_low, contribution_high``: the mean over the fold models,
+        the least and the greatest; the largest contribution first.
     """
-    names = [name for name in importance.columns if name != "column"]
+    column = pl.col("column")
+    group = column if group_of is None else column.replace_strict(dict(group_of))
+    kinds = ("gain", "contribution")
+    by_model = (
+        importance.with_columns(group.alias("group"))
+        .group_by("fold", "group")
+        .agg(pl.len().alias("columns"), *(pl.col(kind).sum() for kind in kinds))
+    )
+    spread = [
+        summary
+        for kind in kinds
+        for summary in (
+            pl.col(kind).mean(),
+            pl.col(kind).min().alias(f"{kind}_low"),
+            pl.col(kind).max().alias(f"{kind}_high"),
+        )
+    ]
     return (
-        importance.with_columns(pl.col("column").replace_strict(dict(group_of)).alias("group"))
-        .group_by("group")
-        .agg(pl.len().alias("columns"), *(pl.col(name).sum() for name in names))
+        by_model.group_by("group")
+        .agg(pl.col("columns").first(), *spread)
         .sort(["contribution", "group"], descending=[True, False])
     )
 
@@ -82,11 +101,3 @@ def _shares(values: Floats) -> Floats:
     total = float(np.sum(values))
     shares: Floats = np.asarray(values, float) / total if total else np.zeros(len(values))
     return shares
-
-
-def _spread(name: str, values: Floats) -> dict[str, Floats]:
-    return {
-        name: values.mean(axis=0),
-        f"{name}_low": values.min(axis=0),
-        f"{name}_high": values.max(axis=0),
-    }

@@ -24,8 +24,8 @@ GRID = 13
 
 
 def partial_dependence(
-    models: Mapping[int, lgb.Booster],
-    rows: Mapping[int, tuple[Matrix, Matrix]],
+    models: Sequence[lgb.Booster],
+    rows: tuple[Matrix, Matrix],
     columns: Sequence[str],
     parity: Mapping[str, Parity],
     chosen: Sequence[str],
@@ -34,10 +34,10 @@ def partial_dependence(
 
     Parameters
     ----------
-    models : mapping of int to Booster
-        Fold -> a model that never saw it.
-    rows : mapping of int to pair of float32 arrays, shape (n, columns) each
-        Fold -> battles of it, as given and exchanged.
+    models : sequence of Booster
+        One a fold.
+    rows : pair of float32 arrays, shape (n, columns) each
+        Battles as given and exchanged, the same for every model.
     columns : sequence of str
     parity : mapping of str to Parity
     chosen : sequence of str
@@ -48,18 +48,16 @@ def partial_dependence(
     DataFrame
         ``column, value, outcome, probability, low, high, battles``.
     """
-    pooled = np.vstack([given for given, _ in rows.values()])
+    given, swapped = rows
     tables = []
     for name in chosen:
         index = list(columns).index(name)
-        present = pooled[np.isfinite(pooled[:, index]), index]
+        present = given[np.isfinite(given[:, index]), index]
         if not len(present):
             continue
         grid = np.unique(np.quantile(present, np.linspace(0.02, 0.98, GRID)).astype(np.float32))
         sign = np.float32(-1.0 if parity[name] is Parity.ODD else 1.0)
-        curves = np.array(
-            [_curve(model, *rows[fold], index, grid, sign) for fold, model in models.items()]
-        )
+        curves = np.array([_curve(model, given, swapped, index, grid, sign) for model in models])
         for number, outcome in enumerate(OUTCOMES):
             by_model = curves[:, :, number]
             tables.append(
@@ -71,7 +69,7 @@ def partial_dependence(
                         "probability": by_model.mean(axis=0),
                         "low": by_model.min(axis=0),
                         "high": by_model.max(axis=0),
-                        "battles": len(pooled),
+                        "battles": len(given),
                     }
                 )
             )

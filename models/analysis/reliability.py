@@ -6,8 +6,9 @@ import numpy as np
 import polars as pl
 
 from featlab.battles import OUTCOMES
+from featlab.randomness import derive_seed
 from models.analysis.intervals import wilson
-from models.metrics import Labels, Probabilities
+from models.metrics import Labels, Probabilities, expected_calibration_error
 
 BINS = 10
 
@@ -81,3 +82,34 @@ def confusion(probabilities: Probabilities, labels: Labels) -> pl.DataFrame:
     return frame.with_columns(
         pl.Series("share", share), pl.Series("low", low), pl.Series("high", high)
     )
+
+
+def calibration_noise(
+    probabilities: Probabilities, seed: int, draws: int = 100
+) -> tuple[float, float]:
+    """The range of calibration errors that a perfectly calibrated model would show.
+
+    Outcomes are drawn from the probabilities themselves, so that all error is
+    noise of the sample; an error inside the range is no evidence of
+    miscalibration.
+
+    Returns
+    -------
+    The 2.5th and 97.5th percentile over the draws.
+
+    Examples
+    --------
+    >>> low, high = calibration_noise(np.full((200, 3), 1 / 3), seed=0)
+    >>> 0 < low < high
+    True
+    """
+    generator = np.random.default_rng(derive_seed(seed, "calibration noise"))
+    below_a = probabilities[:, 0]
+    below_b = below_a + probabilities[:, 1]
+    errors = []
+    for _ in range(draws):
+        drawn = generator.random(len(probabilities))
+        labels = (drawn > below_a).astype(np.int64) + (drawn > below_b)
+        errors.append(expected_calibration_error(probabilities, labels))
+    low, high = np.quantile(errors, [0.025, 0.975])
+    return float(low), float(high)

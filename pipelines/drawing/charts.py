@@ -10,7 +10,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from pipelines.drawing.theme import BLUE, GREY, SERIES, SKY, shortened
+from pipelines.drawing.theme import BLUE, GREY, LABEL_LENGTH, SERIES, SKY, shortened
 
 Bounds = tuple[str, str, str]
 SHARE: Bounds = ("share", "low", "high")
@@ -26,7 +26,8 @@ def dots(
     reference: float | None = None,
     percent: bool = False,
     styles: Mapping[str, tuple[str, str]] | None = None,
-    legend: bool = True,
+    columns_of_legend: int = 3,
+    label_length: int = LABEL_LENGTH,
 ) -> None:
     """Values with their intervals, a row each category from top to bottom.
 
@@ -46,7 +47,7 @@ def dots(
     percent : bool
     styles : mapping of str to (colour, marker), optional
         By series.
-    legend : bool
+    columns_of_legend, label_length : int
     """
     categories = frame[label].unique(maintain_order=True).to_list()
     position = {name: index for index, name in enumerate(categories)}
@@ -65,13 +66,15 @@ def dots(
         )
     if reference is not None:
         axes.axvline(reference, color=GREY, linewidth=0.9, linestyle="--", zorder=1)
-    axes.set_yticks(range(len(categories)), [shortened(str(name)) for name in categories])
+    axes.set_yticks(
+        range(len(categories)), [shortened(str(name), label_length) for name in categories]
+    )
     axes.set_ylim(len(categories) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
     if percent:
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    if series is not None and legend:
-        legend_above(axes)
+    if series is not None:
+        legend_above(axes, columns_of_legend)
 
 
 def legend_above(axes: Axes, columns: int = 3) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -28,6 +27,7 @@ from pipelines.drawing.theme import (
     shortened,
 )
 from pipelines.drawing.tokens import token_lengths
+from pipelines.drawing.words import percent, share_text, whole
 from pipelines.run_data import RunData
 
 BATTLES = "The battles"
@@ -40,27 +40,6 @@ PROMPT_BINS = 5
 STRENGTH_RESAMPLES = 200
 MOST_EFFECTS = 24
 WILSON = "Bars: 95 % Wilson intervals."
-
-
-def whole(value: Any) -> str:
-    """A count with thousands parted."""
-    return f"{int(value):,}"
-
-
-def percent(value: float, digits: int = 1) -> str:
-    """A share in per cent.
-
-    Examples
-    --------
-    >>> percent(0.3456)
-    '34.6 %'
-    """
-    return f"{value:.{digits}%}".replace("%", " %")
-
-
-def share_text(row: dict[str, float]) -> str:
-    """A share with its interval, in words."""
-    return f"{percent(row['share'])} ({percent(row['low'])} to {percent(row['high'])})"
 
 
 # Outcomes
@@ -102,8 +81,8 @@ def _usage_title(frame: pl.DataFrame) -> str:
     first = frame.row(0, named=True)
     return (
         f"{shortened(first['model'])} fights most often, {first['battles']:,} of "
-        f"{whole(frame['battles'].sum() / 2)} battles, and wins {percent(first['share'], 0)} of the "
-        "decisive ones"
+        f"{whole(frame['battles'].sum() / 2)} battles, and wins {percent(first['share'], 0)} "
+        f"({percent(first['low'], 0)} to {percent(first['high'], 0)}) of the decisive ones"
     )
 
 
@@ -456,8 +435,8 @@ FIGURES = (
         _languages,
         _languages_title,
         lambda frame: (
-            f"n = {whole(frame['of'].max())} prompts, told by letters and frequent words unless the "
-            f"file states the language. {WILSON}"
+            f"n = {whole(frame['of'].max())} prompts, told by letters and frequent words unless "
+            f"the file states the language. {WILSON}"
         ),
         _draw_shares("language"),
         lambda frame: rows_height(len(frame), 0.24, 1.2),
