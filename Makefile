@@ -12,7 +12,7 @@ READY := .venv/.ready
 PACKAGES := featlab models pipelines
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-ray check format data features train-ensemble report kaggle test-kaggle bench clean
+.PHONY: help demo test test-ray check format data features train-ensemble report kaggle test-kaggle docs bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -20,7 +20,7 @@ help:  ## list the targets
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		--editable ".[ensemble,encoder,data,bench,dev]"
+		--editable ".[ensemble,encoder,data,docs,bench,dev]"
 	touch $@
 
 demo: $(READY)  ## the whole main job on generated battles, no data or network needed
@@ -60,6 +60,11 @@ kaggle: $(READY)  ## pack RUN for Kaggle, where there is no network, into kaggle
 
 test-kaggle: $(READY)  ## install a kit and predict 25,000 battles with no network, in minutes
 	$(BIN)/python -m pytest -q -s tests/pipelines/offline_kaggle.py $(ARGS)
+
+docs: $(READY)  ## the guide and every docstring as pages, into build/docs
+	rm -rf build/guide build/docs
+	mkdir -p build && cp -r assets/guide build/guide
+	$(BIN)/python -m sphinx --quiet --fail-on-warning -b html build/guide build/docs
 
 bench: $(READY)  ## time and memory of the main parts; TRIALS=100 runs the whole search
 	$(BIN)/python -m tests.bench.features $(ARGS)

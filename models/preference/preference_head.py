@@ -1,6 +1,6 @@
 """The three-class head that cannot tell left from right.
 
-Each response is read with its prompt into a vector; from the two vectors
+Each response is read with its prompt into a vector; from the two vectors::
 
     margin = w . (h_a - h_b)            changes sign when the sides are exchanged
     tie    = g(|h_a - h_b|, h_a + h_b)  stays
