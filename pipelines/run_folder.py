@@ -65,6 +65,11 @@ class RunFolder:
         return self.path / "bundle"
 
     @property
+    def learning_curve(self) -> Path:
+        """Loss by training battles, with its power law."""
+        return self.path / "learning_curve.json"
+
+    @property
     def report(self) -> Path:
         """Figures."""
         return self.path / "report"

@@ -204,6 +204,19 @@ class SubmitSettings(CommandSettings):
     out: Path = Field(Path("submission.csv"), description="CSV to write")
 
 
+class LearningCurveSettings(CommandSettings):
+    """Settings of ``pipelines.learning_curve``."""
+
+    data: Path | None = Field(None, description="data folder, in place of the run's own")
+    shares: list[float] = Field(
+        [0.125, 0.25, 0.5, 0.7, 1.0], description="parts of the training battles, at least three"
+    )
+    draws: int = Field(2, ge=1, description="most subsets drawn for a share, as far as they fit")
+    extrapolate_to: int = Field(
+        57_477, ge=1, description="training battles to read the power law at: the competition's"
+    )
+
+
 class ReportSettings(CommandSettings):
     """Settings of ``pipelines.report``."""
 
