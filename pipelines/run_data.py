@@ -32,6 +32,7 @@ from models.analysis.effects import feature_effects
 from models.analysis.importance import column_importance
 from models.bundle import MANIFEST
 from models.calibration import cross_fitted_temperature
+from models.margin_sizes import with_margin_sizes
 from models.metrics import Labels, Probabilities
 from models.stacker import Matrix, StackingData, mean_over_orders, predict_both_orders
 from pipelines.features import training_file
@@ -243,7 +244,9 @@ def _stacking(run: RunFolder, bundle: dict[str, Any], parity: dict[str, Parity])
     signals: dict[str, dict[str, Parity]] = {}
     for name in ("text", *bundle["signals"]):
         present = pl.read_parquet_schema(run.signal(name))
-        signals[name] = {column: parity[column] for column in parity if column in present}
+        signals[name] = with_margin_sizes(
+            {column: parity[column] for column in parity if column in present}
+        )
     loaded = load_training_data(run, signals).stacking
     return StackingData(loaded.frame.select(bundle["columns"]), parity, loaded.labels, loaded.folds)
 
