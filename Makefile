@@ -12,7 +12,7 @@ READY := .venv/.ready
 PACKAGES := featlab models pipelines
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-ray check format data features train-ensemble report kaggle test-kaggle docs bench clean
+.PHONY: help demo test test-ray check format data features train-ensemble learning-curve report kaggle test-kaggle docs bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -51,6 +51,9 @@ features: $(READY)  ## text features of DATA into RUN
 
 train-ensemble: $(READY)  ## train on DATA into RUN with PRESET
 	$(BIN)/python -m pipelines.train_ensemble --data $(DATA) --run $(RUN) --preset $(PRESET) $(ARGS)
+
+learning-curve: $(READY)  ## loss of RUN by training battles, with a power law, for the report
+	$(BIN)/python -m pipelines.learning_curve --run $(RUN) $(ARGS)
 
 report: $(READY)  ## figures, bias audit and model report of RUN, as one page
 	$(BIN)/python -m pipelines.report --run $(RUN) $(ARGS)

@@ -19,7 +19,7 @@ from pipelines.learned_signals import signal_maker
 from pipelines.learning_curve import main
 from pipelines.settings import LearningCurveSettings
 
-WORDS = SparseText("word", 1, 1)
+WORDS = SparseText("word", 1, 1, bits=10)
 SHARES = ["--shares", "0.4", "--shares", "0.7", "--shares", "1", "--draws", "1"]
 
 
