@@ -30,11 +30,14 @@ from featlab.randomness import derive_seed
 from models.analysis.bias import Verdicts
 from models.analysis.effects import feature_effects
 from models.analysis.importance import column_importance
+from models.blend import mean_of_halves
 from models.bundle import MANIFEST
 from models.calibration import cross_fitted_temperature
+from models.linear_files import load_linear
 from models.margin_sizes import with_margin_sizes
 from models.metrics import Labels, Probabilities
 from models.stacker import Matrix, StackingData, mean_over_orders, predict_both_orders
+from models.symmetric_logistic import LinearStacker
 from pipelines.features import training_file
 from pipelines.run_folder import RunFolder
 from pipelines.settings import TrainSettings
@@ -200,7 +203,7 @@ def load_run(run: RunFolder, data: Path | None = None) -> RunData:
     parity = {name: Parity(kind) for name, kind in bundle["parity"].items()}
     stacking = _stacking(run, bundle, parity)
     models = _models(run, bundle, stacking.fold_numbers)
-    raw = _raw_predictions(stacking, models)
+    raw = _raw_predictions(stacking, models, load_linear(run.bundle))
     mean = mean_over_orders(*raw)
     again = cross_fitted_temperature(mean, stacking.labels, stacking.folds)
     calibrated = pl.read_parquet(run.out_of_fold).select(PROBABILITIES).to_numpy()
@@ -270,17 +273,20 @@ def _models(
 
 
 def _raw_predictions(
-    data: StackingData, models: Mapping[int, list[lgb.Booster]]
+    data: StackingData, models: Mapping[int, list[lgb.Booster]], linear: LinearStacker
 ) -> tuple[Probabilities, Probabilities]:
-    """The trees' out-of-fold predictions of the battles as given, and of the exchanged ones."""
+    """The blend's out-of-fold predictions of the battles as given, and of the exchanged ones."""
     given, swapped = data.both_orders
     one, other = np.zeros((len(data.labels), 3)), np.zeros((len(data.labels), 3))
-    for fold, boosters in models.items():
+    for (fold, boosters), smooth in zip(models.items(), linear.models, strict=True):
         rows = np.flatnonzero(data.folds == fold)
         for booster in boosters:
             first, second = predict_both_orders(booster, given[rows], swapped[rows])
             one[rows] += first / len(boosters)
             other[rows] += second / len(boosters)
+        half = smooth.predict(data.frame[rows])
+        one[rows] = mean_of_halves(one[rows], half)
+        other[rows] = mean_of_halves(other[rows], half[:, [1, 0, 2]])
     return one, other
 
 

@@ -56,7 +56,7 @@ def _biases_note(frame: pl.DataFrame) -> str:
     return (
         f"Share of decisive outcomes that goes to the response named, n = {whole(total)} battles; "
         "numbers: those where the question arises. Model: out-of-fold predictions; those of the "
-        f"trees in one order change P(A) by {asymmetry:.4f} on average when sides are exchanged, "
+        f"read in one order, the ensemble changes P(A) by {asymmetry:.4f} on average when sides are exchanged, "
         "those of both orders by exactly 0. Bars: 95 %, Wilson's for votes, over prompts for "
         "predictions."
     )
