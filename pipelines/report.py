@@ -17,7 +17,7 @@ from featlab.battles.turns import TURN_SEPARATOR
 from featlab.files import atomic_path
 from models.metrics import row_log_loss
 from pipelines.command_line import progress, run_command, say
-from pipelines.drawing import audit, exploration, insight, model_report
+from pipelines.drawing import audit, exploration, identity, insight, model_report
 from pipelines.drawing.figure import Drawn, Figure, LeftOut
 from pipelines.page import Example, Section, render_page
 from pipelines.run_data import RunData, load_run
@@ -29,6 +29,7 @@ FIGURES: tuple[Figure, ...] = (
     *audit.FIGURES,
     *model_report.QUALITY_FIGURES,
     *insight.FIGURES,
+    *identity.FIGURES,
     *model_report.COST_FIGURES,
 )
 """Every figure, in the order of the page."""

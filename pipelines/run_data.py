@@ -22,7 +22,7 @@ from featlab.battles import (
     joined_turns,
     read_battles,
 )
-from featlab.errors import ConfigError
+from featlab.errors import BundleError, ConfigError
 from featlab.features import BattleColumns
 from featlab.files import file_fingerprint, read_json
 from featlab.parity import Parity
@@ -67,11 +67,8 @@ class RunData:
         The text signal, of every feature.
     calibrated : float64 array, shape (n, 3)
         Out-of-fold predictions at the cross-fitted temperature.
-    uncalibrated : float64 array, shape (n, 3), optional
-        The same before calibration, where the trees are the whole ensemble.
     verdicts : Verdicts
-        Votes and out-of-fold predictions: the trees' of each order, and the
-        ensemble's.
+        Votes, and the out-of-fold predictions before calibration.
     stacking : StackingData
         What the stacker's models see.
     models : mapping of int to list of Booster
@@ -86,7 +83,6 @@ class RunData:
     battles: pl.DataFrame = field(repr=False)
     text: pl.DataFrame = field(repr=False)
     calibrated: Probabilities = field(repr=False)
-    uncalibrated: Probabilities | None = field(repr=False)
     verdicts: Verdicts = field(repr=False)
     stacking: StackingData = field(repr=False)
     models: Mapping[int, list[lgb.Booster]] = field(repr=False)
@@ -161,8 +157,9 @@ class RunData:
         }
         learned: dict[str, tuple[str, str]] = {}
         for name in self.bundle["signals"]:
-            names = pl.read_parquet_schema(self.run.signal(name))
-            learned |= {column: (column, f"{name} signal") for column in names}
+            present = pl.read_parquet_schema(self.run.signal(name))
+            columns = with_margin_sizes(dict.fromkeys(present, Parity.EVEN))
+            learned |= {column: (column, f"{name} signal") for column in columns}
         return {
             column: declared.get(column) or learned.get(column) or (column, "other")
             for column in self.stacking.frame.columns
@@ -190,6 +187,8 @@ def load_run(run: RunFolder, data: Path | None = None) -> RunData:
     ------
     ConfigError
         When the run is not finished, or the battles are not its own.
+    BundleError
+        When the bundle does not predict what the run's out-of-fold file holds.
     """
     settings = _settings(run)
     source = training_file(data or settings.data)
@@ -203,11 +202,14 @@ def load_run(run: RunFolder, data: Path | None = None) -> RunData:
     parity = {name: Parity(kind) for name, kind in bundle["parity"].items()}
     stacking = _stacking(run, bundle, parity)
     models = _models(run, bundle, stacking.fold_numbers)
-    raw = _raw_predictions(stacking, models, load_linear(run.bundle))
-    mean = mean_over_orders(*raw)
+    one, other = _raw_predictions(stacking, models, load_linear(run.bundle))
+    mean = mean_over_orders(one, other)
     again = cross_fitted_temperature(mean, stacking.labels, stacking.folds)
     calibrated = pl.read_parquet(run.out_of_fold).select(PROBABILITIES).to_numpy()
-    whole = bool(np.allclose(again, calibrated, atol=_SAME))
+    if not np.allclose(again, calibrated, atol=_SAME):
+        raise BundleError(
+            f"{run.bundle} predicts something else than {run.out_of_fold} holds; train again"
+        )
     groups = pl.read_parquet(run.folds)["group"].to_numpy()
     schema = settings.battles.schema_of_battles()
     return RunData(
@@ -217,8 +219,7 @@ def load_run(run: RunFolder, data: Path | None = None) -> RunData:
         battles=_battles(source, schema).with_columns(pl.Series("group", groups)),
         text=_text(run, source, schema),
         calibrated=calibrated,
-        uncalibrated=mean if whole else None,
-        verdicts=Verdicts(stacking.labels, groups, *raw, mean if whole else calibrated),
+        verdicts=Verdicts(stacking.labels, groups, one, other, mean),
         stacking=stacking,
         models=models,
         metrics=read_json(run.metrics),

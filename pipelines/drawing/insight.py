@@ -69,7 +69,8 @@ def _share(row: dict[str, float]) -> str:
 def _note(frame: pl.DataFrame) -> str:
     row = frame.row(0, named=True)
     return (
-        "Shares of all gain in training, and of the mean absolute TreeSHAP contribution to "
+        "The trees, half of the ensemble: shares of all gain in training, and of the mean "
+        "absolute TreeSHAP contribution to "
         f"predictions of n = {whole(row['battles'])} held-out battles. Bars: least to greatest of "
         f"{row['models']} fold models."
     )
@@ -176,7 +177,8 @@ FIGURES = (
         _curves,
         _curves_title,
         lambda frame: (
-            "Mean predicted probability when one column is set to each value and everything else "
+            "The trees, half of the ensemble: mean probability when one column is set to each "
+            "value and everything else "
             f"stays, n = {whole(frame['battles'][0])} battles, both orders. Bands: least "
             "to greatest of the fold models. Columns that move together are moved one at a time."
         ),

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
-
 import numpy as np
 import optuna
 import polars as pl
 from matplotlib.figure import Figure as Canvas
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from featlab.battles import OUTCOMES
 from featlab.files import read_json
-from models.analysis.learning_curve import learning_curve
+from models.analysis.learning_curve import MEASURED, POWER_LAW, learning_curve
 from models.analysis.reliability import calibration_noise, confusion, reliability
 from models.metrics import expected_calibration_error
 from pipelines.drawing.charts import Bounds, dots, interval, legend_above, rows_height
@@ -40,11 +37,14 @@ def _losses(data: RunData) -> pl.DataFrame:
     figures = data.metrics
     rows = [("prior of the other folds", figures["prior"])]
     rows += [
-        (f"{name} alone", values[_key(AFTER)])
-        for name, values in figures.get("signals", {}).items()
+        (f"{name} alone, untuned", values["after_calibration"])
+        for name, values in figures["signals"].items()
     ]
-    rows += [(name, values[_key(AFTER)]) for name, values in _other_predictors(figures)]
-    rows += [(f"ensemble, {when}", figures["ensemble"][_key(when)]) for when in (BEFORE, AFTER)]
+    rows += [(f"{name}, a half of it", values) for name, values in figures["halves"].items()]
+    rows += [
+        (f"ensemble, {when}", figures["ensemble"][when.replace(" ", "_")])
+        for when in (BEFORE, AFTER)
+    ]
     return pl.DataFrame(
         [
             {
@@ -52,32 +52,50 @@ def _losses(data: RunData) -> pl.DataFrame:
                 "log_loss": values["log_loss"]["value"],
                 "low": values["log_loss"]["low"],
                 "high": values["log_loss"]["high"],
-                "accuracy": values["accuracy"]["value"],
-                "accuracy_low": values["accuracy"]["low"],
-                "accuracy_high": values["accuracy"]["high"],
-                "calibration_error": values["expected_calibration_error"],
-                "battles": values["battles"],
+                "accuracy": values.get("accuracy", {}).get("value"),
+                "accuracy_low": values.get("accuracy", {}).get("low"),
+                "accuracy_high": values.get("accuracy", {}).get("high"),
+                "calibration_error": values.get("expected_calibration_error"),
+                "battles": len(data.labels),
             }
             for name, values in rows
         ]
     )
 
 
-def _key(when: str) -> str:
-    return when.replace(" ", "_")
+def _added(data: RunData) -> pl.DataFrame:
+    without = data.metrics["without"]
+    if not without:
+        raise LeftOut("the run has one signal only, so none can be left out")
+    return pl.DataFrame(
+        [
+            {
+                "signal": name,
+                "gain": values["gain"]["value"],
+                "low": values["gain"]["low"],
+                "high": values["gain"]["high"],
+                "log_loss_without": values["log_loss"],
+                "battles": len(data.labels),
+            }
+            for name, values in without.items()
+        ]
+    ).sort("gain", descending=True)
 
 
-def _other_predictors(figures: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Whatever else was evaluated like the ensemble, under its name in ``metrics.json``."""
-    for name, values in figures.items():
-        if name in ("prior", "signals", "ensemble", "search") or not isinstance(values, dict):
-            continue
-        if _key(AFTER) in values:
-            yield name.replace("_", " "), values
-            continue
-        for part, inner in values.items():
-            if isinstance(inner, dict) and _key(AFTER) in inner:
-                yield part.replace("_", " "), inner
+def _added_title(frame: pl.DataFrame) -> str:
+    first = frame.row(0, named=True)
+    unclear = frame.filter(pl.col("low") <= 0)["signal"].to_list()
+    text = (
+        f"The {first['signal']} signal adds most: without it the log loss rises by "
+        f"{first['gain']:.4f} ({first['low']:+.4f} to {first['high']:+.4f})"
+    )
+    return text + (f"; no clear gain from {', '.join(unclear)}" if unclear else "")
+
+
+def _draw_added(canvas: Canvas, frame: pl.DataFrame) -> None:
+    axes = canvas.subplots()
+    dots(axes, frame, "signal", ("gain", "low", "high"), reference=0)
+    axes.set_xlabel("rise of the log loss without the signal (nats)")
 
 
 def _losses_title(frame: pl.DataFrame) -> str:
@@ -133,9 +151,7 @@ def _draw_confusion(canvas: Canvas, frame: pl.DataFrame) -> None:
 
 
 def _reliability(data: RunData) -> pl.DataFrame:
-    stages = {AFTER: data.calibrated}
-    if data.uncalibrated is not None:
-        stages = {BEFORE: data.uncalibrated, AFTER: data.calibrated}
+    stages = {BEFORE: data.verdicts.both_orders, AFTER: data.calibrated}
     low, high = calibration_noise(data.calibrated, data.settings.seed)
     return pl.concat(
         reliability(stated, data.labels).with_columns(
@@ -152,10 +168,9 @@ def _reliability_title(frame: pl.DataFrame) -> str:
     errors = dict(frame.select("when", "calibration_error").unique().iter_rows())
     low, high = frame["noise_low"][0], frame["noise_high"][0]
     verdict = "no more than" if errors[AFTER] <= high else "above"
-    before = f"{errors[BEFORE]:.3f} before and " if BEFORE in errors else ""
     return (
-        f"Calibration error {before}{errors[AFTER]:.3f} after the temperature, {verdict} the "
-        f"sample's own noise ({low:.3f} to {high:.3f})"
+        f"Calibration error {errors[BEFORE]:.3f} before and {errors[AFTER]:.3f} after the "
+        f"temperature, {verdict} the sample's own noise ({low:.3f} to {high:.3f})"
     )
 
 
@@ -232,14 +247,15 @@ def _learning_curve(data: RunData) -> pl.DataFrame:
     path = data.run.path / "learning_curve.json"
     if not path.is_file():
         raise LeftOut(
-            "there is no learning_curve.json in the run folder; see "
-            "python -m pipelines.learning_curve --help"
+            "there is no learning_curve.json in the run folder; "
+            f"python -m pipelines.learning_curve --run {data.run.path} makes it"
         )
     return learning_curve(read_json(path))
 
 
 def _learning_curve_title(frame: pl.DataFrame) -> str:
-    first, last = frame.row(0, named=True), frame.row(-1, named=True)
+    measured = frame.filter(pl.col("kind") == MEASURED)
+    first, last = measured.row(0, named=True), measured.row(-1, named=True)
     return (
         f"From {whole(first['n'])} to {whole(last['n'])} battles the log loss falls from "
         f"{first['log_loss']:.3f} to {last['log_loss']:.3f} ({last['low']:.3f} to "
@@ -247,12 +263,21 @@ def _learning_curve_title(frame: pl.DataFrame) -> str:
     )
 
 
+def _largest(frame: pl.DataFrame) -> float:
+    return float(frame.filter(pl.col("kind") == MEASURED)["n"].to_numpy().max())
+
+
 def _draw_learning_curve(canvas: Canvas, frame: pl.DataFrame) -> None:
     axes = canvas.subplots()
-    interval(axes, frame["n"].to_numpy(), frame, LOSS)
-    axes.plot(frame["n"], frame["log_loss"], color=BLUE, linewidth=0.8)
+    law, measured = (frame.filter(pl.col("kind") == kind) for kind in (POWER_LAW, MEASURED))
+    axes.plot(law["n"], law["log_loss"], color=VERMILLION, linewidth=1, label=POWER_LAW)
+    axes.fill_between(law["n"], law["low"], law["high"], color=VERMILLION, alpha=0.18, lw=0)
+    interval(axes, measured["n"].to_numpy(), measured, LOSS, label=MEASURED)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.set_xlabel("training battles")
     axes.set_ylabel("log loss (nats)")
+    legend_above(axes)
 
 
 # The search
@@ -378,6 +403,18 @@ QUALITY_FIGURES = (
         lambda frame: rows_height(len(frame), 0.26, 1.4),
     ),
     Figure(
+        "added_by_signals",
+        QUALITY,
+        _added,
+        _added_title,
+        lambda frame: (
+            f"n = {whole(frame['battles'][0])} battles, out of fold, nats, calibrated; paired "
+            "differences, parameters kept. Bars: 95 % over resampled prompts."
+        ),
+        _draw_added,
+        lambda frame: rows_height(len(frame), 0.26, 1.5),
+    ),
+    Figure(
         "confusion",
         QUALITY,
         lambda data: confusion(data.calibrated, data.labels),
@@ -419,7 +456,10 @@ QUALITY_FIGURES = (
         QUALITY,
         _learning_curve,
         _learning_curve_title,
-        lambda frame: "Log loss in nats on held-out battles. Bars: 95 % intervals.",
+        lambda frame: (
+            f"Log loss in nats, out of fold, n up to {whole(_largest(frame))} training battles. "
+            "Bars and band: 95 % over resampled prompts; beyond the last bar the law is a guess."
+        ),
         _draw_learning_curve,
     ),
 )
