@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from featlab.battles import TIE_KNOWN, ExtraFile, read_extra, without_prompts_of
+from featlab.errors import BattleError
 from featlab.files import file_fingerprint
 from pipelines.command_line import say
 from pipelines.settings import TrainSettings
 
 
 def extra_inputs(settings: TrainSettings) -> list[dict[str, Any]]:
-    """What a stage's key holds of the extra files."""
+    """What a stage's key holds of the extra files.
+
+    Raises
+    ------
+    BattleError
+        When one of them does not exist.
+    """
     return [
-        {"file": file_fingerprint(extra.path), "weight": extra.weight}
+        {"file": given_file_fingerprint(extra.path), "weight": extra.weight}
         for extra in map(ExtraFile.parse, settings.extra)
     ]
+
+
+def given_file_fingerprint(path: Path) -> str:
+    """The fingerprint of a file that the user named."""
+    if not path.is_file():
+        raise BattleError("there is no such file", source=str(path))
+    return file_fingerprint(path)
 
 
 def load_extra(settings: TrainSettings, battles: pl.DataFrame) -> pl.DataFrame | None:

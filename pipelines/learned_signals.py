@@ -16,7 +16,7 @@ from featlab.randomness import derive_seed
 from models.out_of_fold import FittedSignal, out_of_fold
 from models.preference.soft_labels import with_soft_labels
 from pipelines.command_line import progress
-from pipelines.extra_battles import extra_inputs, load_extra
+from pipelines.extra_battles import extra_inputs, given_file_fingerprint, load_extra
 from pipelines.features import training_file
 from pipelines.presets import Recipe
 from pipelines.run_folder import RunFolder
@@ -124,7 +124,7 @@ def _inputs(name: str, settings: TrainSettings, recipe: Recipe) -> dict[str, Any
     if name == "encoder":
         inputs["fine_tuning"] = settings.encoder.fine_tuning().to_dict()
         if settings.encoder.soft_labels is not None:
-            inputs["soft_labels"] = file_fingerprint(settings.encoder.soft_labels)
+            inputs["soft_labels"] = given_file_fingerprint(settings.encoder.soft_labels)
     return inputs
 
 

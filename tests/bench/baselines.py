@@ -129,7 +129,7 @@ def tfidf_difference_logistic(texts: Texts, training: Rows, held: Rows) -> Proba
 
 def xgboost_hand_and_tfidf(texts: Texts, training: Rows, held: Rows) -> Probabilities:
     """36 hand-made differences and a 5,000-wide TF-IDF difference, XGBoost, both orders."""
-    columns = BattleColumns(["verbosity", "punctuation", "newlines"])
+    columns = BattleColumns(families=["verbosity", "punctuation", "newlines"])
     names = [name for name, kind in columns.parity.items() if kind is Parity.ODD][:36]
     hand = columns.compute(texts.frame.lazy()).select(names).collect().fill_null(0.0).to_numpy()
     vectors = TfidfVectorizer(max_features=5_000, sublinear_tf=True)

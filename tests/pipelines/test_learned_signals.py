@@ -78,3 +78,42 @@ def test_unchanged_signals_are_not_learned_again(
     said = capsys.readouterr().err
     for stage in ("features", "folds", "embedding", "encoder", "ensemble"):
         assert f"{stage}: unchanged, nothing recomputed" in said
+
+
+def test_extra_battles_train_and_none_of_the_runs_own_prompts_comes_back(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_battles(tmp_path / "more", 40, 4, seed=9)
+    own = pl.read_csv(data / "train.csv", infer_schema=False)
+    more = pl.read_csv(tmp_path / "more" / "train.csv", infer_schema=False)
+    mixed = pl.concat([more, own.head(5)], how="diagonal").with_row_index("new").drop("id")
+    mixed.rename({"new": "id"}).write_csv(tmp_path / "mixed.csv")
+    arguments = ["--signals", "lexical", "--trials", "1"]
+    train(data, tmp_path / "run", *arguments)
+    before = pl.read_parquet(tmp_path / "run" / "signals" / "lexical.parquet")
+    capsys.readouterr()
+    train(data, tmp_path / "run", *arguments, "--extra", f"{tmp_path / 'mixed.csv'}:0.5")
+    said = capsys.readouterr().err
+    assert "extra battles with ties, weight 0.5" in said
+    left_out = int(said.partition(" left out")[0].rpartition(" ")[2])
+    assert left_out >= 5
+    after = pl.read_parquet(tmp_path / "run" / "signals" / "lexical.parquet")
+    assert not after.equals(before)
+    assert "folds: unchanged, nothing recomputed" in said
+
+
+def test_an_extra_file_that_is_missing_ends_in_a_sentence(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as ended:
+        train(data, tmp_path / "run", "--extra", str(tmp_path / "nowhere.csv"))
+    assert ended.value.code == 2
+
+
+def test_a_dry_run_estimates_and_trains_nothing(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(data, tmp_path / "run", "--preset", "cpu", "--dry-run", *ENCODER)
+    said = capsys.readouterr().err
+    assert "fine-tuning: 3 folds, each" in said
+    assert "estimate, without the stacker's search" in said
+    assert not (tmp_path / "run" / "bundle").exists()
+    assert not (tmp_path / "run" / "fitted").exists()
