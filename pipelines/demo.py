@@ -24,13 +24,13 @@ class DemoSettings(TrainSettings):
     """Settings of ``pipelines.demo``."""
 
     preset: Preset = Field("fast", description="which signals take part")
-    trials: int = Field(12, ge=1, description="Optuna trials, pruned ones included")
+    trials: int = Field(8, ge=1, description="Optuna trials, pruned ones included")
     repeats: int = Field(1, ge=1, description="seeds a fold whose models are averaged")
     fold_repeats: int = Field(
         1, ge=0, description="other foldings on which the tuned parameters are scored again"
     )
-    battles_to_train: int = Field(3000, ge=50, description="generated training battles")
-    battles_to_test: int = Field(2000, ge=50, description="generated test battles")
+    battles_to_train: int = Field(2000, ge=50, description="generated training battles")
+    battles_to_test: int = Field(1000, ge=50, description="generated test battles")
 
 
 def main(settings: DemoSettings) -> None:
