@@ -16,7 +16,8 @@ from featlab.battles import OUTCOMES
 from featlab.battles.turns import TURN_SEPARATOR
 from featlab.files import atomic_path
 from models.metrics import row_log_loss
-from pipelines.command_line import progress, run_command, say
+from models.model_card import NAME, TrainingSummary, model_card
+from pipelines.command_line import Progressed, progress, run_command, say
 from pipelines.drawing import audit, exploration, identity, insight, model_report
 from pipelines.drawing.figure import Drawn, Figure, LeftOut
 from pipelines.page import Example, Section, render_page
@@ -34,6 +35,14 @@ FIGURES: tuple[Figure, ...] = (
 )
 """Every figure, in the order of the page."""
 
+README_FIGURES = (
+    "strengths",
+    "outcomes_by_length_ratio",
+    "style_effects",
+    "biases",
+    "losses",
+)
+
 EXAMPLES = 5
 
 log = logging.getLogger(__name__)
@@ -43,6 +52,9 @@ def main(settings: ReportSettings) -> None:
     """Make every figure of the run, and the page of them."""
     run = RunFolder(settings.run)
     data = load_run(run, settings.data)
+    if settings.readme_figures is not None:
+        write_readme_figures(data, settings.readme_figures)
+        return
     folder = settings.out or run.report
     with progress("report", len(FIGURES)) as advance:
         sections = make_sections(FIGURES, data, advance)
@@ -57,11 +69,35 @@ def main(settings: ReportSettings) -> None:
     )
     with atomic_path(folder / "index.html") as path:
         path.write_text(page, encoding="utf-8")
+    with atomic_path(run.bundle / NAME) as path:
+        path.write_text(card(data), encoding="utf-8")
     drawn = sum(len(section.figures) for section in sections)
     say(f"{drawn} figures: {folder / 'index.html'}")
 
 
-def make_sections(figures: Sequence[Figure], data: RunData, advance: object) -> list[Section]:
+def write_readme_figures(data: RunData, folder: Path) -> None:
+    """The pictures that the README shows; they hold statistics, no text of any battle."""
+    for figure in FIGURES:
+        if figure.name in README_FIGURES:
+            with atomic_path(folder / f"{figure.name}.png") as path:
+                path.write_bytes(figure.make(data).png)
+    say(f"{len(README_FIGURES)} figures of {len(data.labels):,} battles: {folder}")
+
+
+def card(data: RunData) -> str:
+    """The bundle's model card."""
+    inputs = data.manifest["stages"]["folds"]["inputs"]
+    training = TrainingSummary(
+        data.source.name,
+        inputs["battles"],
+        len(data.labels),
+        len(data.models),
+        data.settings.seed,
+    )
+    return model_card(data.bundle, data.metrics, training)
+
+
+def make_sections(figures: Sequence[Figure], data: RunData, advance: Progressed) -> list[Section]:
     """Draw the figures, section by section, in their order."""
     drawn: dict[str, list[Drawn]] = {}
     left_out: dict[str, list[tuple[str, str]]] = {}
@@ -72,8 +108,7 @@ def make_sections(figures: Sequence[Figure], data: RunData, advance: object) -> 
         except LeftOut as reason:
             left_out.setdefault(figure.section, []).append((figure.name, str(reason)))
             log.info("%s is left out: %s", figure.name, reason)
-        if callable(advance):
-            advance(done + 1, figure.name)
+        advance(done + 1, figure.name)
     return [Section(name, made, left_out.get(name, ())) for name, made in drawn.items()]
 
 
@@ -90,7 +125,7 @@ def facts(data: RunData) -> list[tuple[str, str]]:
     loss = data.metrics["ensemble"]["after_calibration"]["log_loss"]
     versions = data.manifest["versions"]
     return [
-        ("battles", f"{len(data.labels):,} of {data.source}"),
+        ("battles", f"{len(data.labels):,} of {data.source.name}"),
         ("signals", ", ".join(("text", *data.bundle["signals"]))),
         ("folds", f"{len(data.models)}, grouped by prompt"),
         (

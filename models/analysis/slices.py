@@ -42,7 +42,7 @@ def loss_by_slice(
 
     Examples
     --------
-    >>> slices = {"turns": pl.Series(["one"] * 20 + ["more"] * 20)}
+    >>> slices = {"turns": pl.Series(["one"] * 22 + ["more"] * 18)}
     >>> table = loss_by_slice(slices, np.ones(40), np.ones(40), np.arange(40))
     >>> table["slice"].to_list()
     ['one', 'more']

@@ -55,9 +55,9 @@ def _biases_note(frame: pl.DataFrame) -> str:
     asymmetry = frame["swap_asymmetry_one_order"][0]
     return (
         f"Share of decisive outcomes that goes to the response named, n = {whole(total)} battles; "
-        "numbers: those where the question arises. Model: out-of-fold predictions; in "
-        f"one order they change P(A) by {asymmetry:.4f} on average when sides are exchanged, as "
-        "the mean of both orders by exactly 0. Bars: 95 %, Wilson's for votes, over prompts for "
+        "numbers: those where the question arises. Model: raw out-of-fold "
+        f"predictions; exchanging the sides changes P(A) by {asymmetry:.4f} on average in one "
+        "order, by exactly 0 in the mean of both. Bars: 95 %, Wilson's for votes, over prompts for "
         "predictions."
     )
 

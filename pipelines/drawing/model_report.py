@@ -216,6 +216,10 @@ def _slices_title(frame: pl.DataFrame) -> str:
     )
 
 
+def _voted(frame: pl.DataFrame) -> int:
+    return int(frame.filter(pl.col("dimension") == "outcome")["battles"].sum())
+
+
 def _draw_slices(canvas: Canvas, frame: pl.DataFrame) -> None:
     axes = canvas.subplots()
     long = pl.concat(
@@ -444,7 +448,8 @@ QUALITY_FIGURES = (
         loss_slices,
         _slices_title,
         lambda frame: (
-            "Log loss in nats, out of fold, with n in brackets; slices overlap where a battle "
+            f"Log loss in nats, out of fold, n = {whole(_voted(frame))} battles, of each slice in "
+            "brackets; slices overlap where a battle "
             "has several. Bars: 95 % over prompts, one slice at a time: the extremes of so many "
             "slices are partly luck."
         ),

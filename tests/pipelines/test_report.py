@@ -1,0 +1,241 @@
+import base64
+import csv
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from io import BytesIO
+from pathlib import Path
+
+import polars as pl
+import pytest
+from PIL import Image
+
+from featlab.errors import BundleError, ConfigError
+from models.bundle import load_bundle
+from pipelines.command_line import run_command
+from pipelines.page import SHOWN_CHARACTERS, Example, Section, render_page, shown
+from pipelines.report import FIGURES, README_FIGURES, main
+from pipelines.run_data import load_run
+from pipelines.run_folder import RunFolder
+from pipelines.settings import ReportSettings
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+# No curve was measured, and on 240 battles the tuned trees split on nothing.
+LEFT_OUT = {"learning_curve", "partial_dependence"}
+
+NASTY = Example(
+    id='7"><img src=x onerror=alert(1)>',
+    model_a="<b>gpt</b>",
+    model_b="שלום\u202eevil",
+    outcome="tie",
+    stated=(0.2, 0.3, 0.5),
+    prompt="<script>document.title='stolen'</script> & &lt;i&gt; {{ 7 * 7 }} {% raw %}",
+    response_a="# Title\n**bold** [link](javascript:alert(1))\n\x00nul\x07bell\r\nline",
+    response_b="مرحبا بالعالم\u202e\u2066" + "x" * 1_000_000,
+)
+
+
+class Parsed(HTMLParser):
+    """Tags with attributes, and the text of each example."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self._inside = False
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.tags.append((tag, values))
+        if values.get("class") == "text":
+            self._inside = True
+            self.texts.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "div":
+            self._inside = False
+
+    def handle_data(self, data: str) -> None:
+        if self._inside:
+            self.texts[-1] += data
+
+
+def nasty_page() -> str:
+    return render_page(
+        "<title>run</title>",
+        [("battles", "<u>1</u>")],
+        [Section("Section", [], [("figure", "<script>reason</script>")])],
+        [("worst", [NASTY])],
+    )
+
+
+@pytest.fixture(scope="module")
+def report(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report folder of the trained run."""
+    folder = tmp_path_factory.mktemp("report")
+    run_command(main, ReportSettings, "report", ["--run", str(trained), "--out", str(folder)])
+    return folder
+
+
+def test_a_page_a_picture_and_numbers_for_every_figure(report: Path) -> None:
+    page = (report / "index.html").read_text(encoding="utf-8")
+    assert len(page) < 5_000_000
+    names = {figure.name for figure in FIGURES}
+    assert len(names) == len(FIGURES)
+    for name in names - LEFT_OUT:
+        assert f'<figure id="{name}">' in page, name
+        with (report / "figures" / f"{name}.csv").open(newline="", encoding="utf-8") as stream:
+            assert len(list(csv.reader(stream))) > 1, name
+        with Image.open(report / "figures" / f"{name}.png") as image:
+            assert image.width >= 900, name
+    for name in LEFT_OUT:
+        assert f"Left out, {name}: " in page
+
+
+def test_the_page_names_nothing_outside_itself(report: Path) -> None:
+    parsed = Parsed((report / "index.html").read_text(encoding="utf-8"))
+    assert not {tag for tag, _ in parsed.tags} & {"script", "iframe", "object", "embed", "base"}
+    for tag, values in parsed.tags:
+        assert not any(name.startswith("on") for name in values), tag
+        for name in ("src", "href", "srcset", "action"):
+            assert (values.get(name) or "#").startswith(("#", "data:")), (tag, values.get(name))
+        if tag == "img":
+            assert values["alt"]
+            data = (values["src"] or "").removeprefix("data:image/png;base64,")
+            Image.open(BytesIO(base64.b64decode(data))).verify()
+
+
+def test_titles_state_numbers_and_notes_state_n(trained: Path) -> None:
+    data = load_run(RunFolder(trained))
+    for figure in FIGURES:
+        if figure.name in LEFT_OUT or figure.name == "token_lengths":
+            continue
+        frame = figure.numbers(data)
+        assert re.search(r"\d", figure.title(frame)), figure.name
+        assert re.search(r"\bn = \d|battles", figure.note(frame)), figure.name
+
+
+def test_examples_are_collapsed_behind_a_warning(report: Path) -> None:
+    page = (report / "index.html").read_text(encoding="utf-8")
+    assert page.index('class="warning"') < page.index('<details class="examples">')
+    assert '<details class="examples" open' not in page
+
+
+def test_examples_can_be_left_out(trained: Path, tmp_path: Path) -> None:
+    arguments = ["--run", str(trained), "--out", str(tmp_path), "--no-examples"]
+    run_command(main, ReportSettings, "report", arguments)
+    assert "examples" not in re.findall('class="([^"]*)"', (tmp_path / "index.html").read_text())
+
+
+def test_the_card_stands_in_the_bundle_and_the_bundle_still_loads(
+    report: Path, trained: Path
+) -> None:
+    card = (trained / "bundle" / "README.md").read_text(encoding="utf-8")
+    load_bundle(trained / "bundle")
+    metrics = load_run(RunFolder(trained)).metrics
+    loss = metrics["ensemble"]["after_calibration"]["log_loss"]["value"]
+    assert f"| this ensemble | {loss:.4f} (" in card
+    hub = pytest.importorskip("huggingface_hub")
+    parsed = hub.ModelCard(card).data
+    assert parsed.license == "other"
+    values = {result.metric_type: result.metric_value for result in parsed.eval_results}
+    assert values["log_loss"] == pytest.approx(loss, abs=1e-6)
+
+
+def test_readme_figures_are_small_and_nothing_else_is_written(
+    trained: Path, tmp_path: Path
+) -> None:
+    arguments = ["--run", str(trained), "--readme-figures", str(tmp_path)]
+    run_command(main, ReportSettings, "report", arguments)
+    assert {path.stem for path in tmp_path.iterdir()} == set(README_FIGURES)
+    assert all(path.stat().st_size < 150_000 for path in tmp_path.iterdir())
+
+
+def test_a_folder_that_is_no_run_is_named_as_such(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no finished run"):
+        load_run(RunFolder(tmp_path))
+
+
+def test_other_battles_are_refused(trained: Path, generated: Path, tmp_path: Path) -> None:
+    lines = (generated / "train.csv").read_bytes()
+    (tmp_path / "train.csv").write_bytes(lines + b"\r\n")
+    with pytest.raises(ConfigError, match="other battles"):
+        load_run(RunFolder(trained), tmp_path)
+
+
+def test_a_bundle_of_another_training_is_refused(trained: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    out_of_fold = pl.read_parquet(run / "oof.parquet")
+    out_of_fold.reverse().write_parquet(run / "oof.parquet")
+    with pytest.raises(BundleError, match="something else"):
+        load_run(RunFolder(run))
+
+
+def test_texts_of_battles_are_text_and_nothing_more() -> None:
+    page = nasty_page()
+    parsed = Parsed(page)
+    tags = [tag for tag, _ in parsed.tags]
+    assert "script" not in tags
+    assert not {"b", "u", "i", "img"} & set(tags)
+    assert tags.count("title") == 1
+    prompt, response_a, response_b = parsed.texts
+    assert prompt == NASTY.prompt
+    assert response_a == "# Title\n**bold** [link](javascript:alert(1))\n␀nul␇bell\nline"
+    assert response_b.startswith("مرحبا بالعالم[U+202E][U+2066]xxx")
+    assert len(response_b) < SHOWN_CHARACTERS + 100
+    assert "\x00" not in page
+    assert "\u202e" not in page
+    boxes = [values for _, values in parsed.tags if values.get("class") == "text"]
+    assert [values.get("dir") for values in boxes] == ["auto"] * 3
+
+
+def test_long_texts_say_how_much_is_missing() -> None:
+    assert shown("é" * 5000).endswith("… [3,500 more characters]")
+
+
+@pytest.mark.parametrize("what", ["nasty", "report"])
+def test_a_browser_shows_the_text_runs_nothing_and_asks_for_nothing(
+    what: str, report: Path, tmp_path: Path
+) -> None:
+    browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    if browser is None:
+        pytest.skip(f"none of {', '.join(BROWSERS)} is installed")
+    path = report / "index.html"
+    if what == "nasty":
+        path = tmp_path / "page.html"
+        path.write_text(nasty_page(), encoding="utf-8")
+    log = tmp_path / "net.json"
+    ran = subprocess.run(
+        [
+            browser,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-background-networking",
+            "--enable-logging=stderr",
+            f"--user-data-dir={tmp_path / 'profile'}",
+            f"--log-net-log={log}",
+            "--dump-dom",
+            path.as_uri(),
+        ],
+        capture_output=True,
+        timeout=120,
+        check=True,
+    )
+    dom, said = ran.stdout.decode("utf-8"), ran.stderr.decode("utf-8", "replace")
+    assert "CONSOLE" not in said, said
+    asked = set(re.findall(r'"url":"(https?://[^"]*)"', log.read_text(errors="replace")))
+    own = re.compile(r"https?://[^/]*\.(?:google|googleapis|gvt1)\.com(?:/|$)")
+    assert not {url for url in asked if not own.match(url)}
+    parsed = Parsed(dom)
+    assert "script" not in [tag for tag, _ in parsed.tags]
+    if what == "nasty":
+        assert "<title>stolen</title>" not in dom
+        assert parsed.texts[0] == NASTY.prompt
+        assert parsed.texts[1].count("␀") == 1
+        assert "\ufffd" not in dom
+        assert len(parsed.texts[2]) < SHOWN_CHARACTERS + 100
