@@ -12,7 +12,7 @@ READY := .venv/.ready
 PACKAGES := featlab models pipelines
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-ray check format data features train-ensemble learning-curve report kaggle test-kaggle docs bench clean
+.PHONY: help demo test test-ray check format data features train-ensemble learning-curve report readme-figures kaggle test-kaggle docs bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -68,6 +68,9 @@ docs: $(READY)  ## the guide and every docstring as pages, into build/docs
 	rm -rf build/guide build/docs
 	mkdir -p build && cp -r assets/guide build/guide
 	$(BIN)/python -m sphinx --quiet --fail-on-warning -b html build/guide build/docs
+
+readme-figures: $(READY)  ## the README's figures from RUN
+	$(BIN)/python -m pipelines.report --run $(RUN) --readme-figures assets/battles $(ARGS)
 
 bench: $(READY)  ## time and memory of the main parts; TRIALS=100 runs the whole search
 	$(BIN)/python -m tests.bench.features $(ARGS)
