@@ -1,5 +1,6 @@
 import base64
 import csv
+import json
 import re
 import shutil
 import subprocess
@@ -116,6 +117,20 @@ def test_titles_state_numbers_and_notes_state_n(trained: Path) -> None:
         frame = figure.numbers(data)
         assert re.search(r"\d", figure.title(frame)), figure.name
         assert re.search(r"\bn = \d|battles", figure.note(frame)), figure.name
+
+
+def test_a_measured_learning_curve_is_drawn(trained: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    points = [
+        {"n": n, "log_loss": 1 + 3 / n, "low": 1 + 2 / n, "high": 1 + 4 / n} for n in (50, 100, 200)
+    ]
+    content = {"points": points, "power_law": {"band": points}}
+    (run / "learning_curve.json").write_text(json.dumps(content), encoding="utf-8")
+    figure = next(figure for figure in FIGURES if figure.name == "learning_curve")
+    drawn = figure.make(load_run(RunFolder(run)))
+    assert drawn.title.startswith("From 50 to 200 battles the log loss falls from 1.060 to 1.015")
+    assert len(drawn.numbers) == 6
 
 
 def test_examples_are_collapsed_behind_a_warning(report: Path) -> None:
