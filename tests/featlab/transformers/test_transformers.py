@@ -221,7 +221,9 @@ def test_every_kind_of_text_in_pandas(dtype: str) -> None:
 
 
 def test_pandas_frames_as_they_come() -> None:
-    frame = pd.DataFrame([["\ud83d\udc4d \ud83d", 1, "x"]], columns=["t", 7, "u"], index=[9])
+    frame = pd.DataFrame(
+        [["\ud83d\udc4d \ud83d", 1, "x"]], columns=["t", 7, "u"], index=[9], dtype=object
+    )
     computed = TextFeatures("t", features="replacement_characters").fit_transform(frame)
     assert computed.loc[9, "t__replacement_characters"] >= 1
     twice = pd.DataFrame([["a", "b"]], columns=["t", "t"])
