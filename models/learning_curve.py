@@ -262,9 +262,10 @@ def describe_curve(
     -------
     dict with ``points`` (share, n, log_loss, low, high, draws) and
     ``power_law``: asymptote, scale and exponent, the first and last with
-    bounds; the loss at ``extrapolated_n`` with bounds; ``at_bounds``, the share
-    of resamples in which a bound set a parameter; ``band``, the law with its
-    interval at rising sizes.
+    bounds; the loss at ``extrapolated_n`` with bounds; ``at_bound``, whether a
+    bound and not the points set a parameter, which leaves the asymptote
+    unknown; ``at_bounds``, the share of resamples in which one did; ``band``,
+    the law with its interval at rising sizes.
     """
     points = []
     for share, count, rows, draws in zip(
@@ -288,6 +289,7 @@ def describe_curve(
             "scale": float(fitted.scale[0]),
             "exponent": float(fitted.exponent[0]),
             **_bounds("exponent", resampled.exponent),
+            "at_bound": bool(fitted.at_bounds[0]),
             "at_bounds": float(resampled.at_bounds.mean()),
             "largest_measured_n": round(losses.counts[-1]),
             "extrapolated_n": extrapolated_n,

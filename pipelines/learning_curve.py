@@ -170,6 +170,11 @@ def print_curve(found: dict[str, Any]) -> None:
         f"({law['exponent_low']:.2f} to {law['exponent_high']:.2f}); in {law['at_bounds']:.0%} "
         "of the resamples a bound and not the points set a parameter"
     )
+    if law["at_bound"]:
+        print(
+            "the fitted law itself lies at a bound: these sizes do not tell where the loss "
+            "levels off, and another bound would extrapolate to another loss"
+        )
     print(law["note"])
 
 

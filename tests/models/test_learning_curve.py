@@ -214,6 +214,7 @@ def test_what_is_described_is_in_order_and_says_that_it_extrapolates() -> None:
     assert list(found["points"][0]) == ["share", "n", "log_loss", "low", "high", "draws"]
     assert law["largest_measured_n"] == 1600 < law["extrapolated_n"] == 57_477
     assert "extrapolation" in law["note"]
+    assert law["at_bound"] is False
     assert law["asymptote_low"] <= law["asymptote"] <= law["asymptote_high"]
     band = pl.DataFrame(law["band"])
     assert band["n"][0] == pytest.approx(200)
@@ -222,6 +223,19 @@ def test_what_is_described_is_in_order_and_says_that_it_extrapolates() -> None:
     assert (band["low"] <= band["high"]).all()
     width = band["high"] - band["low"]
     assert width[-1] > width[30]
+
+
+def test_a_loss_that_falls_evenly_in_log_n_is_said_to_lie_at_a_bound() -> None:
+    losses = known_losses(0)
+    even = (
+        losses.rows
+        - losses.rows.mean(axis=1)[:, None]
+        + 1.2
+        - 0.02 * np.log(losses.counts)[:, None]
+    )
+    law = describe_curve(replace(losses, rows=even), np.arange(2000), 0, 57_477)["power_law"]
+    assert law["at_bound"] is True
+    assert law["at_bounds"] > 0.5
 
 
 def test_all_shares_are_resampled_together() -> None:
