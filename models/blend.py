@@ -1,9 +1,9 @@
-"""The blend: what the trees and the linear half say of a battle, averaged.
+"""The blend: what the trees and the kernel half say of a battle, averaged.
 
-The trees (`models.stacker`) find interactions and thresholds, the linear half
-(`models.symmetric_logistic`) shrinks what is correlated. Each gets half the
-vote: two weights fitted on a few thousand battles gain nothing that another
-folding keeps.
+The trees (`models.stacker`) find thresholds in single columns, the kernel half
+(`models.symmetric_kernel`) compares battles by all columns at once. Each gets
+half the vote: two weights fitted on a few thousand battles gain nothing that
+another folding keeps.
 """
 
 from __future__ import annotations
@@ -15,42 +15,39 @@ import polars as pl
 
 from featlab.parity import Parity
 from models.metrics import Probabilities
-from models.stacker import BoostingParameters, OutOfFold, Stacker, StackingData, fit_stacker
-from models.symmetric_logistic import LinearStacker, fit_linear_stacker
+from models.stacker import BoostingParameters, OutOfFold, Stacker, fit_stacker
+from models.stacking_data import StackingData
+from models.symmetric_kernel import KernelOutOfFold, KernelStacker, fit_kernel_stacker
 
 
-def mean_of_halves(trees: Probabilities, linear: Probabilities) -> Probabilities:
+def mean_of_halves(trees: Probabilities, kernel: Probabilities) -> Probabilities:
     """The mean of both predictions, shape (n, 3)."""
-    mean: Probabilities = (trees + linear) / 2
+    mean: Probabilities = (trees + kernel) / 2
     return mean
 
 
 @dataclass(frozen=True)
 class Blend:
-    """Both halves, fitted on the same columns and folds.
+    """Both halves, fitted on the same battles and folds.
 
     Parameters
     ----------
     trees : Stacker
-    linear : LinearStacker
+    kernel : KernelStacker
+    columns : tuple of str
+        Those that the halves read: the trees none that are coordinates of vectors.
+    parity : mapping of str to Parity
+        The parity of every column.
     """
 
     trees: Stacker
-    linear: LinearStacker
-
-    @property
-    def columns(self) -> Sequence[str]:
-        """The columns that both halves read."""
-        return self.trees.columns
-
-    @property
-    def parity(self) -> Mapping[str, Parity]:
-        """The parity of every column."""
-        return self.trees.parity
+    kernel: KernelStacker
+    columns: Sequence[str]
+    parity: Mapping[str, Parity]
 
     def predict(self, frame: pl.DataFrame) -> Probabilities:
         """Uncalibrated probabilities, float64 of shape (n, 3), exactly symmetric in the sides."""
-        return mean_of_halves(self.trees.predict(frame), self.linear.predict(frame))
+        return mean_of_halves(self.trees.predict(frame), self.kernel.predict(frame))
 
 
 @dataclass(frozen=True)
@@ -59,29 +56,40 @@ class BlendOutOfFold:
 
     Parameters
     ----------
-    blend, trees, linear : OutOfFold
+    blend, trees, kernel : OutOfFold
     """
 
     blend: OutOfFold
     trees: OutOfFold
-    linear: OutOfFold
+    kernel: OutOfFold
 
     @property
     def parts(self) -> dict[str, OutOfFold]:
         """The halves by name."""
-        return {"trees": self.trees, "linear": self.linear}
+        return {"trees": self.trees, "kernel": self.kernel}
 
 
 def fit_blend(
-    data: StackingData, parameters: BoostingParameters, seed: int, repeats: int = 1
+    data: StackingData,
+    parameters: BoostingParameters,
+    seed: int,
+    repeats: int = 1,
+    kernel: tuple[KernelStacker, KernelOutOfFold] | None = None,
 ) -> tuple[Blend, BlendOutOfFold]:
-    """Fit both halves, one model a fold (and repeat, for the trees), and predict out of fold."""
-    linear, smooth = fit_linear_stacker(data)
-    trees, split = fit_stacker(data, parameters, seed, repeats)
-    mirrored = smooth[:, [1, 0, 2]]
+    """Fit both halves, one model a fold (and repeat, for the trees), and predict out of fold.
+
+    Parameters
+    ----------
+    kernel : (KernelStacker, KernelOutOfFold), optional
+        The kernel half, where it is fitted already.
+    """
+    stacker, near = kernel or fit_kernel_stacker(data, seed)
+    trees, split = fit_stacker(data, parameters, seed, repeats, near.hidden_ties)
+    smooth, mirrored = near.probabilities, near.probabilities[:, [1, 0, 2]]
     both = OutOfFold(
         mean_of_halves(split.probabilities, smooth),
         mean_of_halves(split.one_order, smooth),
         mean_of_halves(split.other_order, mirrored),
     )
-    return Blend(trees, linear), BlendOutOfFold(both, split, OutOfFold(smooth, smooth, mirrored))
+    blend = Blend(trees, stacker, tuple(data.frame.columns), dict(data.parity))
+    return blend, BlendOutOfFold(both, split, OutOfFold(smooth, smooth, mirrored))

@@ -6,7 +6,7 @@ file                                 content
 ``manifest.json``                    format, versions, columns and parities, temperature,
                                      battle schema, sha256 of every other file
 ``stacker/{number}.txt``             LightGBM's text format, one file a fold and repeat
-``linear.safetensors, linear.json``  the linear half, one pair of regressions a fold
+``kernel.safetensors, kernel.json``  the kernel half, one pair of regressions a fold
 ``signals/{name}/{fold}/``           the fitted state of a signal that learned
 ``probe.json``                       battles and the probabilities they were given when
                                      the bundle was written
@@ -37,11 +37,12 @@ from featlab.parity import Parity
 from featlab.versions import versions
 from models.blend import Blend
 from models.ensemble import Ensemble
-from models.linear_files import load_linear, save_linear
+from models.kernel_files import load_kernel, save_kernel
 from models.out_of_fold import FittedSignal
 from models.stacker import Stacker
+from models.vector_columns import scalar_columns
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST = "manifest.json"
 PROBE = "probe.json"
 
@@ -78,7 +79,7 @@ def save_bundle(
         with atomic_path(folder / name) as path:
             path.write_text(booster.model_to_string(), encoding="utf-8")
         files.append(name)
-    files += save_linear(ensemble.blend.linear, folder)
+    files += save_kernel(ensemble.blend.kernel, folder)
     signals = {}
     for name, fitted in ensemble.fitted.items():
         kind = type(fitted[0])
@@ -141,9 +142,12 @@ def load_bundle(folder: Path) -> tuple[Ensemble, BattleSchema]:
             raise BundleError(f"{folder}: file {name} is missing")
         if file_fingerprint(folder / name) != expected:
             raise BundleError(f"{folder}: file {name} differs from its recorded sha256")
+    columns = tuple(manifest["columns"])
+    parity = {name: Parity(value) for name, value in manifest["parity"].items()}
+    scalars = scalar_columns(columns)
     trees = Stacker(
-        tuple(manifest["columns"]),
-        {name: Parity(value) for name, value in manifest["parity"].items()},
+        tuple(scalars),
+        {name: parity[name] for name in scalars},
         tuple(
             lgb.Booster(model_str=(folder / f"stacker/{number}.txt").read_text(encoding="utf-8"))
             for number in range(manifest["boosters"])
@@ -157,7 +161,7 @@ def load_bundle(folder: Path) -> tuple[Ensemble, BattleSchema]:
         for name, entry in manifest["signals"].items()
     }
     text = BattleColumns(families=manifest["text_families"])
-    blend = Blend(trees, load_linear(folder))
+    blend = Blend(trees, load_kernel(folder), columns, parity)
     ensemble = Ensemble(text, fitted, blend, manifest["temperature"])
     _check_probe(ensemble, folder, manifest["versions"])
     return ensemble, _schema_from_json(manifest["schema"])

@@ -1,4 +1,4 @@
-"""The whole predictor: signals, the blend of trees and linear half, temperature."""
+"""The whole predictor: signals, the blend of trees and kernel half, temperature."""
 
 from __future__ import annotations
 

@@ -29,7 +29,8 @@ from models.metrics import (
     swap_asymmetry,
 )
 from models.search import SearchResult, selection_optimism
-from models.stacker import BoostingParameters, OutOfFold, StackingData
+from models.stacker import BoostingParameters, OutOfFold
+from models.stacking_data import StackingData
 
 
 def out_of_fold_prior(labels: Labels, folds: NDArray[np.int64]) -> Probabilities:
@@ -66,7 +67,7 @@ def evaluate_signal_alone(
     data: StackingData, columns: Mapping[str, Parity], groups: NDArray[Any], seed: int
 ) -> dict[str, Any]:
     """Figures of a blend that sees one signal only, with default parameters, so untuned."""
-    alone = replace(data, frame=data.frame.select(*columns), parity=dict(columns))
+    alone = data.select(list(columns))
     _, prediction = fit_blend(alone, BoostingParameters(), seed)
     return evaluate_predictor(prediction.blend, alone, groups, seed)
 
@@ -98,9 +99,7 @@ def evaluate_without_signals(
         kept = [name for name in data.frame.columns if name not in gone]
         if not kept:
             continue
-        rest = replace(
-            data, frame=data.frame.select(kept), parity={name: data.parity[name] for name in kept}
-        )
+        rest = data.select(kept)
         _, prediction = fit_blend(rest, parameters, seed, repeats)
         without = cross_fitted_temperature(prediction.blend.probabilities, labels, folds)
         found[left_out] = {

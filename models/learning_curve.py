@@ -2,7 +2,7 @@
 
 For every held-out fold, nested subsets of the other folds' prompts train
 everything anew: the signals that learn, then both halves of the ensemble, trees
-and linear, with default parameters. The same held-out battles score every
+and kernel, with default parameters. The same held-out battles score every
 subset, so the points differ by what was trained on and by nothing else.
 """
 
@@ -19,16 +19,18 @@ from numpy.typing import NDArray
 from featlab.errors import ConfigError
 from featlab.parity import Parity
 from featlab.randomness import derive_seed
+from models.blend import mean_of_halves
 from models.metrics import RESAMPLES, Labels, Probabilities, bootstrap_mean, row_log_loss
 from models.out_of_fold import FittedSignal, out_of_fold
 from models.power_law import FEWEST_SIZES, Floats, PowerLaws, fit_power_laws
-from models.stacker import BoostingParameters, FoldTrainer, StackingData, mean_over_orders
-from models.symmetric_logistic import fit_symmetric_logistic
+from models.stacker import BoostingParameters, FoldTrainer, mean_over_orders
+from models.stacking_data import StackingData
+from models.symmetric_kernel import fit_symmetric_kernel
 
 Rows = NDArray[np.int64]
 Makers = Mapping[str, Callable[[int], FittedSignal]]
 
-PREDICTOR = "mean of LightGBM and the symmetric logistic, default parameters, not calibrated"
+PREDICTOR = "mean of LightGBM and the symmetric kernel, default parameters, not calibrated"
 
 NOTE = (
     "The loss beyond the largest measured n is an extrapolation: it assumes that the power law "
@@ -184,9 +186,12 @@ def predict_held_out(data: CurveData, rows: Rows, held_out: int, seed: int) -> P
     trainer = FoldTrainer(stacking, held_out, seed)
     rounds = max(trainer.fit_stopped(parameters).best_iteration, 1)
     trees = mean_over_orders(*trainer.predict_held_out(trainer.fit_all(parameters, rounds)))
-    linear = fit_symmetric_logistic(stacking, stacking.training_rows(held_out))
-    mean: Probabilities = (trees + linear.predict(stacking.frame[len(rows) :])) / 2
-    return mean
+    kernel = fit_symmetric_kernel(
+        stacking,
+        stacking.training_rows(held_out),
+        derive_seed(seed, "landmarks", held_out),
+    )
+    return mean_of_halves(trees, kernel.predict(stacking.frame[len(rows) :]))
 
 
 def measure_curve(

@@ -8,6 +8,7 @@ models stands in their place.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -38,12 +39,31 @@ class FittedSignal(Protocol):
         """Read what `save` wrote."""
 
 
+@dataclass(frozen=True)
+class ExtraBattles:
+    """Further battles for the training side, dealt to the folds of those they join.
+
+    A fold's signal learns neither from the fold nor from the extra battles
+    dealt to it, so that the columns of all battles are out of fold.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        From `featlab.battles.read_extra`; none of their prompts may be among
+        those of the battles they join.
+    folds : array of int, shape (n,)
+    """
+
+    frame: pl.DataFrame = field(repr=False)
+    folds: NDArray[np.int64] = field(repr=False)
+
+
 def out_of_fold(
     make: Callable[[int], FittedSignal],
     battles: pl.DataFrame,
     folds: NDArray[np.int64],
     on_fold: Callable[[int], None] | None = None,
-    extra: pl.DataFrame | None = None,
+    extra: ExtraBattles | None = None,
 ) -> tuple[pl.DataFrame, list[FittedSignal]]:
     """Fit one signal a fold on the other folds, and transform the fold by it.
 
@@ -56,25 +76,24 @@ def out_of_fold(
     folds : array of int, shape (n,)
     on_fold : callable, optional
         Told each fold that is done.
-    extra : DataFrame, optional
-        Further battles for the training side only (`featlab.battles.read_extra`),
-        none of whose prompts may be among the battles' own.
+    extra : ExtraBattles, optional
+        Further battles for the training side only.
 
     Returns
     -------
-    The out-of-fold columns in the order of the battles, and the fitted signals.
+    The out-of-fold columns in the order of the battles, then of the extra ones,
+    and the fitted signals.
     """
+    if extra is not None:
+        own = battles.with_columns(pl.col("id").cast(pl.String))
+        battles = pl.concat([own, extra.frame], how="diagonal_relaxed")
+        folds = np.concatenate([folds, extra.folds])
     parts: list[pl.DataFrame] = []
     rows: list[NDArray[np.int64]] = []
     fitted: list[FittedSignal] = []
     for fold in np.unique(folds):
         held_out = np.flatnonzero(folds == fold)
-        training = battles[np.flatnonzero(folds != fold)]
-        if extra is not None:
-            training = pl.concat(
-                [training.with_columns(pl.col("id").cast(pl.String)), extra], how="diagonal_relaxed"
-            )
-        signal = make(int(fold)).fit(training)
+        signal = make(int(fold)).fit(battles[np.flatnonzero(folds != fold)])
         parts.append(signal.transform(battles[held_out]))
         rows.append(held_out)
         fitted.append(signal)

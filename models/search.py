@@ -29,8 +29,10 @@ from optuna.trial import TrialState
 
 from featlab.randomness import derive_seed
 from models.blend import mean_of_halves
-from models.metrics import Probabilities, log_loss
-from models.stacker import BoostingParameters, FoldTrainer, StackingData, mean_over_orders
+from models.metrics import log_loss
+from models.stacker import BoostingParameters, FoldTrainer, mean_over_orders
+from models.stacking_data import StackingData
+from models.symmetric_kernel import KernelOutOfFold
 
 _log = logging.getLogger(__name__)
 
@@ -164,7 +166,7 @@ def search(
     trials: int,
     seed: int,
     on_trial: Callable[[int, float], None] | None = None,
-    linear: Probabilities | None = None,
+    kernel: KernelOutOfFold | None = None,
 ) -> SearchResult:
     """Run the trials that are still missing from `trials`, and return the best of all.
 
@@ -179,12 +181,13 @@ def search(
         Root seed.
     on_trial : callable, optional
         Told the number of trials done and the best loss so far, after each.
-    linear : array of shape (n, 3), optional
-        Out-of-fold predictions of the linear half: trials are then scored by
+    kernel : KernelOutOfFold, optional
+        Out-of-fold predictions of the kernel half: trials are then scored by
         the blend with it, which is what will predict.
     """
     plan = plan_for(len(data.labels))
-    trainers = [FoldTrainer(data, fold, seed) for fold in data.fold_numbers]
+    hidden_ties = kernel.hidden_ties if kernel else {}
+    trainers = [FoldTrainer(data, fold, seed, hidden_ties.get(fold)) for fold in data.fold_numbers]
     study.pruner = optuna.pruners.PercentilePruner(plan.kept_percent, n_startup_trials=5)
     done = _done(study)
     if done:
@@ -193,7 +196,7 @@ def search(
         study.sampler = optuna.samplers.TPESampler(
             seed=derive_seed(seed, "search", done), n_startup_trials=12, constant_liar=False
         )
-        study.optimize(lambda trial: _objective(trial, trainers, plan, linear), n_trials=1)
+        study.optimize(lambda trial: _objective(trial, trainers, plan, kernel), n_trials=1)
         done = _done(study)
         if on_trial is not None:
             on_trial(done, study.best_value)
@@ -204,15 +207,16 @@ def _objective(
     trial: optuna.Trial,
     trainers: list[FoldTrainer],
     plan: SearchPlan,
-    linear: Probabilities | None,
+    kernel: KernelOutOfFold | None,
 ) -> float:
     parameters = suggest(trial, plan)
     losses: list[float] = []
     for step, trainer in enumerate(trainers):
         booster = trainer.fit_stopped(parameters, one_order=plan.one_order)
         probabilities = mean_over_orders(*trainer.predict_held_out(booster))
-        if linear is not None:
-            probabilities = mean_of_halves(probabilities, linear[trainer.held_out_rows])
+        if kernel is not None:
+            near = kernel.probabilities[trainer.held_out_rows]
+            probabilities = mean_of_halves(probabilities, near)
         losses.append(log_loss(probabilities, trainer.data.labels[trainer.held_out_rows]))
         trial.report(float(np.mean(losses)), step)
         if step + 1 < len(trainers) and trial.should_prune():

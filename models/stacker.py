@@ -8,7 +8,7 @@ exchanged prediction, whatever the trees learned.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 
@@ -17,13 +17,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from featlab.parity import Parity, swap
+from featlab.parity import Parity
 from featlab.randomness import derive_seed
 from featlab.threads import thread_count
 from models.metrics import Labels, Probabilities
-
-Matrix = NDArray[np.float32]
-
+from models.stacking_data import TIE, Floats, Matrix, StackingData, exchanged_labels, matrices
 
 DATASET_PARAMETERS: dict[str, object] = {"max_bin": 127, "feature_pre_filter": False}
 """Fixed, so that columns are binned once for every trial of a search."""
@@ -74,86 +72,79 @@ class BoostingParameters:
 
 
 @dataclass(frozen=True)
-class StackingData:
-    """Battles as the stacker sees them: columns, labels and folds, in both orders.
+class TrainingSet:
+    """What trees are fitted on: battles, each in the order given and exchanged.
 
     Parameters
     ----------
-    frame : DataFrame
-        One row a battle, numeric columns only.
-    parity : mapping of str to Parity
-        The parity of every column of `frame`.
-    labels : array of int, shape (n,)
-    folds : array of int, shape (n,)
-        0 to K - 1.
+    given, exchanged : float32 arrays of shape (n, columns)
+    labels : int array of shape (n,)
+        Of the battles as given.
+    weight : float64 array of shape (n,), optional
+        How many battles each row counts for; all for 1 by default.
+    columns : sequence of str
     """
 
-    frame: pl.DataFrame
-    parity: Mapping[str, Parity]
-    labels: Labels
-    folds: NDArray[np.int64]
+    given: Matrix = field(repr=False)
+    exchanged: Matrix = field(repr=False)
+    labels: Labels = field(repr=False)
+    weight: Floats | None = field(repr=False)
+    columns: Sequence[str]
 
-    @cached_property
-    def both_orders(self) -> tuple[Matrix, Matrix]:
-        """The battles as given and exchanged, each float32 of shape (n, columns)."""
-        return matrices(self.frame, self.parity)
+    @classmethod
+    def of(
+        cls, data: StackingData, rows: NDArray[np.int64], hidden_ties: Floats | None = None
+    ) -> TrainingSet:
+        """Some battles and, where the chance of their hidden ties is given, all extra ones."""
+        given, exchanged = data.both_orders
+        own = cls(given[rows], exchanged[rows], data.labels[rows], None, data.columns)
+        if data.extra is None or hidden_ties is None:
+            return own
+        given, exchanged = data.extra_in_both_orders
+        outcome, labels, weight = data.extra.outcomes(hidden_ties)
+        return cls(
+            np.vstack([own.given, given[outcome]]),
+            np.vstack([own.exchanged, exchanged[outcome]]),
+            np.concatenate([own.labels, labels]),
+            np.concatenate([np.ones(len(rows)), weight]),
+            data.columns,
+        )
 
-    @cached_property
-    def swapped_labels(self) -> Labels:
-        """The labels of the exchanged battles."""
-        return np.where(self.labels < 2, 1 - self.labels, self.labels)
-
-    @property
-    def fold_numbers(self) -> list[int]:
-        """The folds there are, in order."""
-        return [int(fold) for fold in np.unique(self.folds)]
-
-    def dataset(self, rows: NDArray[np.int64], reference: lgb.Dataset | None = None) -> lgb.Dataset:
-        """A LightGBM dataset of some battles in both orders."""
-        given, swapped = self.both_orders
+    def in_both_orders(self, reference: lgb.Dataset | None = None) -> lgb.Dataset:
+        """A LightGBM dataset of every battle twice."""
         return self._dataset(
-            np.vstack([given[rows], swapped[rows]]),
-            np.concatenate([self.labels[rows], self.swapped_labels[rows]]),
+            np.vstack([self.given, self.exchanged]),
+            np.concatenate([self.labels, exchanged_labels(self.labels)]),
+            None if self.weight is None else np.concatenate([self.weight, self.weight]),
             reference,
         )
 
-    def dataset_in_one_order(self, rows: NDArray[np.int64], seed: int) -> lgb.Dataset:
-        """A LightGBM dataset of some battles, each in one order drawn at random."""
-        given, swapped = self.both_orders
-        exchanged = np.random.default_rng(seed).random(len(rows)) < 0.5
+    def in_one_order(self, seed: int) -> lgb.Dataset:
+        """A LightGBM dataset of every battle in one order drawn at random."""
+        other = np.random.default_rng(seed).random(len(self.labels)) < 0.5
         return self._dataset(
-            np.where(exchanged[:, None], swapped[rows], given[rows]),
-            np.where(exchanged, self.swapped_labels[rows], self.labels[rows]),
+            np.where(other[:, None], self.exchanged, self.given),
+            np.where(other, exchanged_labels(self.labels), self.labels),
+            self.weight,
+            None,
         )
 
     def _dataset(
-        self, matrix: Matrix, labels: Labels, reference: lgb.Dataset | None = None
+        self,
+        matrix: Matrix,
+        labels: Labels,
+        weight: Floats | None,
+        reference: lgb.Dataset | None,
     ) -> lgb.Dataset:
         return lgb.Dataset(
             matrix,
             labels,
-            feature_name=self.frame.columns,
+            weight=weight,
+            feature_name=list(self.columns),
             reference=reference,
             params={**DATASET_PARAMETERS, "verbosity": -1, "num_threads": thread_count()},
             free_raw_data=True,
         )
-
-    def training_rows(self, held_out: int) -> NDArray[np.int64]:
-        """Row numbers outside a fold."""
-        return np.flatnonzero(self.folds != held_out)
-
-    def stopping_split(self, held_out: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Training rows to fit on and, the fold after the held-out one, to stop on."""
-        numbers = self.fold_numbers
-        stopping = numbers[(numbers.index(held_out) + 1) % len(numbers)]
-        fitting = np.flatnonzero((self.folds != held_out) & (self.folds != stopping))
-        return fitting, np.flatnonzero(self.folds == stopping)
-
-
-def matrices(frame: pl.DataFrame, parity: Mapping[str, Parity]) -> tuple[Matrix, Matrix]:
-    """A frame and its swapped image as float32 matrices."""
-    given = frame.cast(pl.Float32)
-    return given.to_numpy(), swap(given, parity).to_numpy()
 
 
 def predict_both_orders(
@@ -185,31 +176,44 @@ class FoldTrainer:
         The fold that is predicted and never trained on.
     seed : int
         Root seed.
+    hidden_ties : float64 array of shape (extra battles,), optional
+        The chance of a tie of every extra battle, by a model that never saw
+        the fold; the share of ties in the training folds by default.
     """
 
-    def __init__(self, data: StackingData, held_out: int, seed: int) -> None:
+    def __init__(
+        self, data: StackingData, held_out: int, seed: int, hidden_ties: Floats | None = None
+    ) -> None:
         self.data = data
         self.held_out = held_out
         self.seed = seed
         self.held_out_rows = np.flatnonzero(data.folds == held_out)
+        if data.extra is not None and hidden_ties is None:
+            share = float((data.labels[data.training_rows(held_out)] == TIE).mean())
+            hidden_ties = np.full(len(data.extra.weight), share)
+        self.hidden_ties = hidden_ties
 
     @cached_property
     def _fitting(self) -> tuple[lgb.Dataset, lgb.Dataset]:
         """What is fitted on, and what its early stopping looks at."""
         rows, stopping = self.data.stopping_split(self.held_out)
-        fitting = self.data.dataset(rows).construct()
-        return fitting, self.data.dataset(stopping, reference=fitting).construct()
+        fitting = TrainingSet.of(self.data, rows, self.hidden_ties).in_both_orders().construct()
+        return fitting, self._stopping(stopping, fitting)
 
     @cached_property
     def _fitting_in_one_order(self) -> tuple[lgb.Dataset, lgb.Dataset]:
         rows, stopping = self.data.stopping_split(self.held_out)
         seed = derive_seed(self.seed, "order", self.held_out)
-        fitting = self.data.dataset_in_one_order(rows, seed).construct()
-        return fitting, self.data.dataset(stopping, reference=fitting).construct()
+        fitting = TrainingSet.of(self.data, rows, self.hidden_ties).in_one_order(seed).construct()
+        return fitting, self._stopping(stopping, fitting)
+
+    def _stopping(self, rows: NDArray[np.int64], fitting: lgb.Dataset) -> lgb.Dataset:
+        return TrainingSet.of(self.data, rows).in_both_orders(reference=fitting).construct()
 
     @cached_property
     def _training(self) -> lgb.Dataset:
-        return self.data.dataset(self.data.training_rows(self.held_out)).construct()
+        rows = self.data.training_rows(self.held_out)
+        return TrainingSet.of(self.data, rows, self.hidden_ties).in_both_orders().construct()
 
     def fit_stopped(
         self, parameters: BoostingParameters, repeat: int = 0, *, one_order: bool = False
@@ -295,29 +299,33 @@ class OutOfFold:
 
 
 def fit_stacker(
-    data: StackingData, parameters: BoostingParameters, seed: int, repeats: int = 1
+    data: StackingData,
+    parameters: BoostingParameters,
+    seed: int,
+    repeats: int = 1,
+    hidden_ties: Mapping[int, Floats] | None = None,
 ) -> tuple[Stacker, OutOfFold]:
     """Fit one model a fold and repeat, and predict every battle by models that never saw it.
 
     The number of rounds is found by early stopping inside the training folds;
     the model is then fitted on all of them for as many rounds.
+
+    Parameters
+    ----------
+    hidden_ties : mapping of int to float64 array of shape (extra battles,), optional
+        Held-out fold -> the chance of a tie of every extra battle (`FoldTrainer`).
     """
     one_order, other_order = np.zeros((len(data.labels), 3)), np.zeros((len(data.labels), 3))
     boosters = []
-    for trainer, booster in _fold_models(data, parameters, seed, repeats):
-        given, swapped = trainer.predict_held_out(booster)
-        one_order[trainer.held_out_rows] += given / repeats
-        other_order[trainer.held_out_rows] += swapped / repeats
-        boosters.append(booster)
-    stacker = Stacker(tuple(data.frame.columns), dict(data.parity), tuple(boosters))
-    return stacker, OutOfFold(mean_over_orders(one_order, other_order), one_order, other_order)
-
-
-def _fold_models(
-    data: StackingData, parameters: BoostingParameters, seed: int, repeats: int
-) -> Iterator[tuple[FoldTrainer, lgb.Booster]]:
     for fold in data.fold_numbers:
-        trainer = FoldTrainer(data, fold, seed)
+        trainer = FoldTrainer(data, fold, seed, (hidden_ties or {}).get(fold))
         for repeat in range(repeats):
             rounds = trainer.fit_stopped(parameters, repeat).best_iteration
-            yield trainer, trainer.fit_all(parameters, max(rounds, 1), repeat)
+            booster = trainer.fit_all(parameters, max(rounds, 1), repeat)
+            given, swapped = trainer.predict_held_out(booster)
+            one_order[trainer.held_out_rows] += given / repeats
+            other_order[trainer.held_out_rows] += swapped / repeats
+            boosters.append(booster)
+    parity = {name: data.parity[name] for name in data.columns}
+    stacker = Stacker(tuple(data.columns), parity, tuple(boosters))
+    return stacker, OutOfFold(mean_over_orders(one_order, other_order), one_order, other_order)

@@ -5,11 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
-from featlab.battles import TIE_KNOWN, ExtraFile, read_extra, without_prompts_of
+from featlab.battles import (
+    PROBABILITIES,
+    TIE_KNOWN,
+    WEIGHT,
+    ExtraFile,
+    read_extra,
+    without_prompts_of,
+)
 from featlab.errors import BattleError
 from featlab.files import file_fingerprint
+from featlab.signals.training_rows import TrainingRows, inner_folds
+from models.out_of_fold import ExtraBattles
 from pipelines.command_line import say
 from pipelines.settings import TrainSettings
 
@@ -35,8 +45,10 @@ def given_file_fingerprint(path: Path) -> str:
     return file_fingerprint(path)
 
 
-def load_extra(settings: TrainSettings, battles: pl.DataFrame) -> pl.DataFrame | None:
+def load_extra(settings: TrainSettings, battles: pl.DataFrame) -> ExtraBattles | None:
     """All extra battles but those whose prompt the run holds out somewhere; say what is used.
+
+    They are dealt to the run's folds, a prompt's battles together.
 
     Raises
     ------
@@ -53,4 +65,25 @@ def load_extra(settings: TrainSettings, battles: pl.DataFrame) -> pl.DataFrame |
             f"{len(read) - len(kept):,} left out because their prompt is among the training battles"
         )
         parts.append(kept)
-    return pl.concat(parts, how="diagonal_relaxed") if parts else None
+    if not sum(map(len, parts)):
+        return None
+    frame = pl.concat(parts, how="diagonal_relaxed")
+    return ExtraBattles(frame, inner_folds(frame, settings.folds, settings.seed, "extra"))
+
+
+def extra_outcomes(extra: ExtraBattles) -> pl.DataFrame:
+    """Fold, outcome shares, weight and whether ties were possible, of each extra battle."""
+    training = TrainingRows.of(extra.frame)
+    shares = np.eye(3)[training.labels]
+    if set(PROBABILITIES) <= set(extra.frame.columns):
+        taught = extra.frame.select(PROBABILITIES).to_numpy().astype(np.float64)
+        shares = np.where(np.isfinite(taught), taught, shares)
+    return pl.DataFrame(
+        {
+            "id": extra.frame["id"],
+            "fold": extra.folds,
+            **dict(zip(PROBABILITIES, shares.T, strict=True)),
+            WEIGHT: training.weight,
+            TIE_KNOWN: training.tie_known,
+        }
+    )

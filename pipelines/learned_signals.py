@@ -36,9 +36,6 @@ CODE: Mapping[str, tuple[str, ...]] = {
 }
 """Signal -> the source that shapes its columns, `models.out_of_fold` apart."""
 
-LEARN_OUTCOMES = frozenset(CODE) - {"embedding"}
-"""Signals that are fitted on outcomes, and so on extra battles too."""
-
 
 def compute_learned_signal(name: str, settings: TrainSettings, recipe: Recipe) -> dict[str, Parity]:
     """Make ``signals/{name}.parquet`` and its fold models where they are not there yet.
@@ -56,7 +53,7 @@ def compute_learned_signal(name: str, settings: TrainSettings, recipe: Recipe) -
             battles = read_battles(source, schema, require_outcome=True).collect()
         if name == "encoder" and settings.encoder.soft_labels is not None:
             battles = with_soft_labels(battles, settings.encoder.soft_labels)
-        extra = load_extra(settings, battles) if name in LEARN_OUTCOMES else None
+        extra = load_extra(settings, battles)
         folds = pl.read_parquet(run.folds)["fold"].to_numpy().astype(np.int64)
         count = len(np.unique(folds))
         with progress(name, count) as advance:
@@ -70,7 +67,12 @@ def compute_learned_signal(name: str, settings: TrainSettings, recipe: Recipe) -
         for fold, signal in enumerate(fitted):
             signal.save(run.fitted(name) / str(fold))
         with atomic_path(run.signal(name)) as path:
-            columns.insert_column(0, battles["id"]).write_parquet(path)
+            own = columns.head(len(battles))
+            own.insert_column(0, battles["id"]).write_parquet(path)
+        if extra is not None:
+            with atomic_path(run.extra_signal(name)) as path:
+                rest = columns.tail(len(extra.frame))
+                rest.insert_column(0, extra.frame["id"]).write_parquet(path)
 
     run.stage(
         name,
@@ -79,10 +81,14 @@ def compute_learned_signal(name: str, settings: TrainSettings, recipe: Recipe) -
             "schema": repr(schema),
             "folds": file_fingerprint(run.folds),
             "seed": settings.seed,
-            **({"extra": extra_inputs(settings)} if name in LEARN_OUTCOMES else {}),
+            "extra": extra_inputs(settings),
             **_inputs(name, settings, recipe),
         },
-        outputs=[run.signal(name), run.fitted(name)],
+        outputs=[
+            run.signal(name),
+            run.fitted(name),
+            *([run.extra_signal(name)] if settings.extra else []),
+        ],
         code=("models.out_of_fold", *CODE[name]),
         make=make,
     )
@@ -146,7 +152,8 @@ def signal_maker(
         from featlab.signals.embedding import aligned_signals
         from featlab.vectors import VectorSource
 
-        return aligned_signals(VectorSource(spec, store=settings.encoder.store))
+        source = VectorSource(spec, store=settings.encoder.store)
+        return aligned_signals(source, whole_vectors=True)
     from models.preference.encoder_signal import EncoderSignal
 
     def make(fold: int) -> FittedSignal:

@@ -43,8 +43,11 @@ MODELS = (
     "models.metrics",
     "models.out_of_fold",
     "models.power_law",
+    "models.scaled_columns",
     "models.stacker",
-    "models.symmetric_logistic",
+    "models.stacking_data",
+    "models.symmetric_kernel",
+    "models.vector_columns",
 )
 
 

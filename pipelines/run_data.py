@@ -33,11 +33,12 @@ from models.analysis.importance import column_importance
 from models.blend import mean_of_halves
 from models.bundle import MANIFEST
 from models.calibration import cross_fitted_temperature
-from models.linear_files import load_linear
+from models.kernel_files import load_kernel
 from models.margin_sizes import with_margin_sizes
 from models.metrics import Labels, Probabilities
-from models.stacker import Matrix, StackingData, mean_over_orders, predict_both_orders
-from models.symmetric_logistic import LinearStacker
+from models.stacker import mean_over_orders, predict_both_orders
+from models.stacking_data import Matrix, StackingData
+from models.symmetric_kernel import KernelStacker
 from pipelines.features import training_file
 from pipelines.run_folder import RunFolder
 from pipelines.settings import TrainSettings
@@ -202,7 +203,7 @@ def load_run(run: RunFolder, data: Path | None = None) -> RunData:
     parity = {name: Parity(kind) for name, kind in bundle["parity"].items()}
     stacking = _stacking(run, bundle, parity)
     models = _models(run, bundle, stacking.fold_numbers)
-    one, other = _raw_predictions(stacking, models, load_linear(run.bundle))
+    one, other = _raw_predictions(stacking, models, load_kernel(run.bundle))
     mean = mean_over_orders(one, other)
     again = cross_fitted_temperature(mean, stacking.labels, stacking.folds)
     calibrated = pl.read_parquet(run.out_of_fold).select(PROBABILITIES).to_numpy()
@@ -274,18 +275,18 @@ def _models(
 
 
 def _raw_predictions(
-    data: StackingData, models: Mapping[int, list[lgb.Booster]], linear: LinearStacker
+    data: StackingData, models: Mapping[int, list[lgb.Booster]], kernel: KernelStacker
 ) -> tuple[Probabilities, Probabilities]:
     """The blend's out-of-fold predictions of the battles as given, and of the exchanged ones."""
     given, swapped = data.both_orders
     one, other = np.zeros((len(data.labels), 3)), np.zeros((len(data.labels), 3))
-    for (fold, boosters), smooth in zip(models.items(), linear.models, strict=True):
+    for (fold, boosters), near in zip(models.items(), kernel.models, strict=True):
         rows = np.flatnonzero(data.folds == fold)
         for booster in boosters:
             first, second = predict_both_orders(booster, given[rows], swapped[rows])
             one[rows] += first / len(boosters)
             other[rows] += second / len(boosters)
-        half = smooth.predict(data.frame[rows])
+        half = near.predict(data.frame[rows])
         one[rows] = mean_of_halves(one[rows], half)
         other[rows] = mean_of_halves(other[rows], half[:, [1, 0, 2]])
     return one, other

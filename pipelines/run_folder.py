@@ -82,6 +82,15 @@ class RunFolder:
         """The columns of a signal on the training battles, out of fold where it learns."""
         return self.path / "signals" / f"{name}.parquet"
 
+    def extra_signal(self, name: str) -> Path:
+        """The same columns of the extra battles, out of fold."""
+        return self.path / "signals" / "extra" / f"{name}.parquet"
+
+    @property
+    def extra_outcomes(self) -> Path:
+        """What the extra battles say: fold, outcome shares, weight, whether ties were possible."""
+        return self.path / "signals" / "extra" / "outcomes.parquet"
+
     def stage(
         self,
         name: str,

@@ -37,10 +37,11 @@ def estimate_run(settings: TrainSettings, recipe: Recipe) -> None:
     training = battles[np.flatnonzero(folds != 0)].with_columns(pl.col("id").cast(pl.String))
     extra = load_extra(settings, battles)
     if extra is not None:
-        training = pl.concat([training, extra], how="diagonal_relaxed")
+        training = pl.concat([training, extra.frame[extra.folds != 0]], how="diagonal_relaxed")
     found = estimate_fine_tuning(training, recipe.encoder, settings.encoder.fine_tuning())
+    read = len(battles) + (len(extra.frame) if extra else 0)
     per_battle = found.tokens / settings.encoder.epochs / len(training)
-    reading = len(battles) * per_battle * SHARE_OF_FORWARD / found.tokens_per_second
+    reading = read * per_battle * SHARE_OF_FORWARD / found.tokens_per_second
     total = 0.0
     if "encoder" in recipe.signals:
         total += settings.folds * found.seconds + reading

@@ -12,7 +12,13 @@ import polars as pl
 import tomli_w
 
 from featlab.battles import PROBABILITIES
-from featlab.files import atomic_path, file_fingerprint, read_json, write_json
+from featlab.files import (
+    atomic_path,
+    file_fingerprint,
+    read_json,
+    value_fingerprint,
+    write_json,
+)
 from featlab.randomness import derive_seed
 from models.blend import fit_blend
 from models.bundle import MANIFEST, PROBE, save_bundle
@@ -30,8 +36,9 @@ from models.evaluation import (
 from models.metrics import Probabilities, evaluate
 from models.search import SearchResult, open_study, search
 from models.stacker import BoostingParameters
-from models.symmetric_logistic import fit_linear_stacker
+from models.symmetric_kernel import KernelOutOfFold, fit_kernel_stacker
 from pipelines.command_line import progress, run_command, say
+from pipelines.extra_battles import extra_inputs
 from pipelines.features import compute_text_signal, training_file
 from pipelines.figures import draw_study
 from pipelines.learned_signals import compute_learned_signal, load_fitted
@@ -45,6 +52,7 @@ from pipelines.training_data import (
     models_are_named,
     refold,
     stacked_columns,
+    write_extra,
     write_folds,
 )
 
@@ -67,12 +75,14 @@ def main(settings: TrainSettings) -> None:
     if settings.dry_run:
         estimate_run(settings, recipe)
         return
+    write_extra(settings, text)
     signals = {"text": stacked_columns(text.parity)}
     learned = [name for name in recipe.signals if name != "text"]
     for name in learned:
         signals[name] = stacked_columns(compute_learned_signal(name, settings, recipe))
     inputs = {
         "signals": {name: file_fingerprint(run.signal(name)) for name in signals},
+        "extra": extra_inputs(settings),
         "folds": file_fingerprint(run.folds),
         "settings": settings.model_dump(
             mode="json", include={"seed", "trials", "repeats", "fold_repeats", "folds"}
@@ -82,9 +92,11 @@ def main(settings: TrainSettings) -> None:
 
     def train() -> None:
         data = load_training_data(run, signals)
-        found = run_search(settings, run, data)
+        say("kernel half: fitting")
+        kernel = fit_kernel_stacker(data.stacking, settings.seed)
+        found = run_search(settings, run, data, kernel[1])
         blend, prediction = fit_blend(
-            data.stacking, found.parameters, settings.seed, settings.repeats
+            data.stacking, found.parameters, settings.seed, settings.repeats, kernel
         )
         labels, folds = data.stacking.labels, data.stacking.folds
         calibrated = cross_fitted_temperature(prediction.blend.probabilities, labels, folds)
@@ -144,13 +156,20 @@ def write_config(settings: TrainSettings, run: RunFolder) -> None:
         path.write_text(tomli_w.dumps(resolved), encoding="utf-8")
 
 
-def run_search(settings: TrainSettings, run: RunFolder, data: TrainingData) -> SearchResult:
+def run_search(
+    settings: TrainSettings, run: RunFolder, data: TrainingData, kernel: KernelOutOfFold
+) -> SearchResult:
     """Search the stacker's parameters, going on from an interrupted study of the same data."""
     name = "-".join(
         [
             "blend",
             file_fingerprint(run.folds)[:12],
             *(file_fingerprint(run.signal(signal))[:12] for signal in data.signals),
+            *(
+                [value_fingerprint(extra_inputs(settings))[:12]]
+                if data.stacking.extra is not None
+                else []
+            ),
             f"seed{settings.seed}",
         ]
     )
@@ -163,7 +182,7 @@ def run_search(settings: TrainSettings, run: RunFolder, data: TrainingData) -> S
             settings.trials,
             settings.seed,
             lambda done, best: advance(done, f"best {best:.4f}"),
-            linear=fit_linear_stacker(data.stacking)[1],
+            kernel=kernel,
         )
     draw_study(study, run.report / "study.png")
     return found

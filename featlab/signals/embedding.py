@@ -36,7 +36,7 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 
 DIFFERENCE_AXES = 16
 PROMPT_AXES = 4
-FORMAT = 1
+FORMAT = 2
 STATE = "embedding.safetensors"
 DESCRIPTION = "embedding.json"
 
@@ -115,6 +115,9 @@ class EmbeddingSignal:
     responses_alone : bool, default True
         Also read each response without its prompt, which doubles what is to be
         encoded.
+    whole_vectors : bool, default False
+        Also hand out the whole difference, unrotated: columns
+        ``embedding_vector__{i}``, odd, one a dimension of the encoder.
     like : EmbeddingSignal, optional
         A signal, fitted by the time this one is, onto whose axes this one's
         are rotated.
@@ -145,6 +148,8 @@ class EmbeddingSignal:
         prompt_axes: int = PROMPT_AXES,
         responses_alone: bool = True,
         like: EmbeddingSignal | None = None,
+        *,
+        whole_vectors: bool = False,
     ) -> None:
         if min(difference_axes, prompt_axes) < 0:
             raise ConfigError("embedding signal: a number of axes is negative")
@@ -153,6 +158,7 @@ class EmbeddingSignal:
         self.prompt_axes = prompt_axes
         self.responses_alone = responses_alone
         self.like = like
+        self.whole_vectors = whole_vectors
 
     def fit(self, battles: pl.DataFrame) -> Self:
         """Find the axes.
@@ -200,9 +206,15 @@ class EmbeddingSignal:
                 block = columns[:, first : first + len(chunk.prompt)]
                 scalars = chunk.scalars()
                 prompt = len(scalars) + self.difference_axes_.shape[1]
+                vector = prompt + self.prompt_axes_.shape[1]
+                difference = chunk.difference
                 block[: len(scalars)] = scalars
-                block[len(scalars) : prompt] = (chunk.difference @ self.difference_axes_).T
-                block[prompt:] = ((_unit(chunk.prompt) - self.prompt_mean_) @ self.prompt_axes_).T
+                block[len(scalars) : prompt] = (difference @ self.difference_axes_).T
+                block[prompt:vector] = (
+                    (_unit(chunk.prompt) - self.prompt_mean_) @ self.prompt_axes_
+                ).T
+                if self.whole_vectors:
+                    block[vector:] = difference.T
                 first += len(chunk.prompt)
         return pl.DataFrame(
             [pl.Series(name, values) for name, values in zip(parity, columns, strict=True)]
@@ -210,12 +222,18 @@ class EmbeddingSignal:
 
     def parity(self) -> dict[str, Parity]:
         """The parity of every column; known once the signal is fitted."""
-        differences, prompts = self.difference_axes_.shape[1], self.prompt_axes_.shape[1]
+        dimension, differences = self.difference_axes_.shape
+        prompts = self.prompt_axes_.shape[1]
         return {
             **READ_TOGETHER,
             **(READ_ALONE if self.responses_alone else {}),
             **{f"embedding_difference__{axis}": Parity.ODD for axis in range(differences)},
             **{f"prompt__embedding_{axis}": Parity.EVEN for axis in range(prompts)},
+            **(
+                {f"embedding_vector__{axis}": Parity.ODD for axis in range(dimension)}
+                if self.whole_vectors
+                else {}
+            ),
         }
 
     def get_feature_names_out(self, input_features: object = None) -> npt.NDArray[np.object_]:
@@ -239,6 +257,7 @@ class EmbeddingSignal:
                 "format": FORMAT,
                 "encoder": self.source.spec.to_dict(),
                 "responses_alone": self.responses_alone,
+                "whole_vectors": self.whole_vectors,
             },
         )
 
@@ -276,6 +295,7 @@ class EmbeddingSignal:
             state = load_file(folder / STATE)
             axes, prompt_axes = state["difference_axes"], state["prompt_axes"]
             mean, alone = state["prompt_mean"], bool(description["responses_alone"])
+            whole = bool(description["whole_vectors"])
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise BundleError(f"{folder}: holds no embedding signal: {error}") from error
         if source is None:
@@ -285,7 +305,7 @@ class EmbeddingSignal:
                 f"{folder}: was fitted on vectors of {_reading(spec)}, but the source given "
                 f"reads with {_reading(source.spec)}"
             )
-        signal = cls(source, axes.shape[1], prompt_axes.shape[1], alone)
+        signal = cls(source, axes.shape[1], prompt_axes.shape[1], alone, whole_vectors=whole)
         signal.difference_axes_, signal.prompt_axes_, signal.prompt_mean_ = axes, prompt_axes, mean
         return signal
 
@@ -304,6 +324,8 @@ def aligned_signals(
     difference_axes: int = DIFFERENCE_AXES,
     prompt_axes: int = PROMPT_AXES,
     responses_alone: bool = True,
+    *,
+    whole_vectors: bool = False,
 ) -> Callable[[int], EmbeddingSignal]:
     """What makes one unfitted signal a fold, all on the axes of the one made first.
 
@@ -321,7 +343,16 @@ def aligned_signals(
 
     def make(fold: int) -> EmbeddingSignal:
         like = made[0] if made else None
-        made.append(EmbeddingSignal(source, difference_axes, prompt_axes, responses_alone, like))
+        made.append(
+            EmbeddingSignal(
+                source,
+                difference_axes,
+                prompt_axes,
+                responses_alone,
+                like,
+                whole_vectors=whole_vectors,
+            )
+        )
         return made[-1]
 
     return make

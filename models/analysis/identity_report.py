@@ -25,8 +25,8 @@ from models.analysis.intervals import ratio
 from models.analysis.model_strengths import expected_outcomes, strength_table
 from models.evaluation import out_of_fold_prior
 from models.metrics import bootstrap_mean, row_log_loss
-from models.stacker import StackingData
-from models.symmetric_logistic import fit_linear_stacker
+from models.stacking_data import StackingData
+from models.symmetric_kernel import fit_kernel_stacker
 
 OTHERS = "others"
 """Where families of few texts are gathered."""
@@ -210,8 +210,8 @@ def _recovered(
     signal = StackingData(columns, COLUMNS, labels, folds)
     losses = {
         "prior": row_log_loss(out_of_fold_prior(labels, folds), labels),
-        "identity": row_log_loss(fit_linear_stacker(signal)[1], labels),
-        "oracle": row_log_loss(fit_linear_stacker(oracle)[1], labels),
+        "identity": row_log_loss(fit_kernel_stacker(signal, seed)[1].probabilities, labels),
+        "oracle": row_log_loss(fit_kernel_stacker(oracle, seed)[1].probabilities, labels),
     }
     gain: dict[str, Floats] = {who: losses["prior"] - loss for who, loss in losses.items()}
     rows: list[tuple[str | float | None, ...]] = []

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from models.analysis.intervals import Floats
-from models.stacker import Matrix
+from models.stacking_data import Matrix
 
 
 def column_importance(

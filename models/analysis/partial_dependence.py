@@ -17,7 +17,8 @@ import polars as pl
 from featlab.battles import OUTCOMES
 from featlab.parity import Parity
 from models.analysis.intervals import Floats
-from models.stacker import Matrix, mean_over_orders, predict_both_orders
+from models.stacker import mean_over_orders, predict_both_orders
+from models.stacking_data import Matrix
 
 GRID = 13
 """Values a column is set to: quantiles from the 2nd to the 98th percentile."""

@@ -105,7 +105,7 @@ def _curves(data: RunData) -> pl.DataFrame:
     return partial_dependence(
         list(data.first_models.values()),
         (given[rows], swapped[rows]),
-        data.stacking.frame.columns,
+        data.stacking.columns,
         data.stacking.parity,
         chosen,
     )

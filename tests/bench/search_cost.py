@@ -24,7 +24,7 @@ from featlab.parity import Parity
 from featlab.threads import thread_count, wait_passively
 from models.metrics import log_loss, prior
 from models.search import open_study, search
-from models.stacker import StackingData
+from models.stacking_data import StackingData
 
 FULL_SIZE = 57_477
 COLUMNS = 200

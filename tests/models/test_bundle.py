@@ -13,7 +13,7 @@ from featlab.generated import generate_battles
 from models.blend import fit_blend
 from models.bundle import load_bundle, save_bundle
 from models.ensemble import Ensemble
-from models.stacker import StackingData
+from models.stacking_data import StackingData
 from tests.models.conftest import QUICK
 
 

@@ -7,7 +7,8 @@ from models.evaluation import (
     loss_on_other_folds,
     out_of_fold_prior,
 )
-from models.stacker import StackingData, fit_stacker
+from models.stacker import fit_stacker
+from models.stacking_data import StackingData
 from tests.models.conftest import QUICK
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import polars as pl
 
 from featlab.parity import Parity
-from models.out_of_fold import mean_transform, out_of_fold
+from models.out_of_fold import ExtraBattles, mean_transform, out_of_fold
 
 
 class Remembering:
@@ -42,14 +42,19 @@ def test_no_battle_is_transformed_by_a_signal_that_saw_it() -> None:
     assert len(fitted) == 4
 
 
-def test_extra_battles_join_the_training_side_only() -> None:
-    battles = pl.DataFrame({"id": [str(number) for number in range(9)]})
-    extra = pl.DataFrame({"id": ["more:0", "more:1"]})
+def test_extra_battles_train_in_the_folds_that_they_are_not_dealt_to() -> None:
+    battles = pl.DataFrame({"id": range(9)})
+    extra = ExtraBattles(pl.DataFrame({"id": ["100", "101"]}), np.array([0, 2]))
     columns, fitted = out_of_fold(
         lambda fold: Remembering(), battles, np.arange(9) % 3, extra=extra
     )
-    assert len(columns) == 9
-    assert all({"more:0", "more:1"} <= set(signal.seen) for signal in fitted)
+    assert columns["id_again"].to_list() == [*range(9), 100, 101]
+    assert columns["seen"].to_list() == [0.0] * 11
+    assert [sorted({"100", "101"} & set(map(str, signal.seen))) for signal in fitted] == [
+        ["101"],
+        ["100", "101"],
+        ["100"],
+    ]
 
 
 def test_the_mean_over_fold_models_is_their_mean() -> None:

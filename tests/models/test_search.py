@@ -5,7 +5,8 @@ from optuna.trial import TrialState
 
 import models.search
 from models.search import COARSE, SearchResult, open_study, search, selection_optimism
-from models.stacker import BoostingParameters, StackingData
+from models.stacker import BoostingParameters
+from models.stacking_data import StackingData
 from tests.models.conftest import make_data
 
 

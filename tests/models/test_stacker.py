@@ -1,11 +1,13 @@
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 
-from featlab.parity import swap
+from featlab.parity import Parity, swap
 from models.metrics import log_loss, prior
-from models.stacker import FoldTrainer, StackingData, fit_stacker, mean_over_orders
+from models.stacker import FoldTrainer, TrainingSet, fit_stacker, mean_over_orders
+from models.stacking_data import ExtraRows, StackingData
 from tests.models.conftest import QUICK, make_data
 
 
@@ -50,7 +52,7 @@ def test_a_fit_on_one_order_sees_each_battle_once_and_predicts_about_the_same() 
     data = make_data(900)
     trainer = FoldTrainer(data, 0, seed=0)
     fitting, _ = data.stopping_split(0)
-    rows = data.dataset_in_one_order(fitting, seed=1).construct()
+    rows = TrainingSet.of(data, fitting).in_one_order(seed=1).construct()
     assert rows.num_data() == len(fitting)
     exchanged = rows.get_label() != data.labels[fitting]
     decided = data.labels[fitting] < 2
@@ -80,3 +82,52 @@ def test_rounds_stop_before_the_limit_when_nothing_is_learned() -> None:
     noise = replace(data, labels=np.random.default_rng(9).integers(0, 3, 200))
     booster = FoldTrainer(noise, 0, seed=0).fit_stopped(replace(QUICK, max_rounds=500))
     assert booster.best_iteration < 100
+
+
+def extra_rows(data: StackingData, *, tie_known: bool) -> ExtraRows:
+    more = make_data(60, seed=4)
+    return ExtraRows(
+        more.frame.select(data.frame.columns),
+        np.eye(3)[np.where(more.labels == 2, 0, more.labels)],
+        np.full(60, 0.5),
+        np.full(60, tie_known),
+        np.arange(60) % 3,
+    )
+
+
+def test_an_extra_battle_weighs_what_it_says_and_brings_the_ties_that_its_source_hid(
+    data: StackingData,
+) -> None:
+    rows = data.training_rows(0)
+    for known, weight in ((True, 30.0), (False, 30.0 / 0.8)):
+        joined = TrainingSet.of(
+            replace(data, extra=extra_rows(data, tie_known=known)), rows, np.full(60, 0.2)
+        )
+        assert joined.weight is not None
+        assert joined.weight.sum() == pytest.approx(len(rows) + weight)
+        assert np.array_equal(joined.labels[: len(rows)], data.labels[rows])
+        both = joined.in_both_orders().construct()
+        assert both.get_weight().sum() == pytest.approx(2 * joined.weight.sum())
+
+
+def test_extra_battles_are_neither_predicted_nor_stopped_on(data: StackingData) -> None:
+    joined = replace(data, extra=extra_rows(data, tie_known=False))
+    _, prediction = fit_stacker(joined, QUICK, seed=0)
+    assert prediction.probabilities.shape == (len(data.labels), 3)
+    trainer = FoldTrainer(joined, 0, seed=0)
+    assert trainer.fit_stopped(QUICK).best_iteration > 0
+    _, stopping = data.stopping_split(0)
+    assert trainer._fitting[1].num_data() == 2 * len(stopping)
+
+
+def test_trees_do_not_split_on_coordinates_of_vectors(data: StackingData) -> None:
+    names = ["reading_vector__0"]
+    told = pl.DataFrame({names[0]: (data.labels == 0).astype(float)})
+    wide = replace(
+        data,
+        frame=data.frame.hstack(told),
+        parity={**data.parity, names[0]: Parity.ODD},
+    )
+    (plain, _), (stacker, _) = (fit_stacker(each, QUICK, seed=0) for each in (data, wide))
+    assert stacker.columns == plain.columns
+    assert np.array_equal(stacker.predict(wide.frame), plain.predict(data.frame))

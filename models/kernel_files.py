@@ -1,4 +1,4 @@
-"""The linear half as files of a bundle: coefficients as safetensors, names as JSON."""
+"""The kernel half as files of a bundle: numbers as safetensors, names as JSON."""
 
 from __future__ import annotations
 
@@ -10,26 +10,33 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from featlab.files import atomic_path, read_json, write_json
-from models.symmetric_logistic import LinearStacker, ScaledColumns, SymmetricLogistic
+from models.scaled_columns import ScaledColumns
+from models.symmetric_kernel import Coordinates, KernelStacker, SymmetricKernel
 
-TENSORS = "linear.safetensors"
-DESCRIPTION = "linear.json"
+TENSORS = "kernel.safetensors"
+DESCRIPTION = "kernel.json"
+
+_ARRAYS = ("landmarks_odd", "landmarks_even", "margin", "tie")
 
 
-def save_linear(stacker: LinearStacker, folder: Path) -> list[str]:
+def save_kernel(stacker: KernelStacker, folder: Path) -> list[str]:
     """Write the fold models; returns the names of the files."""
     tensors: dict[str, NDArray[np.float64]] = {}
     models: list[dict[str, Any]] = []
     for number, model in enumerate(stacker.models):
+        coordinates = model.coordinates
         for side in ("odd", "even"):
-            columns: ScaledColumns = getattr(model, side)
+            columns: ScaledColumns = getattr(coordinates, side)
             tensors[f"{number}.{side}.centre"] = columns.centre
             tensors[f"{number}.{side}.spread"] = columns.spread
-        tensors[f"{number}.margin"], tensors[f"{number}.tie"] = model.margin, model.tie
+        for name in _ARRAYS:
+            tensors[f"{number}.{name}"] = getattr(model, name)
         models.append(
             {
-                "odd": list(model.odd.names),
-                "even": list(model.even.names),
+                "odd": list(coordinates.odd.names),
+                "even": list(coordinates.even.names),
+                "vector": list(coordinates.vector),
+                "vector_scale": coordinates.vector_scale,
                 "tie_intercept": model.tie_intercept,
                 "penalties": list(model.penalties),
             }
@@ -40,8 +47,8 @@ def save_linear(stacker: LinearStacker, folder: Path) -> list[str]:
     return [TENSORS, DESCRIPTION]
 
 
-def load_linear(folder: Path) -> LinearStacker:
-    """Read what `save_linear` wrote."""
+def load_kernel(folder: Path) -> KernelStacker:
+    """Read what `save_kernel` wrote."""
     tensors = load_file(folder / TENSORS)
     models = []
     for number, entry in enumerate(read_json(folder / DESCRIPTION)["models"]):
@@ -53,15 +60,14 @@ def load_linear(folder: Path) -> LinearStacker:
             )
             for side in ("odd", "even")
         )
+        coordinates = Coordinates(odd, even, tuple(entry["vector"]), float(entry["vector_scale"]))
         margin_penalty, tie_penalty = entry["penalties"]
         models.append(
-            SymmetricLogistic(
-                odd,
-                even,
-                tensors[f"{number}.margin"],
-                tensors[f"{number}.tie"],
-                float(entry["tie_intercept"]),
-                (margin_penalty, tie_penalty),
+            SymmetricKernel(
+                coordinates,
+                **{name: tensors[f"{number}.{name}"] for name in _ARRAYS},
+                tie_intercept=float(entry["tie_intercept"]),
+                penalties=(margin_penalty, tie_penalty),
             )
         )
-    return LinearStacker(tuple(models))
+    return KernelStacker(tuple(models))
