@@ -121,7 +121,7 @@ these folds: by the trial that the other folds would have chosen, the uncalibrat
 ## What it is
 
 Signals: {signals}; {len(manifest["columns"])} columns. The mean of {manifest["boosters"]} LightGBM
-models and of a symmetric ridge regression a fold, at temperature {manifest["temperature"]:.3f}.
+models and of a symmetric kernel regression a fold, at temperature {manifest["temperature"]:.3f}.
 
 ## Limits
 

@@ -252,8 +252,7 @@ def _stacking(run: RunFolder, bundle: dict[str, Any], parity: dict[str, Parity])
         signals[name] = with_margin_sizes(
             {column: parity[column] for column in parity if column in present}
         )
-    loaded = load_training_data(run, signals).stacking
-    return StackingData(loaded.frame.select(bundle["columns"]), parity, loaded.labels, loaded.folds)
+    return load_training_data(run, signals).stacking.select(bundle["columns"])
 
 
 def _models(

@@ -101,6 +101,23 @@ def test_extra_battles_train_and_none_of_the_runs_own_prompts_comes_back(
     assert not after.equals(before)
     assert "folds: unchanged, nothing recomputed" in said
 
+    folder = tmp_path / "run" / "signals" / "extra"
+    outcomes = pl.read_parquet(folder / "outcomes.parquet")
+    assert len(outcomes) == len(mixed) - left_out
+    assert outcomes["weight"].unique().to_list() == [0.5]
+    assert outcomes["tie_known"].all()
+    assert sorted(outcomes["fold"].unique()) == [0, 1, 2]
+    for name in ("text", "lexical"):
+        assert pl.read_parquet(folder / f"{name}.parquet")["id"].equals(outcomes["id"])
+    own_ids = pl.read_parquet(tmp_path / "run" / "oof.parquet")["id"]
+    assert own_ids.to_list() == own["id"].cast(pl.Int64).to_list()
+
+    train(data, tmp_path / "run", *arguments, "--extra", f"{tmp_path / 'mixed.csv'}:0.5")
+    assert "ensemble: unchanged, nothing recomputed" in capsys.readouterr().err
+    train(data, tmp_path / "run", *arguments)
+    assert not (folder / "outcomes.parquet").exists()
+    assert pl.read_parquet(tmp_path / "run" / "signals" / "lexical.parquet").equals(before)
+
 
 def test_an_extra_file_that_is_missing_ends_in_a_sentence(data: Path, tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as ended:

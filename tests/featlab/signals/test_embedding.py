@@ -112,6 +112,25 @@ def test_the_axes_are_the_principal_components_of_both_orders() -> None:
     )
 
 
+def test_the_whole_difference_is_handed_out_where_it_is_asked_for() -> None:
+    battles = many(12)
+    plain = EmbeddingSignal(source()).fit(battles)
+    signal = EmbeddingSignal(source(), whole_vectors=True).fit(battles)
+    columns = signal.transform(battles)
+    names = [f"embedding_vector__{axis}" for axis in range(DIMENSION)]
+    assert columns.columns == [*plain.parity(), *names] == list(signal.parity())
+    assert columns.select(list(plain.parity())).equals(plain.transform(battles))
+    readings = [
+        _vectors([repr(tuple(map(list, row))) for row in battles["prompt", side].rows()])
+        for side in ("response_a", "response_b")
+    ]
+    first, second = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in readings)
+    np.testing.assert_allclose(columns.select(names), first - second, atol=1e-6)
+    exchanged = battles.rename({"response_a": "response_b", "response_b": "response_a"})
+    swapped = signal.transform(exchanged.select(battles.columns))
+    assert swapped.select(names).equals(columns.select(-pl.col(name) for name in names))
+
+
 def _vectors(texts: list[str]) -> np.ndarray:
     return np.array([hashed(text, DIMENSION) for text in texts], np.float64)
 
