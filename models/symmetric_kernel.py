@@ -29,7 +29,7 @@ there are; each is chosen by leaving out one training fold after the other.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -49,7 +49,7 @@ from models.scaled_columns import Floats, ScaledColumns, column_values
 from models.stacking_data import TIE, StackingData
 from models.vector_columns import scalar_columns, vector_columns
 
-PENALTIES = (1.6, 0.8, 0.4, 0.2, 0.1, 0.05)
+PENALTIES = (1.6, 0.8, 0.4, 0.2, 0.1)
 """Prior precisions to choose from, strongest first."""
 
 LANDMARKS = 1_000
@@ -60,6 +60,7 @@ VECTOR_SHARE = 0.25
 
 _JITTER = 1e-6
 _STEPS = 60
+_ROUGHLY, _CLOSELY = 1e-6, 1e-10
 _TILE = 256
 
 
@@ -346,7 +347,6 @@ class _Regression:
         start = np.log((hits + 0.5) / (total - hits + 0.5)) if self.intercept else 0.0
         if hits <= 0.0 or hits >= total:
             return np.zeros(len(self.whitening)), start, PENALTIES[0]
-        everything = np.ones(len(self.rows), np.bool_)
         grams = {
             int(fold): self._gram(np.flatnonzero(self.folds == fold))
             for fold in np.unique(self.folds)
@@ -355,12 +355,13 @@ class _Regression:
         losses = np.zeros(len(PENALTIES))
         for fold, own in grams.items():
             inside = self.folds == fold
-            for index, penalty in enumerate(PENALTIES):
-                solution = self._fit(~inside, gram - own, penalty, start)
+            path = self._path(~inside, gram - own, PENALTIES, start, _ROUGHLY)
+            for index, solution in enumerate(path):
                 logits = self.rows[inside] @ solution
                 losses[index] += self.weight[inside] @ _loss(logits, self.targets[inside])
         penalty = PENALTIES[int(losses.argmin())]
-        solution = self._fit(everything, gram, penalty, start)
+        everything = np.ones(len(self.rows), np.bool_)
+        (solution,) = self._path(everything, gram, [penalty], start, _CLOSELY)
         size = len(self.whitening)
         coefficients: Floats = solve_triangular(
             self.whitening, solution[:size], lower=True, trans="T"
@@ -372,37 +373,55 @@ class _Regression:
         gram: Floats = chosen.T @ (chosen * self.weight[rows, None])
         return gram
 
-    def _fit(self, kept: NDArray[np.bool_], gram: Floats, penalty: float, start: float) -> Floats:
-        """Minimise the penalised loss on some rows, from the base rate.
+    def _path(
+        self,
+        kept: NDArray[np.bool_],
+        gram: Floats,
+        penalties: Sequence[float],
+        start: float,
+        tolerance: float,
+    ) -> Iterator[Floats]:
+        """Minimise the penalised loss on some rows, each penalty from the solution before.
 
         In coordinates in which the curvature at the base rate is the identity,
         a few steps suffice.
         """
         rows, targets, weight = self.rows[kept], self.targets[kept], self.weight[kept]
-        ridge = np.full(rows.shape[1], penalty)
-        beginning = np.zeros(rows.shape[1])
-        if self.intercept:
-            ridge[-1], beginning[-1] = _JITTER, start
         base = float(expit(start))
-        factor = cholesky(gram * (base * (1.0 - base)) + np.diag(ridge))
+        solution = np.zeros(rows.shape[1])
+        if self.intercept:
+            solution[-1] = start
+        for penalty in penalties:
+            ridge = np.full(rows.shape[1], penalty)
+            if self.intercept:
+                ridge[-1] = _JITTER
+            factor = cholesky(gram * (base * (1.0 - base)) + np.diag(ridge))
+            found = minimize(
+                _penalised_loss,
+                factor @ solution,
+                args=(factor, ridge, rows, targets, weight),
+                jac=True,
+                method="L-BFGS-B",
+                options={"maxiter": _STEPS, "ftol": tolerance, "gtol": 1e-4},
+            )
+            solution = solve_triangular(factor, found.x)
+            yield solution
 
-        def loss(preconditioned: Floats) -> tuple[float, Floats]:
-            solution = solve_triangular(factor, preconditioned)
-            logits = rows @ solution
-            surplus = weight * (expit(logits) - targets)
-            gradient = surplus @ rows + ridge * solution
-            value = weight @ _loss(logits, targets) + 0.5 * (ridge * solution) @ solution
-            return float(value), solve_triangular(factor, gradient, trans="T")
 
-        found = minimize(
-            loss,
-            factor @ beginning,
-            jac=True,
-            method="L-BFGS-B",
-            options={"maxiter": _STEPS, "ftol": 1e-9, "gtol": 1e-4},
-        )
-        solution: Floats = solve_triangular(factor, found.x)
-        return solution
+def _penalised_loss(
+    preconditioned: Floats,
+    factor: Floats,
+    ridge: Floats,
+    rows: Floats,
+    targets: Floats,
+    weight: Floats,
+) -> tuple[float, Floats]:
+    """The loss and its gradient at the solution of factor @ solution = preconditioned."""
+    solution = solve_triangular(factor, preconditioned)
+    logits = rows @ solution
+    gradient = (weight * (expit(logits) - targets)) @ rows + ridge * solution
+    value = weight @ _loss(logits, targets) + 0.5 * (ridge * solution) @ solution
+    return float(value), solve_triangular(factor, gradient, trans="T")
 
 
 def _loss(logits: Floats, targets: Floats) -> Floats:
