@@ -21,7 +21,7 @@ _ARRAYS = ("landmarks_odd", "landmarks_even", "margin", "tie")
 
 def save_kernel(stacker: KernelStacker, folder: Path) -> list[str]:
     """Write the fold models; returns the names of the files."""
-    tensors: dict[str, NDArray[np.float64]] = {}
+    tensors: dict[str, NDArray[np.floating[Any]]] = {}
     models: list[dict[str, Any]] = []
     for number, model in enumerate(stacker.models):
         coordinates = model.coordinates

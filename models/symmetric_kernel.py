@@ -46,7 +46,7 @@ from featlab.randomness import derive_seed
 from featlab.threads import thread_count
 from models.metrics import Probabilities
 from models.scaled_columns import Floats, ScaledColumns, column_values
-from models.stacking_data import TIE, StackingData
+from models.stacking_data import TIE, Matrix, StackingData
 from models.vector_columns import scalar_columns, vector_columns
 
 PENALTIES = (1.6, 0.8, 0.4, 0.2, 0.1)
@@ -113,7 +113,7 @@ class SymmetricKernel:
     Parameters
     ----------
     coordinates : Coordinates
-    landmarks_odd, landmarks_even : float64 arrays of shape (landmarks, coordinates)
+    landmarks_odd, landmarks_even : float32 arrays of shape (landmarks, coordinates)
     margin : float64 array of shape (landmarks,)
         Coefficients of the log odds that a beats b.
     tie : float64 array of shape (landmarks,)
@@ -124,8 +124,8 @@ class SymmetricKernel:
     """
 
     coordinates: Coordinates
-    landmarks_odd: Floats = field(repr=False)
-    landmarks_even: Floats = field(repr=False)
+    landmarks_odd: Matrix = field(repr=False)
+    landmarks_even: Matrix = field(repr=False)
     margin: Floats = field(repr=False)
     tie: Floats = field(repr=False)
     tie_intercept: float
@@ -167,9 +167,10 @@ def _tile(rows: Floats) -> Floats:
 
 
 def _kernels(
-    odd: Floats, even: Floats, landmarks_odd: Floats, landmarks_even: Floats
+    odd: Floats, even: Floats, rounded_odd: Matrix, rounded_even: Matrix
 ) -> tuple[Floats, Floats]:
     """The odd and the even kernel between battles and landmarks, shape (n, landmarks) each."""
+    landmarks_odd, landmarks_even = rounded_odd.astype(np.float64), rounded_even.astype(np.float64)
     apart = (
         (odd**2).sum(axis=1)[:, None]
         + (landmarks_odd**2).sum(axis=1)
@@ -277,7 +278,9 @@ def fit_symmetric_kernel(data: StackingData, rows: NDArray[np.int64], seed: int)
     odd, even = coordinates.place(frame)
     drawn = np.random.default_rng(seed).permutation(len(frame))[:LANDMARKS]
     landmarks = np.sort(drawn)
-    kernels = _kernels(odd, even, odd[landmarks], even[landmarks])
+    # Rounded as they are stored, so that a bundle predicts what was fitted.
+    landmarks_odd, landmarks_even = (part[landmarks].astype(np.float32) for part in (odd, even))
+    kernels = _kernels(odd, even, landmarks_odd, landmarks_even)
     decisive = shares[:, 0] + shares[:, 1]
     margin = _Regression.of(
         kernels[0], landmarks, shares[:, 0], decisive, folds, decisive > 0, intercept=False
@@ -288,8 +291,8 @@ def fit_symmetric_kernel(data: StackingData, rows: NDArray[np.int64], seed: int)
     (to_a, _, margin_penalty), (to_tie, base, tie_penalty) = margin.best_fit(), tie.best_fit()
     return SymmetricKernel(
         coordinates,
-        odd[landmarks],
-        even[landmarks],
+        landmarks_odd,
+        landmarks_even,
         to_a,
         to_tie,
         base,
