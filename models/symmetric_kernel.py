@@ -61,7 +61,7 @@ VECTOR_SHARE = 0.25
 _JITTER = 1e-6
 _STEPS = 60
 _ROUGHLY, _CLOSELY = 1e-6, 1e-10
-_TILE = 256
+_TILE = 384
 
 
 @dataclass(frozen=True)
@@ -158,8 +158,9 @@ class SymmetricKernel:
 def _tile(rows: Floats) -> Floats:
     """Rows filled up to a tile.
 
-    BLAS sums a row otherwise in a matrix of another shape, and a prediction
-    must not depend on the battles that are predicted with it.
+    BLAS sums a row otherwise in a matrix of another shape, and at the edge of
+    one that its blocks of 2 to 24 rows do not fill; a prediction must not
+    depend on the battles that are predicted with it.
     """
     if len(rows) == _TILE:
         return rows
@@ -281,12 +282,19 @@ def fit_symmetric_kernel(data: StackingData, rows: NDArray[np.int64], seed: int)
     # Rounded as they are stored, so that a bundle predicts what was fitted.
     landmarks_odd, landmarks_even = (part[landmarks].astype(np.float32) for part in (odd, even))
     kernels = _kernels(odd, even, landmarks_odd, landmarks_even)
+    # From the rounded points on both sides: a kernel that is not quite symmetric has no root.
+    between = _kernels(
+        landmarks_odd.astype(np.float64),
+        landmarks_even.astype(np.float64),
+        landmarks_odd,
+        landmarks_even,
+    )
     decisive = shares[:, 0] + shares[:, 1]
     margin = _Regression.of(
-        kernels[0], landmarks, shares[:, 0], decisive, folds, decisive > 0, intercept=False
+        kernels[0], between[0], shares[:, 0], decisive, folds, decisive > 0, intercept=False
     )
     tie = _Regression.of(
-        kernels[1], landmarks, shares[:, TIE], shares.sum(1), folds, tie_known, intercept=True
+        kernels[1], between[1], shares[:, TIE], shares.sum(1), folds, tie_known, intercept=True
     )
     (to_a, _, margin_penalty), (to_tie, base, tie_penalty) = margin.best_fit(), tie.best_fit()
     return SymmetricKernel(
@@ -327,7 +335,7 @@ class _Regression:
     def of(
         cls,
         kernel: Floats,
-        landmarks: NDArray[np.int64],
+        between: Floats,
         hits: Floats,
         weight: Floats,
         folds: NDArray[np.int64],
@@ -335,8 +343,7 @@ class _Regression:
         *,
         intercept: bool,
     ) -> _Regression:
-        between = kernel[landmarks]
-        whitening = cholesky(between + _JITTER * np.eye(len(landmarks)), lower=True)
+        whitening = cholesky(between + _JITTER * np.eye(len(between)), lower=True)
         rows = solve_triangular(whitening, kernel[kept].T, lower=True).T
         if intercept:
             rows = np.hstack([rows, np.ones((len(rows), 1))])

@@ -148,7 +148,7 @@ class RunData:
     def importance(self) -> pl.DataFrame:
         """`models.analysis.importance.column_importance` of the explained battles."""
         rows = {fold: given for fold, (given, _) in self.explained.items()}
-        return column_importance(self.first_models, rows, self.stacking.frame.columns)
+        return column_importance(self.first_models, rows, self.stacking.columns)
 
     @cached_property
     def meaning(self) -> dict[str, tuple[str, str]]:
@@ -163,7 +163,7 @@ class RunData:
             learned |= {column: (column, f"{name} signal") for column in columns}
         return {
             column: declared.get(column) or learned.get(column) or (column, "other")
-            for column in self.stacking.frame.columns
+            for column in self.stacking.columns
         }
 
     def texts_of(self, rows: list[int]) -> pl.DataFrame:

@@ -62,10 +62,10 @@ def test_labels_of_the_held_out_fold_change_nothing_about_its_prediction() -> No
 
 
 def test_a_prediction_depends_on_its_own_row_alone() -> None:
-    data = with_vector(pairings())
+    data = with_vector(pairings(900))
     stacker, _ = fit_kernel_stacker(data, seed=0)
     together = stacker.predict(data.frame)
-    for rows in (slice(7, 8), slice(3, 300), slice(255, 400)):
+    for rows in (slice(7, 8), slice(3, 300), slice(255, 400), slice(1, 900), slice(370, 800)):
         assert np.array_equal(together[rows], stacker.predict(data.frame[rows]))
 
 
@@ -100,6 +100,15 @@ def test_with_all_battles_as_landmarks_it_is_the_plain_kernel_regression() -> No
         logits = kernel @ solve(kernel + np.diag(1 / curvature), working)
     found = model.predict(data.frame)[decisive]
     assert np.log(found[:, 0] / found[:, 1]) == pytest.approx(logits, abs=0.01)
+
+
+def test_many_battles_on_a_line_do_no_harm() -> None:
+    """Landmarks nearly on top of each other: their kernel has hardly any rank."""
+    data = pairings(1500)
+    frame = data.frame.with_columns(pl.col("x__difference").round(3), pl.lit(0.0).alias("x__sum"))
+    predicted = fit_kernel_stacker(replace(data, frame=frame), seed=0)[1].probabilities
+    shares = np.tile(prior(data.labels), (len(data.labels), 1))
+    assert log_loss(predicted, data.labels) < log_loss(shares, data.labels) - 0.03
 
 
 def test_few_landmarks_predict_about_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
