@@ -17,6 +17,9 @@ from pipelines.settings import TrainSettings
 SHARE_OF_FORWARD = 1 / 3
 """What reading a token costs beside training on it: one pass forward of forward and backward."""
 
+EMBEDDED_AGAIN = 2
+"""The embedding signal reads each response with its prompt, as fine-tuning does, and alone."""
+
 
 def estimate_run(settings: TrainSettings, recipe: Recipe) -> None:
     """Print the expected time of embedding, fine-tuning and reading the held-out folds.
@@ -47,6 +50,8 @@ def estimate_run(settings: TrainSettings, recipe: Recipe) -> None:
         total += settings.folds * found.seconds + reading
         say(f"fine-tuning: {settings.folds} folds, each {found}")
     if "embedding" in recipe.signals:
-        total += reading
-        say(f"embedding: about {clock(reading)} for texts that the store does not hold yet")
+        total += EMBEDDED_AGAIN * reading
+        say(
+            f"embedding: about {clock(EMBEDDED_AGAIN * reading)} for texts that the store does not hold yet"
+        )
     say(f"estimate, without the stacker's search: {clock(total)}")

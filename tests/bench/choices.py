@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -156,7 +157,9 @@ def isotonic(probabilities: Probabilities, labels: Labels, folds: NDArray[Any]) 
 
 def refit_kernel(data: StackingData, **constants: float) -> Probabilities:
     """The kernel half with other constants."""
-    with mock.patch.multiple(models.symmetric_kernel, **constants):
+    with ExitStack() as changed:
+        for name, value in constants.items():
+            changed.enter_context(mock.patch.object(models.symmetric_kernel, name, value))
         return fit_kernel_stacker(data, SEED)[1].probabilities
 
 
