@@ -20,7 +20,7 @@ Williams and Seeger, NIPS 2000), so cost grows with the number of battles and
 not with its square. Two hundred correlated columns tell little more than a few
 directions, and as many landmarks as battles did no better.
 
-The distance adds up two blocks, scaled once and for all and never tuned: scalar
+The distance adds up two blocks, scaled once and for all, so that nothing is left to search: scalar
 columns, whose mean squared distance is about 1, and vectors
 (`models.vector_columns`), the coordinates and their sizes, at `VECTOR_SHARE`.
 Penalties are the prior's precision, so they do not depend on how many battles

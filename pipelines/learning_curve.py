@@ -39,6 +39,7 @@ SLOW = frozenset({"embedding", "encoder"})
 """Signals that the curve leaves out: one point would fine-tune or embed for hours."""
 
 MODELS = (
+    "models.blend",
     "models.learning_curve",
     "models.metrics",
     "models.out_of_fold",

@@ -50,8 +50,7 @@ def estimate_run(settings: TrainSettings, recipe: Recipe) -> None:
         total += settings.folds * found.seconds + reading
         say(f"fine-tuning: {settings.folds} folds, each {found}")
     if "embedding" in recipe.signals:
-        total += EMBEDDED_AGAIN * reading
-        say(
-            f"embedding: about {clock(EMBEDDED_AGAIN * reading)} for texts that the store does not hold yet"
-        )
+        embedding = EMBEDDED_AGAIN * reading
+        total += embedding
+        say(f"embedding: about {clock(embedding)} for texts that the store does not hold yet")
     say(f"estimate, without the stacker's search: {clock(total)}")
