@@ -83,6 +83,7 @@ def main() -> None:
         study = open_study(Path(folder) / "study.journal", "bench")
         found = search(data, study, options.trials, seed=0, on_trial=tell)
         wall, processor = time.perf_counter() - start, time.process_time() - before
+        best = study.best_value
     guess = np.tile(prior(data.labels), (options.rows, 1))
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
@@ -90,7 +91,7 @@ def main() -> None:
         f"{thread_count()} threads: {options.trials} trials, {found.pruned} of them pruned"
     )
     print(f"  wall {wall:.0f} s, processor {processor:.0f} s, peak memory {memory:.0f} MB")
-    print(f"  best log loss {study.best_value:.4f}, prior {log_loss(guess, data.labels):.4f}")
+    print(f"  best log loss {best:.4f}, prior {log_loss(guess, data.labels):.4f}")
     start = time.perf_counter()
     near = fit_kernel_stacker(data, seed=0)[1].probabilities
     wall = time.perf_counter() - start
