@@ -3,7 +3,8 @@
 The study lives in a journal file, so that an interrupted search goes on where
 it stopped; every trial draws from its own seed, so that it then ends where an
 uninterrupted one would have ended. A trial is pruned as soon as its running
-mean over the folds is worse than most of the trials before it had there.
+mean over the folds is worse than most of the trials before it had there. The
+first trial is the default parameters: on these folds no search ends worse.
 
 On few battles a fit is cheap and differences are small, so trials are fitted
 finely. On many it is the other way round: trials are fitted coarsely, so that a
@@ -18,8 +19,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import optuna
@@ -28,6 +31,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from featlab.randomness import derive_seed
+from featlab.threads import thread_count
 from models.blend import mean_of_halves
 from models.metrics import log_loss
 from models.stacker import BoostingParameters, FoldTrainer, mean_over_orders
@@ -37,6 +41,9 @@ from models.symmetric_kernel import KernelOutOfFold
 _log = logging.getLogger(__name__)
 
 FOLD_LOSSES = "fold_losses"
+
+_LEAST = 1e-3
+"""What stands for 0 on a logarithmic scale."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,7 @@ class SearchPlan:
 
 
 FINE = SearchPlan((0.015, 0.12), patience=60, one_order=False, kept_percent=50.0)
-COARSE = SearchPlan((0.06, 0.25), patience=20, one_order=True, kept_percent=30.0)
+COARSE = SearchPlan((0.1, 0.3), patience=20, one_order=True, kept_percent=20.0)
 
 COARSE_FROM = 12_000
 """Battles from which a search is coarse: beyond, 100 fine trials outlast ten minutes."""
@@ -133,12 +140,35 @@ def suggest(trial: optuna.Trial, plan: SearchPlan = FINE) -> BoostingParameters:
         min_data_in_leaf=trial.suggest_int("min_data_in_leaf", 15, 300, log=True),
         feature_fraction=trial.suggest_float("feature_fraction", 0.05, 0.6, log=True),
         bagging_fraction=trial.suggest_float("bagging_fraction", 0.4, 1.0),
-        lambda_l1=trial.suggest_float("lambda_l1", 1e-3, 20.0, log=True),
+        lambda_l1=trial.suggest_float("lambda_l1", _LEAST, 20.0, log=True),
         lambda_l2=trial.suggest_float("lambda_l2", 1e-2, 200.0, log=True),
-        min_gain_to_split=trial.suggest_float("min_gain_to_split", 1e-3, 2.0, log=True),
+        min_gain_to_split=trial.suggest_float("min_gain_to_split", _LEAST, 2.0, log=True),
         extra_trees=trial.suggest_categorical("extra_trees", [False, True]),
         patience=plan.patience,
     )
+
+
+def starting_point(plan: SearchPlan) -> dict[str, float]:
+    """The default parameters, moved to the nearest of what `suggest` may draw.
+
+    Examples
+    --------
+    >>> starting_point(FINE)["learning_rate"], starting_point(COARSE)["learning_rate"]
+    (0.03, 0.1)
+    """
+    default = BoostingParameters()
+    slowest, fastest = plan.learning_rates
+    return {
+        "learning_rate": min(max(default.learning_rate, slowest), fastest),
+        "num_leaves": default.num_leaves,
+        "min_data_in_leaf": default.min_data_in_leaf,
+        "feature_fraction": default.feature_fraction,
+        "bagging_fraction": default.bagging_fraction,
+        "lambda_l1": max(default.lambda_l1, _LEAST),
+        "lambda_l2": default.lambda_l2,
+        "min_gain_to_split": max(default.min_gain_to_split, _LEAST),
+        "extra_trees": default.extra_trees,
+    }
 
 
 def open_study(journal: Path, name: str) -> optuna.Study:
@@ -192,6 +222,8 @@ def search(
     done = _done(study)
     if done:
         _log.info("the study holds %d trials already", done)
+    elif not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+        study.enqueue_trial(starting_point(plan))
     while done < trials:
         study.sampler = optuna.samplers.TPESampler(
             seed=derive_seed(seed, "search", done), n_startup_trials=12, constant_liar=False
@@ -211,18 +243,40 @@ def _objective(
 ) -> float:
     parameters = suggest(trial, plan)
     losses: list[float] = []
-    for step, trainer in enumerate(trainers):
-        booster = trainer.fit_stopped(parameters, one_order=plan.one_order)
-        probabilities = mean_over_orders(*trainer.predict_held_out(booster))
-        if kernel is not None:
-            near = kernel.probabilities[trainer.held_out_rows]
-            probabilities = mean_of_halves(probabilities, near)
-        losses.append(log_loss(probabilities, trainer.data.labels[trainer.held_out_rows]))
-        trial.report(float(np.mean(losses)), step)
-        if step + 1 < len(trainers) and trial.should_prune():
-            raise optuna.TrialPruned
+    dropped = Event()
+    # All folds start as threads are free, and a pruned trial drops those that ran
+    # ahead: the study is then the same for any number of threads.
+    with ThreadPoolExecutor(thread_count()) as pool:
+        folds = [
+            pool.submit(_fold_loss, trainer, parameters, plan, kernel, dropped)
+            for trainer in trainers
+        ]
+        try:
+            for step, fold in enumerate(folds):
+                losses.append(fold.result())
+                trial.report(float(np.mean(losses)), step)
+                if step + 1 < len(trainers) and trial.should_prune():
+                    raise optuna.TrialPruned
+        finally:
+            dropped.set()
+            pool.shutdown(cancel_futures=True)
     trial.set_user_attr(FOLD_LOSSES, losses)
     return float(np.mean(losses))
+
+
+def _fold_loss(
+    trainer: FoldTrainer,
+    parameters: BoostingParameters,
+    plan: SearchPlan,
+    kernel: KernelOutOfFold | None,
+    dropped: Event,
+) -> float:
+    booster = trainer.fit_stopped(parameters, one_order=plan.one_order, dropped=dropped)
+    probabilities = mean_over_orders(*trainer.predict_held_out(booster))
+    if kernel is not None:
+        near = kernel.probabilities[trainer.held_out_rows]
+        probabilities = mean_of_halves(probabilities, near)
+    return log_loss(probabilities, trainer.data.labels[trainer.held_out_rows])
 
 
 def _done(study: optuna.Study) -> int:

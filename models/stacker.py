@@ -3,14 +3,18 @@
 A battle and its mirror image enter training together, and a prediction is the
 mean over the two, so that predicting the exchanged battle gives exactly the
 exchanged prediction, whatever the trees learned.
+
+Every LightGBM has one thread, and several of them run side by side: the folds
+of a fit, the boosters of a prediction.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from threading import Event
 
 import lightgbm as lgb
 import numpy as np
@@ -19,7 +23,7 @@ from numpy.typing import NDArray
 
 from featlab.parity import Parity
 from featlab.randomness import derive_seed
-from featlab.threads import thread_count
+from featlab.threads import in_threads
 from models.metrics import Labels, Probabilities
 from models.stacking_data import TIE, Floats, Matrix, StackingData, exchanged_labels, matrices
 
@@ -44,7 +48,7 @@ class BoostingParameters:
     patience: int = 60
 
     def for_lightgbm(self, seed: int) -> dict[str, object]:
-        """Parameters for `lightgbm.train`, reproducible for a seed and thread count."""
+        """Parameters for `lightgbm.train`, reproducible for a seed."""
         chosen = asdict(self)
         del chosen["max_rounds"], chosen["patience"]
         return {
@@ -56,7 +60,7 @@ class BoostingParameters:
             "seed": seed,
             "deterministic": True,
             "force_col_wise": True,
-            "num_threads": thread_count(),
+            "num_threads": 1,
             "verbosity": -1,
         }
 
@@ -142,7 +146,7 @@ class TrainingSet:
             weight=weight,
             feature_name=list(self.columns),
             reference=reference,
-            params={**DATASET_PARAMETERS, "verbosity": -1, "num_threads": thread_count()},
+            params={**DATASET_PARAMETERS, "verbosity": -1, "num_threads": 1},
             free_raw_data=True,
         )
 
@@ -151,11 +155,10 @@ def predict_both_orders(
     booster: lgb.Booster, given: Matrix, swapped: Matrix
 ) -> tuple[Probabilities, Probabilities]:
     """Raw predictions for the battles as given, and for the exchanged ones in their own order."""
-    threads = thread_count()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "X does not have valid feature names")
-        first = np.asarray(booster.predict(given, num_threads=threads))
-        second = np.asarray(booster.predict(swapped, num_threads=threads))
+        first = np.asarray(booster.predict(given, num_threads=1))
+        second = np.asarray(booster.predict(swapped, num_threads=1))
     return first, second
 
 
@@ -164,6 +167,16 @@ def mean_over_orders(given: Probabilities, swapped: Probabilities) -> Probabilit
     mirrored = swapped[:, [1, 0, 2]]
     mean: Probabilities = (given + mirrored) / 2
     return mean
+
+
+def _end_when(dropped: Event) -> Callable[[lgb.callback.CallbackEnv], None]:
+    def look(environment: lgb.callback.CallbackEnv) -> None:
+        if dropped.is_set():
+            raise lgb.callback.EarlyStopException(
+                environment.iteration, environment.evaluation_result_list or []
+            )
+
+    return look
 
 
 class FoldTrainer:
@@ -216,7 +229,12 @@ class FoldTrainer:
         return TrainingSet.of(self.data, rows, self.hidden_ties).in_both_orders().construct()
 
     def fit_stopped(
-        self, parameters: BoostingParameters, repeat: int = 0, *, one_order: bool = False
+        self,
+        parameters: BoostingParameters,
+        repeat: int = 0,
+        *,
+        one_order: bool = False,
+        dropped: Event | None = None,
     ) -> lgb.Booster:
         """Fit with early stopping on one of the training folds.
 
@@ -229,6 +247,9 @@ class FoldTrainer:
         one_order : bool
             Fit each battle in one order drawn at random, in less than half the
             time. Early stopping looks at both orders either way.
+        dropped : Event, optional
+            Ends the fit at its next round once it is set, by whoever does not
+            need it any more.
         """
         fitting, stopping = self._fitting_in_one_order if one_order else self._fitting
         fitted = parameters.for_half_the_rows() if one_order else parameters
@@ -237,7 +258,10 @@ class FoldTrainer:
             fitting,
             num_boost_round=parameters.max_rounds,
             valid_sets=[stopping],
-            callbacks=[lgb.early_stopping(parameters.patience, verbose=False)],
+            callbacks=[
+                lgb.early_stopping(parameters.patience, verbose=False),
+                *([] if dropped is None else [_end_when(dropped)]),
+            ],
         )
 
     def fit_all(self, parameters: BoostingParameters, rounds: int, repeat: int = 0) -> lgb.Booster:
@@ -274,8 +298,10 @@ class Stacker:
         """Uncalibrated probabilities, float64 of shape (n, 3), exactly symmetric in the sides."""
         given, swapped = matrices(frame.select(self.columns), self.parity)
         total = np.zeros((len(frame), 3))
-        for booster in self.boosters:
-            total += mean_over_orders(*predict_both_orders(booster, given, swapped))
+        for both in in_threads(
+            lambda booster: predict_both_orders(booster, given, swapped), self.boosters
+        ):
+            total += mean_over_orders(*both)
         return total / len(self.boosters)
 
 
@@ -315,17 +341,28 @@ def fit_stacker(
     hidden_ties : mapping of int to float64 array of shape (extra battles,), optional
         Held-out fold -> the chance of a tie of every extra battle (`FoldTrainer`).
     """
+    trainers = [
+        FoldTrainer(data, fold, seed, (hidden_ties or {}).get(fold)) for fold in data.fold_numbers
+    ]
+    fitted = in_threads(lambda trainer: _fit_repeats(trainer, parameters, repeats), trainers)
     one_order, other_order = np.zeros((len(data.labels), 3)), np.zeros((len(data.labels), 3))
-    boosters = []
-    for fold in data.fold_numbers:
-        trainer = FoldTrainer(data, fold, seed, (hidden_ties or {}).get(fold))
-        for repeat in range(repeats):
-            rounds = trainer.fit_stopped(parameters, repeat).best_iteration
-            booster = trainer.fit_all(parameters, max(rounds, 1), repeat)
-            given, swapped = trainer.predict_held_out(booster)
+    for trainer, of_fold in zip(trainers, fitted, strict=True):
+        for _, given, swapped in of_fold:
             one_order[trainer.held_out_rows] += given / repeats
             other_order[trainer.held_out_rows] += swapped / repeats
-            boosters.append(booster)
+    boosters = tuple(booster for of_fold in fitted for booster, _, _ in of_fold)
     parity = {name: data.parity[name] for name in data.columns}
-    stacker = Stacker(tuple(data.columns), parity, tuple(boosters))
+    stacker = Stacker(tuple(data.columns), parity, boosters)
     return stacker, OutOfFold(mean_over_orders(one_order, other_order), one_order, other_order)
+
+
+def _fit_repeats(
+    trainer: FoldTrainer, parameters: BoostingParameters, repeats: int
+) -> list[tuple[lgb.Booster, Probabilities, Probabilities]]:
+    """Every repeat's booster, and what it predicts for the held-out battles in both orders."""
+    found = []
+    for repeat in range(repeats):
+        rounds = trainer.fit_stopped(parameters, repeat).best_iteration
+        booster = trainer.fit_all(parameters, max(rounds, 1), repeat)
+        found.append((booster, *trainer.predict_held_out(booster)))
+    return found

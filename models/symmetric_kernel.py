@@ -30,7 +30,6 @@ there are; each is chosen by leaving out one training fold after the other.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -43,7 +42,7 @@ from threadpoolctl import threadpool_limits
 
 from featlab.parity import Parity
 from featlab.randomness import derive_seed
-from featlab.threads import thread_count
+from featlab.threads import in_threads
 from models.metrics import Probabilities
 from models.scaled_columns import Floats, ScaledColumns, column_values
 from models.stacking_data import TIE, Matrix, StackingData
@@ -234,17 +233,12 @@ def fit_kernel_stacker(data: StackingData, seed: int) -> tuple[KernelStacker, Ke
     """Fit one pair a fold on the other folds and the extra battles; predict out of fold."""
     folds = data.fold_numbers
     # One BLAS thread a fold: sums come out the same for any number of threads.
-    with (
-        threadpool_limits(limits=1, user_api="blas"),
-        ThreadPoolExecutor(min(thread_count(), len(folds))) as pool,
-    ):
-        models = list(
-            pool.map(
-                lambda fold: fit_symmetric_kernel(
-                    data, data.training_rows(fold), derive_seed(seed, "landmarks", fold)
-                ),
-                folds,
-            )
+    with threadpool_limits(limits=1, user_api="blas"):
+        models = in_threads(
+            lambda fold: fit_symmetric_kernel(
+                data, data.training_rows(fold), derive_seed(seed, "landmarks", fold)
+            ),
+            folds,
         )
     prediction = np.zeros((len(data.labels), 3))
     hidden = {}

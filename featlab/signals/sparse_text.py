@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -26,7 +25,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from featlab.errors import ConfigError
-from featlab.threads import thread_count
+from featlab.threads import in_threads
 
 Words = NDArray[np.uint64]
 
@@ -100,8 +99,7 @@ class SparseText:
         csr_matrix of float32, shape (n, buckets), indices sorted in each row.
         """
         lowered = texts.fill_null("").str.to_lowercase()
-        with ThreadPoolExecutor(thread_count()) as pool:
-            parts = list(pool.map(self._count_chunk, _chunks(lowered)))
+        parts = in_threads(self._count_chunk, _chunks(lowered))
         sizes = np.concatenate([np.zeros(1, np.int64), *(part.sizes for part in parts)])
         ends = np.cumsum(sizes)
         dtype = np.int32 if ends[-1] < np.iinfo(np.int32).max else np.int64

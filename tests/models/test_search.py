@@ -4,7 +4,15 @@ import pytest
 from optuna.trial import TrialState
 
 import models.search
-from models.search import COARSE, SearchResult, open_study, search, selection_optimism
+from models.search import (
+    COARSE,
+    FINE,
+    SearchResult,
+    open_study,
+    search,
+    selection_optimism,
+    starting_point,
+)
 from models.stacker import BoostingParameters
 from models.stacking_data import StackingData
 from tests.models.conftest import make_data
@@ -24,6 +32,37 @@ def test_an_interrupted_search_ends_where_an_uninterrupted_one_ends(
 
     assert parts.parameters == whole.parameters
     assert list(parts.fold_losses.values()) == list(whole.fold_losses.values())
+
+
+def test_the_first_trial_is_the_default_even_after_an_interruption(
+    data: StackingData, tmp_path: Path
+) -> None:
+    study = open_study(tmp_path / "study.journal", "s")
+    study.enqueue_trial(starting_point(FINE))  # as a crash before the first trial leaves it
+    search(data, open_study(tmp_path / "study.journal", "s"), 2, seed=0)
+    first, second = study.get_trials()
+    assert first.params == starting_point(FINE)
+    assert second.params != first.params
+    default = BoostingParameters()
+    assert first.params["num_leaves"] == default.num_leaves
+    assert first.params["lambda_l2"] == default.lambda_l2
+
+
+def test_any_number_of_threads_ends_in_the_same_study(
+    data: StackingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models.search, "COARSE_FROM", 0)  # prunes most
+    studies = []
+    for threads in ("1", "4"):
+        monkeypatch.setenv("FEATLAB_THREADS", threads)
+        studies.append(open_study(tmp_path / f"{threads}.journal", "s"))
+        search(data, studies[-1], 14, seed=2)
+    one, four = (
+        [(trial.state, trial.params, trial.intermediate_values) for trial in study.trials]
+        for study in studies
+    )
+    assert one == four
+    assert any(state is TrialState.PRUNED for state, _, _ in one)
 
 
 def test_a_finished_study_runs_nothing_again(data: StackingData, tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from threading import Event
 
 import numpy as np
 import polars as pl
@@ -39,6 +40,25 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others() -> None:
     runs = [fit_stacker(make_data(), QUICK, seed)[1].probabilities for seed in (5, 5, 6)]
     assert np.array_equal(runs[0], runs[1])
     assert not np.array_equal(runs[0], runs[2])
+
+
+def test_any_number_of_threads_gives_the_same_numbers(
+    data: StackingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for threads in ("1", "3"):
+        monkeypatch.setenv("FEATLAB_THREADS", threads)
+        stacker, prediction = fit_stacker(data, QUICK, seed=0, repeats=2)
+        found.append((prediction.probabilities, stacker.predict(data.frame)))
+    assert np.array_equal(found[0][0], found[1][0])
+    assert np.array_equal(found[0][1], found[1][1])
+
+
+def test_a_fit_that_is_dropped_ends_at_once(data: StackingData) -> None:
+    dropped = Event()
+    dropped.set()
+    booster = FoldTrainer(data, 0, seed=0).fit_stopped(QUICK, dropped=dropped)
+    assert booster.current_iteration() == 1
 
 
 def test_stopping_rows_lie_inside_the_training_folds(data: StackingData) -> None:
