@@ -21,11 +21,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from featlab.battles.schema import TIE
 from featlab.parity import Parity
 from featlab.randomness import derive_seed
 from featlab.threads import in_threads
 from models.metrics import Labels, Probabilities
-from models.stacking_data import TIE, Floats, Matrix, StackingData, exchanged_labels, matrices
+from models.stacking_data import Floats, Matrix, StackingData, exchanged_labels, matrices
 
 DATASET_PARAMETERS: dict[str, object] = {"max_bin": 127, "feature_pre_filter": False}
 """Fixed, so that columns are binned once for every trial of a search."""

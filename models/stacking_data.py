@@ -18,15 +18,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from featlab.battles.schema import TIE
 from featlab.parity import Parity, swap
 from models.metrics import Labels
 from models.vector_columns import scalar_columns
 
 Matrix = NDArray[np.float32]
 Floats = NDArray[np.float64]
-
-TIE = 2
-"""The label of a tie."""
 
 _LIKELIEST_TIE = 0.9
 

@@ -40,12 +40,13 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
+from featlab.battles.schema import TIE
 from featlab.parity import Parity
 from featlab.randomness import derive_seed
 from featlab.threads import in_threads
 from models.metrics import Probabilities
 from models.scaled_columns import Floats, ScaledColumns, column_values
-from models.stacking_data import TIE, Matrix, StackingData
+from models.stacking_data import Matrix, StackingData
 from models.vector_columns import scalar_columns, vector_columns
 
 PENALTIES = (1.6, 0.8, 0.4, 0.2, 0.1)

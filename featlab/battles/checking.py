@@ -26,9 +26,20 @@ _SHOWN = 5
 
 
 def check_battles(
-    source: Source, schema: BattleSchema = ARENA, *, require_outcome: bool = False
+    source: Source,
+    schema: BattleSchema = ARENA,
+    *,
+    require_outcome: bool = False,
+    unique_ids: bool = True,
 ) -> int:
     """Check ids and outcomes of every row, and return the number of rows.
+
+    Parameters
+    ----------
+    source, schema, require_outcome
+        As `featlab.battles.read_battles` takes them.
+    unique_ids : bool
+        Whether an id that repeats is an error.
 
     Raises
     ------
@@ -60,7 +71,7 @@ def check_battles(
             column=schema.id,
             remedy=f"the first are rows {', '.join(map(str, rows))}, counted from 1",
         )
-    if ids.n_unique() < len(ids):
+    if unique_ids and ids.n_unique() < len(ids):
         repeated = seen.filter(ids.is_duplicated())["id"].unique(maintain_order=True)
         raise BattleError(
             "holds duplicates", source=name, column=schema.id, rows=repeated.head(_SHOWN).to_list()

@@ -7,7 +7,8 @@ column                      dtype    meaning
 ==========================  =======  =======================================================
 ``tie_known``               Boolean  false where the battle's source holds no ties
 ``weight``                  Float64  how many battles a row counts for
-``winner_model_a, ...``     Float64  a teacher's probabilities, where the file states those
+``winner_model_a, ...``     Float64  a teacher's probabilities, where the file states those,
+                                     or the shares of several votes on one battle
 ==========================  =======  =======================================================
 """
 
@@ -21,7 +22,7 @@ import polars as pl
 
 from featlab.battles.checking import check_battles, explained
 from featlab.battles.reading import read_battles, scan_source
-from featlab.battles.schema import ARENA, PROBABILITIES, BattleSchema, LabelColumn
+from featlab.battles.schema import ARENA, PROBABILITIES, TEXTS, TIE, BattleSchema, LabelColumn
 from featlab.battles.turns import prompt_key
 from featlab.errors import BattleError, ConfigError
 
@@ -73,8 +74,10 @@ def read_extra(extra: ExtraFile, schema: BattleSchema = ARENA) -> pl.DataFrame:
 
     A file without a single tie is taken as one from which ties were removed:
     its battles tell who wins, and nothing about how often nobody does. Three
-    outcome columns that hold probabilities are soft labels; the likeliest
-    outcome is then the label. Ids become text and carry the file's name.
+    outcome columns that hold probabilities are soft labels. Rows of the same
+    texts are votes on one battle, which counts once: their mean is a soft label
+    as well. The label is then the likeliest outcome, a tie where neither side is
+    likelier than the other. Ids become text and carry the file's name.
 
     Raises
     ------
@@ -84,15 +87,18 @@ def read_extra(extra: ExtraFile, schema: BattleSchema = ARENA) -> pl.DataFrame:
     source = str(extra.path)
     soft = _soft_labels(extra.path, schema)
     if soft is None:
-        check_battles(extra.path, schema, require_outcome=True)
+        check_battles(extra.path, schema, require_outcome=True, unique_ids=False)
     with explained(extra.path, schema):
         battles = read_battles(extra.path, schema, require_outcome=True).collect()
     if battles.is_empty():
         raise BattleError("there is no battle in it", source=source)
     if soft is not None:
-        likeliest = pl.concat_list(PROBABILITIES).list.arg_max().cast(pl.Int8)
-        battles = battles.hstack(soft).with_columns(label=likeliest)
-    ties = soft is not None or bool((battles["label"] == 2).any())
+        battles = battles.hstack(soft).with_columns(label=_likeliest())
+    ties = soft is not None or bool((battles["label"] == TIE).any())
+    battles = _votes_joined(battles)
+    if not ties:
+        # As many votes for a as for b: no tie, and yet nobody has won.
+        battles = battles.filter(pl.col("label") != TIE)
     return battles.with_columns(
         pl.format("{}:{}", pl.lit(extra.path.stem), "id").alias("id"),
         pl.lit(ties).alias(TIE_KNOWN),
@@ -119,6 +125,30 @@ def _soft_labels(path: Path, schema: BattleSchema) -> pl.DataFrame | None:
     if not values.select((distribution.all() & fractional.any()).fill_null(False)).item():
         return None
     return values.with_columns(pl.col(PROBABILITIES) / pl.sum_horizontal(PROBABILITIES))
+
+
+def _votes_joined(battles: pl.DataFrame) -> pl.DataFrame:
+    """The same battles, each once; the rows of one become the shares of its outcomes."""
+    if not battles.select(pl.struct(TEXTS).is_duplicated().any()).item():
+        return battles
+    if not set(PROBABILITIES) <= set(battles.columns):
+        battles = battles.with_columns(
+            (pl.col("label") == outcome).cast(pl.Float64).alias(name)
+            for outcome, name in enumerate(PROBABILITIES)
+        )
+    rest = [name for name in battles.columns if name not in {*TEXTS, *PROBABILITIES}]
+    return (
+        battles.group_by(TEXTS, maintain_order=True)
+        .agg(pl.col(rest).first(), pl.col(PROBABILITIES).mean())
+        .select(battles.columns)
+        .with_columns(label=_likeliest())
+    )
+
+
+def _likeliest() -> pl.Expr:
+    a, b, tie = (pl.col(name) for name in PROBABILITIES)
+    wins = [(a > b) & (a > tie), (b > a) & (b > tie)]
+    return pl.when(wins[0]).then(0).when(wins[1]).then(1).otherwise(TIE).cast(pl.Int8)
 
 
 def without_prompts_of(extra: pl.DataFrame, battles: pl.DataFrame) -> pl.DataFrame:

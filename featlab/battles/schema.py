@@ -27,6 +27,9 @@ from featlab.parity import Frame, Parity, swap
 OUTCOMES = ("a", "b", "tie")
 """The outcomes in the order of their labels 0, 1 and 2."""
 
+TIE = 2
+"""The label of a tie."""
+
 PROBABILITIES = ("winner_model_a", "winner_model_b", "winner_tie")
 """The competition's names for the probabilities of `OUTCOMES`."""
 

@@ -23,6 +23,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from featlab.battles.schema import TIE
 from featlab.battles.turns import joined_turns
 from featlab.errors import BundleError, ConfigError
 from featlab.files import atomic_path, read_json, write_json
@@ -34,7 +35,7 @@ from featlab.signals.sparse_logistic import (
     ridge_logistic,
 )
 from featlab.signals.sparse_text import SparseText
-from featlab.signals.training_rows import TIE, TrainingRows, inner_folds
+from featlab.signals.training_rows import TrainingRows, inner_folds
 
 logger = logging.getLogger(__name__)
 

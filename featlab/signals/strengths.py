@@ -24,6 +24,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from featlab.battles.schema import TIE
 from featlab.errors import BattleError, ConfigError
 from featlab.randomness import derive_seed
 
@@ -302,7 +303,7 @@ class _Games:
         outcome, known = fought["label"].to_numpy(), fought["known"].to_numpy()
         # A battle adds to the cell of (kind, winner, loser); kinds: won where ties were
         # possible, won where they were not, tied.
-        kind = np.where(outcome == 2, 2, np.where(known, 0, 1))
+        kind = np.where(outcome == TIE, TIE, np.where(known, 0, 1))
         first, second = np.where(outcome == 1, b, a), np.where(outcome == 1, a, b)
         models, weight = len(names), fought["weight"].to_numpy()
         played = (np.bincount(a, weight, models) + np.bincount(b, weight, models)).astype(float)

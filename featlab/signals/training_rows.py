@@ -10,13 +10,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from featlab.battles.extra import TIE_KNOWN, WEIGHT
+from featlab.battles.schema import TIE
 from featlab.battles.turns import prompt_key
 from featlab.errors import BattleError
 from featlab.folds import make_folds
 from featlab.randomness import derive_seed
-
-TIE = 2
-"""The label of a tie."""
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.model_selection import PredefinedSplit
 
 import models.symmetric_kernel
+from featlab.battles.schema import TIE
 from featlab.parity import Parity
 from featlab.threads import wait_passively
 from models.blend import mean_of_halves
@@ -33,7 +34,7 @@ from models.calibration import cross_fitted_temperature
 from models.metrics import Labels, Probabilities, bootstrap_mean, paired_difference, row_log_loss
 from models.scaled_columns import ScaledColumns
 from models.stacker import BoostingParameters, FoldTrainer, fit_stacker, mean_over_orders
-from models.stacking_data import TIE, StackingData
+from models.stacking_data import StackingData
 from models.symmetric_kernel import KernelOutOfFold, fit_kernel_stacker, joined_probabilities
 from models.vector_columns import scalar_columns
 from pipelines.run_data import load_run

@@ -44,6 +44,34 @@ def test_probabilities_are_soft_labels(tmp_path: Path) -> None:
     assert found["tie_known"].all()
 
 
+def votes(path: Path, outcomes: list[tuple[int, tuple[float, float, float]]]) -> Path:
+    """Votes on battles: the battle's id and what was said of it."""
+    pl.DataFrame(
+        {
+            "id": battle,
+            **{name: f'["{name} {battle}"]' for name in TEXTS},
+            **dict(zip(PROBABILITIES, said, strict=True)),
+        }
+        for battle, said in outcomes
+    ).write_parquet(path)
+    return path
+
+
+def test_several_votes_on_a_battle_become_the_shares_of_one(tmp_path: Path) -> None:
+    given = [(7, B), (3, A), (7, B), (7, TIE), (7, A), (5, A), (5, B)]
+    found = read_extra(ExtraFile(votes(tmp_path / "votes.parquet", given), 0.5))
+    assert found["id"].to_list() == ["votes:7", "votes:3", "votes:5"]
+    assert found["label"].to_list() == [1, 0, 2]
+    assert found.select(PROBABILITIES).rows() == [(0.25, 0.5, 0.25), A, (0.5, 0.5, 0)]
+    assert found["weight"].to_list() == [0.5] * 3
+
+
+def test_votes_that_cancel_teach_nothing_where_the_source_holds_no_ties(tmp_path: Path) -> None:
+    found = read_extra(ExtraFile(votes(tmp_path / "votes.parquet", [(7, B), (7, A), (5, A)])))
+    assert found["id"].to_list() == ["votes:5"]
+    assert not found["tie_known"].any()
+
+
 def test_outcomes_that_are_neither_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BattleError, match="one-hot"):
         read_extra(ExtraFile(write(tmp_path / "wrong.csv", [(0.9, 0.9, 0.0), A])))
