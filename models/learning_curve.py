@@ -174,7 +174,7 @@ def predict_held_out(data: CurveData, rows: Rows, held_out: int, seed: int) -> P
     training = data.battles[rows]
     unseen = data.battles.drop(*_UNSEEN, strict=False)[scored]
     for make in data.makers.values():
-        inside, _ = out_of_fold(make, training, fixed.folds[rows])
+        inside, _ = out_of_fold(make, training, fixed.folds[rows], side_by_side=True)
         whole = make(held_out).fit(training)
         columns = {name: kind for name, kind in whole.parity().items() if kind is not Parity.SIDE}
         frames.append(pl.concat([inside, whole.transform(unseen)]).select(*columns))

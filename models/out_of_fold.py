@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Protocol, Self
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from featlab.parity import Parity
+from featlab.threads import in_threads
 
 
 class FittedSignal(Protocol):
@@ -64,6 +67,8 @@ def out_of_fold(
     folds: NDArray[np.int64],
     on_fold: Callable[[int], None] | None = None,
     extra: ExtraBattles | None = None,
+    *,
+    side_by_side: bool = False,
 ) -> tuple[pl.DataFrame, list[FittedSignal]]:
     """Fit one signal a fold on the other folds, and transform the fold by it.
 
@@ -75,9 +80,12 @@ def out_of_fold(
         Canonical battles, shape (n, ...).
     folds : array of int, shape (n,)
     on_fold : callable, optional
-        Told each fold that is done.
+        Told how many folds are done, after each.
     extra : ExtraBattles, optional
         Further battles for the training side only.
+    side_by_side : bool
+        Fit as many folds at once as there are threads, to the same columns: for
+        signals that keep to one thread, at the price of as many times the memory.
 
     Returns
     -------
@@ -88,19 +96,24 @@ def out_of_fold(
         own = battles.with_columns(pl.col("id").cast(pl.String))
         battles = pl.concat([own, extra.frame], how="diagonal_relaxed")
         folds = np.concatenate([folds, extra.folds])
-    parts: list[pl.DataFrame] = []
-    rows: list[NDArray[np.int64]] = []
-    fitted: list[FittedSignal] = []
-    for fold in np.unique(folds):
-        held_out = np.flatnonzero(folds == fold)
-        signal = make(int(fold)).fit(battles[np.flatnonzero(folds != fold)])
-        parts.append(signal.transform(battles[held_out]))
-        rows.append(held_out)
-        fitted.append(signal)
+    done = count(1)
+
+    def fit_fold(fold: int) -> tuple[pl.DataFrame, FittedSignal]:
+        signal = make(fold).fit(battles[np.flatnonzero(folds != fold)])
+        columns = signal.transform(battles[np.flatnonzero(folds == fold)])
         if on_fold is not None:
-            on_fold(int(fold))
-    order = np.argsort(np.concatenate(rows), kind="stable")
-    return pl.concat(parts)[order], fitted
+            on_fold(next(done))
+        return columns, signal
+
+    numbers = [int(fold) for fold in np.unique(folds)]
+    if side_by_side:
+        with threadpool_limits(limits=1, user_api="blas"):
+            made = in_threads(fit_fold, numbers)
+    else:
+        made = [fit_fold(fold) for fold in numbers]
+    rows = np.concatenate([np.flatnonzero(folds == fold) for fold in numbers])
+    columns = pl.concat([part for part, _ in made])[np.argsort(rows, kind="stable")]
+    return columns, [signal for _, signal in made]
 
 
 def mean_transform(fitted: Sequence[FittedSignal], battles: pl.DataFrame) -> pl.DataFrame:

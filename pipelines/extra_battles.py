@@ -45,10 +45,13 @@ def given_file_fingerprint(path: Path) -> str:
     return file_fingerprint(path)
 
 
-def load_extra(settings: TrainSettings, battles: pl.DataFrame) -> ExtraBattles | None:
-    """All extra battles but those whose prompt the run holds out somewhere; say what is used.
+def load_extra(
+    settings: TrainSettings, battles: pl.DataFrame, *, tell: bool = False
+) -> ExtraBattles | None:
+    """All extra battles but those whose prompt the run holds out somewhere.
 
-    They are dealt to the run's folds, a prompt's battles together.
+    They are dealt to the run's folds, a prompt's battles together. `tell` says
+    of each file what is used of it.
 
     Raises
     ------
@@ -60,10 +63,12 @@ def load_extra(settings: TrainSettings, battles: pl.DataFrame) -> ExtraBattles |
         read = read_extra(extra, settings.battles.schema_of_battles())
         kept = without_prompts_of(read, battles)
         ties = "with ties" if read[TIE_KNOWN].all() else "without ties, for A against B only"
-        say(
-            f"{extra.path.name}: {len(kept):,} extra battles {ties}, weight {extra.weight:g}; "
-            f"{len(read) - len(kept):,} left out because their prompt is among the training battles"
-        )
+        if tell:
+            say(
+                f"{extra.path.name}: {len(kept):,} extra battles {ties}, weight {extra.weight:g}; "
+                f"{len(read) - len(kept):,} left out because their prompt is among the training "
+                "battles"
+            )
         parts.append(kept)
     if not sum(map(len, parts)):
         return None

@@ -36,6 +36,9 @@ CODE: Mapping[str, tuple[str, ...]] = {
 }
 """Signal -> the source that shapes its columns, `models.out_of_fold` apart."""
 
+ONE_THREADED = ("lexical", "identity")
+"""Signals whose folds are fitted side by side; an encoder takes every core for one."""
+
 
 def compute_learned_signal(name: str, settings: TrainSettings, recipe: Recipe) -> dict[str, Parity]:
     """Make ``signals/{name}.parquet`` and its fold models where they are not there yet.
@@ -61,8 +64,9 @@ def compute_learned_signal(name: str, settings: TrainSettings, recipe: Recipe) -
                 signal_maker(name, settings, recipe, run),
                 battles,
                 folds,
-                on_fold=lambda fold: advance(fold + 1),
+                on_fold=advance,
                 extra=extra,
+                side_by_side=name in ONE_THREADED,
             )
         for fold, signal in enumerate(fitted):
             signal.save(run.fitted(name) / str(fold))

@@ -95,7 +95,7 @@ def write_extra(settings: TrainSettings, text: BattleColumns) -> None:
         run.extra_outcomes.unlink(missing_ok=True)
         with explained(source, schema):
             battles = read_battles(source, schema, require_outcome=True).collect()
-        extra = load_extra(settings, battles)
+        extra = load_extra(settings, battles, tell=True)
         if extra is None:
             return
         columns = text.compute(extra.frame.lazy()).collect(engine="streaming")

@@ -3,8 +3,13 @@ from typing import Self
 
 import numpy as np
 import polars as pl
+import pytest
 
+from featlab.battles import read_battles
+from featlab.generated import generate_battles
 from featlab.parity import Parity
+from featlab.signals.identity import IdentitySignal
+from featlab.signals.lexical import LexicalSignal
 from models.out_of_fold import ExtraBattles, mean_transform, out_of_fold
 
 
@@ -33,10 +38,15 @@ class Remembering:
         raise AssertionError("not needed here")
 
 
-def test_no_battle_is_transformed_by_a_signal_that_saw_it() -> None:
+@pytest.mark.parametrize("side_by_side", [False, True])
+def test_no_battle_is_transformed_by_a_signal_that_saw_it(side_by_side: bool) -> None:
     battles = pl.DataFrame({"id": np.random.default_rng(0).permutation(30)})
     folds = np.random.default_rng(1).integers(0, 4, 30)
-    columns, fitted = out_of_fold(lambda fold: Remembering(), battles, folds)
+    told: list[int] = []
+    columns, fitted = out_of_fold(
+        lambda fold: Remembering(), battles, folds, told.append, side_by_side=side_by_side
+    )
+    assert told == [1, 2, 3, 4]
     assert columns["seen"].to_list() == [0.0] * 30
     assert columns["id_again"].cast(pl.Int64).to_list() == battles["id"].to_list()
     assert len(fitted) == 4
@@ -62,3 +72,14 @@ def test_the_mean_over_fold_models_is_their_mean() -> None:
     mean = mean_transform(models, pl.DataFrame({"id": [1, 2, 3]}))
     assert mean["seen"].to_list() == [0.75, 0.75, 0.0]
     assert mean.schema["seen"] == pl.Float32
+
+
+def test_folds_fitted_side_by_side_give_the_same_columns() -> None:
+    battles = read_battles(generate_battles(120, seed=3).train).collect()
+    folds = np.arange(120) % 3
+    for make in (LexicalSignal, IdentitySignal):
+        alone, _ = out_of_fold(lambda fold, make=make: make(seed=fold), battles, folds)
+        beside, _ = out_of_fold(
+            lambda fold, make=make: make(seed=fold), battles, folds, side_by_side=True
+        )
+        assert alone.equals(beside)
