@@ -7,7 +7,7 @@ among trials on these very folds is stated beside it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -72,16 +72,16 @@ def evaluate_signal_alone(
     return evaluate_predictor(prediction.blend, alone, groups, seed)
 
 
-def evaluate_without_signals(
+def evaluate_without_signal(
     full: OutOfFold,
     data: StackingData,
-    signals: Mapping[str, Mapping[str, Parity]],
+    gone: Collection[str],
     parameters: BoostingParameters,
     groups: NDArray[Any],
     seed: int,
     repeats: int,
 ) -> dict[str, Any]:
-    """What each signal adds: the loss without it less the loss with it, calibrated, paired.
+    """What a signal adds: the loss without it less the loss with it, calibrated, paired.
 
     The trees keep the parameters that were tuned with all signals.
 
@@ -89,24 +89,18 @@ def evaluate_without_signals(
     ----------
     full : OutOfFold
         Of the ensemble with all signals.
-    signals : mapping of str to mapping of str to Parity
-        Signal -> its columns.
+    gone : collection of str
+        The signal's columns.
     """
     labels, folds = data.labels, data.folds
     complete = cross_fitted_temperature(full.probabilities, labels, folds)
-    found = {}
-    for left_out, gone in signals.items():
-        kept = [name for name in data.frame.columns if name not in gone]
-        if not kept:
-            continue
-        rest = data.select(kept)
-        _, prediction = fit_blend(rest, parameters, seed, repeats)
-        without = cross_fitted_temperature(prediction.blend.probabilities, labels, folds)
-        found[left_out] = {
-            "log_loss": log_loss(without, labels),
-            "gain": asdict(paired_difference(without, complete, labels, groups, seed)),
-        }
-    return found
+    rest = data.select([name for name in data.frame.columns if name not in gone])
+    _, prediction = fit_blend(rest, parameters, seed, repeats)
+    without = cross_fitted_temperature(prediction.blend.probabilities, labels, folds)
+    return {
+        "log_loss": log_loss(without, labels),
+        "gain": asdict(paired_difference(without, complete, labels, groups, seed)),
+    }
 
 
 def evaluate_halves(

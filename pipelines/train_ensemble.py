@@ -6,8 +6,6 @@ stage is made once and kept while nothing it depends on changes.
 
 from __future__ import annotations
 
-from typing import Any
-
 import polars as pl
 import tomli_w
 
@@ -19,27 +17,17 @@ from featlab.files import (
     value_fingerprint,
     write_json,
 )
-from featlab.randomness import derive_seed
 from models.blend import fit_blend
 from models.bundle import MANIFEST, PROBE, save_bundle
 from models.calibration import cross_fitted_temperature, fit_temperature
 from models.ensemble import Ensemble
-from models.evaluation import (
-    evaluate_halves,
-    evaluate_predictor,
-    evaluate_search,
-    evaluate_signal_alone,
-    evaluate_without_signals,
-    loss_on_other_folds,
-    out_of_fold_prior,
-)
-from models.metrics import Probabilities, evaluate
+from models.metrics import Probabilities
 from models.search import SearchResult, open_study, search
-from models.stacker import BoostingParameters
 from models.symmetric_kernel import KernelOutOfFold, fit_kernel_stacker
 from pipelines.command_line import progress, run_command, say
+from pipelines.ensemble_figures import measure_ensemble, print_summary
 from pipelines.extra_battles import extra_inputs
-from pipelines.features import compute_text_signal, training_file
+from pipelines.features import compute_text_signal
 from pipelines.figures import draw_study
 from pipelines.learned_signals import compute_learned_signal, load_fitted
 from pipelines.presets import resolve
@@ -50,7 +38,6 @@ from pipelines.training_data import (
     TrainingData,
     load_training_data,
     models_are_named,
-    refold,
     stacked_columns,
     write_extra,
     write_folds,
@@ -108,29 +95,7 @@ def main(settings: TrainSettings) -> None:
             tolerance=PROBE_TOLERANCE["encoder" if recipe.encoder else "text"],
         )
         write_out_of_fold(run, data, calibrated)
-        figures = {
-            "prior": evaluate(out_of_fold_prior(labels, folds), labels, data.groups, settings.seed),
-            "signals": {
-                name: evaluate_signal_alone(data.stacking, columns, data.groups, settings.seed)
-                for name, columns in signals.items()
-            },
-            "ensemble": evaluate_predictor(
-                prediction.blend, data.stacking, data.groups, settings.seed
-            ),
-            "halves": evaluate_halves(prediction, data.stacking, data.groups, settings.seed),
-            "without": evaluate_without_signals(
-                prediction.blend,
-                data.stacking,
-                signals if len(signals) > 1 else {},
-                found.parameters,
-                data.groups,
-                settings.seed,
-                settings.repeats,
-            ),
-            "search": evaluate_search(
-                found, score_other_foldings(settings, data, found.parameters)
-            ),
-        }
+        figures = measure_ensemble(settings, data, prediction, found)
         write_json(run.metrics, figures)
 
     run.stage(
@@ -188,22 +153,6 @@ def run_search(
     return found
 
 
-def score_other_foldings(
-    settings: TrainSettings, data: TrainingData, parameters: BoostingParameters
-) -> dict[int, float]:
-    """Losses of the tuned parameters on other foldings, for signals that no fold shaped."""
-    if set(data.signals) != {"text"}:
-        return {}
-    source = training_file(settings.data)
-    seeds = [derive_seed(settings.seed, "refold", index) for index in range(settings.fold_repeats)]
-    return {
-        seed: loss_on_other_folds(
-            data.stacking, refold(settings, source, seed), parameters, settings.seed
-        )
-        for seed in seeds
-    }
-
-
 def write_out_of_fold(run: RunFolder, data: TrainingData, calibrated: Probabilities) -> None:
     """``oof.parquet``: id, the three probabilities, fold and label."""
     columns = {name: calibrated[:, index] for index, name in enumerate(PROBABILITIES)}
@@ -213,26 +162,6 @@ def write_out_of_fold(run: RunFolder, data: TrainingData, calibrated: Probabilit
     )
     with atomic_path(run.out_of_fold) as path:
         frame.write_parquet(path)
-
-
-def print_summary(figures: dict[str, Any]) -> None:
-    """The figures a person looks for first."""
-    rows = [("prior", figures["prior"]["log_loss"])]
-    rows += [
-        (f"{name} alone", signal["after_calibration"]["log_loss"])
-        for name, signal in figures["signals"].items()
-    ]
-    rows.append(("ensemble", figures["ensemble"]["after_calibration"]["log_loss"]))
-    print(f"{'out of fold, calibrated':<28}log loss  95 % interval")
-    for name, loss in rows:
-        print(f"{name:<28}{loss['value']:.4f}    {loss['low']:.4f} to {loss['high']:.4f}")
-    for name, without in figures["without"].items():
-        gain = without["gain"]
-        print(
-            f"{name + ' adds':<28}{gain['value']:+.4f}   {gain['low']:+.4f} to {gain['high']:+.4f}"
-        )
-    optimism = figures["search"]["selection_optimism"]
-    print(f"{'optimism of the search':<28}{optimism:+.4f}")
 
 
 if __name__ == "__main__":
