@@ -28,7 +28,7 @@ from models.metrics import (
     row_log_loss,
     swap_asymmetry,
 )
-from models.search import SearchResult, selection_optimism
+from models.search import SearchResult, plan_for, selection_optimism
 from models.stacker import BoostingParameters, OutOfFold
 from models.stacking_data import StackingData
 
@@ -68,7 +68,7 @@ def evaluate_signal_alone(
 ) -> dict[str, Any]:
     """Figures of a blend that sees one signal only, with default parameters, so untuned."""
     alone = data.select(list(columns))
-    _, prediction = fit_blend(alone, BoostingParameters(), seed)
+    _, prediction = fit_blend(alone, plan_for(len(data.labels)).default, seed)
     return evaluate_predictor(prediction.blend, alone, groups, seed)
 
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 
@@ -67,12 +67,21 @@ class SearchPlan:
     --------
     >>> plan_for(2_000) is FINE, plan_for(57_477) is COARSE
     (True, True)
+    >>> FINE.default == BoostingParameters(), COARSE.default.learning_rate
+    (True, 0.1)
     """
 
     learning_rates: tuple[float, float]
     patience: int
     one_order: bool
     kept_percent: float
+
+    @property
+    def default(self) -> BoostingParameters:
+        """The default parameters at the pace of this plan."""
+        default, (slowest, fastest) = BoostingParameters(), self.learning_rates
+        rate = min(max(default.learning_rate, slowest), fastest)
+        return replace(default, learning_rate=rate, patience=self.patience)
 
 
 FINE = SearchPlan((0.015, 0.12), patience=60, one_order=False, kept_percent=50.0)
@@ -149,17 +158,16 @@ def suggest(trial: optuna.Trial, plan: SearchPlan = FINE) -> BoostingParameters:
 
 
 def starting_point(plan: SearchPlan) -> dict[str, float]:
-    """The default parameters, moved to the nearest of what `suggest` may draw.
+    """The plan's default parameters, as near as `suggest` may draw them.
 
     Examples
     --------
-    >>> starting_point(FINE)["learning_rate"], starting_point(COARSE)["learning_rate"]
-    (0.03, 0.1)
+    >>> starting_point(FINE)["learning_rate"], starting_point(FINE)["lambda_l1"]
+    (0.03, 0.001)
     """
-    default = BoostingParameters()
-    slowest, fastest = plan.learning_rates
+    default = plan.default
     return {
-        "learning_rate": min(max(default.learning_rate, slowest), fastest),
+        "learning_rate": default.learning_rate,
         "num_leaves": default.num_leaves,
         "min_data_in_leaf": default.min_data_in_leaf,
         "feature_fraction": default.feature_fraction,
