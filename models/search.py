@@ -68,7 +68,7 @@ class SearchPlan:
     >>> plan_for(2_000) is FINE, plan_for(57_477) is COARSE
     (True, True)
     >>> FINE.default == BoostingParameters(), COARSE.default.learning_rate
-    (True, 0.1)
+    (True, 0.12)
     """
 
     learning_rates: tuple[float, float]
@@ -85,7 +85,7 @@ class SearchPlan:
 
 
 FINE = SearchPlan((0.015, 0.12), patience=60, one_order=False, kept_percent=50.0)
-COARSE = SearchPlan((0.1, 0.3), patience=20, one_order=True, kept_percent=20.0)
+COARSE = SearchPlan((0.12, 0.3), patience=20, one_order=True, kept_percent=20.0)
 
 COARSE_FROM = 12_000
 """Battles from which a search is coarse: beyond, 100 fine trials outlast ten minutes."""
