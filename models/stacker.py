@@ -10,7 +10,6 @@ of a fit, the boosters of a prediction.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -156,10 +155,8 @@ def predict_both_orders(
     booster: lgb.Booster, given: Matrix, swapped: Matrix
 ) -> tuple[Probabilities, Probabilities]:
     """Raw predictions for the battles as given, and for the exchanged ones in their own order."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "X does not have valid feature names")
-        first = np.asarray(booster.predict(given, num_threads=1))
-        second = np.asarray(booster.predict(swapped, num_threads=1))
+    first = np.asarray(booster.predict(given, num_threads=1))
+    second = np.asarray(booster.predict(swapped, num_threads=1))
     return first, second
 
 
@@ -342,15 +339,20 @@ def fit_stacker(
     hidden_ties : mapping of int to float64 array of shape (extra battles,), optional
         Held-out fold -> the chance of a tie of every extra battle (`FoldTrainer`).
     """
-    trainers = [
-        FoldTrainer(data, fold, seed, (hidden_ties or {}).get(fold)) for fold in data.fold_numbers
-    ]
-    fitted = in_threads(lambda trainer: _fit_repeats(trainer, parameters, repeats), trainers)
+    folds, ties = data.fold_numbers, hidden_ties or {}
+    # A trainer made inside its thread frees its datasets when its fold is done.
+    fitted = in_threads(
+        lambda fold: _fit_repeats(
+            FoldTrainer(data, fold, seed, ties.get(fold)), parameters, repeats
+        ),
+        folds,
+    )
     one_order, other_order = np.zeros((len(data.labels), 3)), np.zeros((len(data.labels), 3))
-    for trainer, of_fold in zip(trainers, fitted, strict=True):
+    for fold, of_fold in zip(folds, fitted, strict=True):
+        rows = np.flatnonzero(data.folds == fold)
         for _, given, swapped in of_fold:
-            one_order[trainer.held_out_rows] += given / repeats
-            other_order[trainer.held_out_rows] += swapped / repeats
+            one_order[rows] += given / repeats
+            other_order[rows] += swapped / repeats
     boosters = tuple(booster for of_fold in fitted for booster, _, _ in of_fold)
     parity = {name: data.parity[name] for name in data.columns}
     stacker = Stacker(tuple(data.columns), parity, boosters)
