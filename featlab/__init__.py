@@ -24,7 +24,7 @@ _HOMES = {
     "PairFeatures": "featlab.transformers",
     "EncoderSpec": "featlab.encoder",
     "Parity": "featlab.parity",
-    "TextEmbedder": "featlab.embedder",
+    "TextEmbedder": "featlab.transformers.embedder",
     "TextFeatures": "featlab.transformers",
     "feature_table": "featlab.features",
     "read_battles": "featlab.battles",

@@ -16,12 +16,12 @@ from pydantic import Field
 from featlab.battles import check_battles
 from featlab.errors import BattleError
 from featlab.files import atomic_path, file_fingerprint
-from pipelines.command_line import run_command, say
-from pipelines.download_errors import WrongFileError
-from pipelines.hub_source import RELEASE, fetch_from_hub
-from pipelines.kaggle_source import COMPETITION, fetch_from_kaggle, has_credentials
-from pipelines.partial_file import check_space, writable
-from pipelines.settings import CommandSettings
+from pipelines.download.errors import WrongFileError
+from pipelines.download.hub import RELEASE, fetch_from_hub
+from pipelines.download.kaggle import COMPETITION, fetch_from_kaggle, has_credentials
+from pipelines.download.partial_file import check_space, writable
+from pipelines.run.console import run_command, say
+from pipelines.run.settings import CommandSettings
 
 ROWS = 57_477
 COMPETITION_SHA256 = "0692154a"

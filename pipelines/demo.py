@@ -13,9 +13,9 @@ from pydantic import Field
 
 from featlab.battles import PROBABILITIES
 from featlab.generated import expected_log_loss, truth_matrix, write_battles
-from models.metrics import Probabilities, prior
-from pipelines.command_line import run_command, say
-from pipelines.settings import Preset, SubmitSettings, TrainSettings
+from models.evaluation.metrics import Probabilities, prior
+from pipelines.run.console import run_command, say
+from pipelines.run.settings import Preset, SubmitSettings, TrainSettings
 from pipelines.submit import main as submit
 from pipelines.train_ensemble import main as train_ensemble
 

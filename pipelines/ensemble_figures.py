@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from featlab.randomness import derive_seed
-from models.blend import BlendOutOfFold
-from models.evaluation import (
+from models.evaluation.ensemble import (
     evaluate_halves,
     evaluate_predictor,
     evaluate_search,
@@ -15,12 +14,13 @@ from models.evaluation import (
     loss_on_other_folds,
     out_of_fold_prior,
 )
-from models.metrics import evaluate
-from models.search import SearchResult
-from models.stacker import BoostingParameters
-from pipelines.command_line import progress
+from models.evaluation.metrics import evaluate
+from models.stacking.blend import BlendOutOfFold
+from models.stacking.search import SearchResult
+from models.stacking.trees import BoostingParameters
 from pipelines.features import training_file
-from pipelines.settings import TrainSettings
+from pipelines.run.console import progress
+from pipelines.run.settings import TrainSettings
 from pipelines.training_data import TrainingData, refold
 
 

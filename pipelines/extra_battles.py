@@ -19,9 +19,9 @@ from featlab.battles import (
 from featlab.errors import BattleError
 from featlab.files import file_fingerprint
 from featlab.signals.training_rows import TrainingRows, inner_folds
-from models.out_of_fold import ExtraBattles
-from pipelines.command_line import say
-from pipelines.settings import TrainSettings
+from models.stacking.out_of_fold import ExtraBattles
+from pipelines.run.console import say
+from pipelines.run.settings import TrainSettings
 
 
 def extra_inputs(settings: TrainSettings) -> list[dict[str, Any]]:

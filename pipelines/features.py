@@ -14,9 +14,9 @@ from featlab.battles import BattleSchema, explained, read_battles
 from featlab.errors import BattleError, ConfigError
 from featlab.features import BattleColumns, feature_table
 from featlab.files import atomic_path, file_fingerprint
-from pipelines.command_line import run_command, say
-from pipelines.run_folder import RunFolder
-from pipelines.settings import DataSettings, FeatureSettings
+from pipelines.run.console import run_command, say
+from pipelines.run.folder import RunFolder
+from pipelines.run.settings import DataSettings, FeatureSettings
 
 CODE = ("featlab.battles", "featlab.features")
 

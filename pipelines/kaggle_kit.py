@@ -23,12 +23,11 @@ from featlab.errors import ConfigError
 from featlab.files import file_fingerprint, write_json
 from featlab.generated import write_battles
 from featlab.progress import clock
-from models.bundle import load_bundle
-from pipelines import kaggle_submit
-from pipelines.command_line import run_command, say
-from pipelines.kaggle_bundle import copy_bundle, needs_torch
-from pipelines.kaggle_source import COMPETITION
-from pipelines.kaggle_wheels import (
+from models.stacking.bundle import load_bundle
+from pipelines.download.kaggle import COMPETITION
+from pipelines.kaggle import submit as kaggle_submit
+from pipelines.kaggle.bundle import copy_bundle, needs_torch
+from pipelines.kaggle.wheels import (
     ENCODER_RUNTIME,
     IN_IMAGE,
     ROOT,
@@ -37,8 +36,9 @@ from pipelines.kaggle_wheels import (
     download_wheels,
     name_and_version,
 )
-from pipelines.run_folder import RunFolder
-from pipelines.settings import CommandSettings
+from pipelines.run.console import run_command, say
+from pipelines.run.folder import RunFolder
+from pipelines.run.settings import CommandSettings
 
 HIDDEN_ROWS = 25_000
 SAMPLE_ROWS = 500

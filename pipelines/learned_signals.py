@@ -13,28 +13,28 @@ from featlab.battles import explained, read_battles
 from featlab.files import atomic_path, file_fingerprint
 from featlab.parity import Parity
 from featlab.randomness import derive_seed
-from models.out_of_fold import FittedSignal, out_of_fold
 from models.preference.soft_labels import with_soft_labels
-from pipelines.command_line import progress
+from models.stacking.out_of_fold import FittedSignal, out_of_fold
 from pipelines.extra_battles import extra_inputs, given_file_fingerprint, load_extra
 from pipelines.features import training_file
-from pipelines.presets import Recipe
-from pipelines.run_folder import RunFolder
-from pipelines.settings import TrainSettings
+from pipelines.run.console import progress
+from pipelines.run.folder import RunFolder
+from pipelines.run.presets import Recipe
+from pipelines.run.settings import TrainSettings
 
 CODE: Mapping[str, tuple[str, ...]] = {
     "lexical": ("featlab.signals",),
     "identity": ("featlab.signals",),
     "embedding": (
         "featlab.encoder",
-        "featlab.passages",
+        "featlab.vectors.passages",
         "featlab.signals.embedding",
-        "featlab.store",
         "featlab.vectors",
+        "featlab.vectors.source",
     ),
     "encoder": ("featlab.encoder", "models.preference"),
 }
-"""Signal -> the source that shapes its columns, `models.out_of_fold` apart."""
+"""Signal -> the source that shapes its columns, `models.stacking.out_of_fold` apart."""
 
 ONE_THREADED = ("lexical", "identity")
 """Signals whose folds are fitted side by side; an encoder takes every core for one."""
@@ -93,7 +93,7 @@ def compute_learned_signal(name: str, settings: TrainSettings, recipe: Recipe) -
             run.fitted(name),
             *([run.extra_signal(name)] if settings.extra else []),
         ],
-        code=("models.out_of_fold", *CODE[name]),
+        code=("models.stacking.out_of_fold", *CODE[name]),
         make=make,
     )
     return load_fitted(name, run)[0].parity()
@@ -109,11 +109,11 @@ def load_fitted(name: str, run: RunFolder) -> list[FittedSignal]:
 def _kind(name: str) -> type[FittedSignal]:
     # Imported on use: torch takes seconds and is needed by encoders only.
     if name == "lexical":
-        from featlab.signals.lexical import LexicalSignal
+        from featlab.signals.lexical.signal import LexicalSignal
 
         return LexicalSignal
     if name == "identity":
-        from featlab.signals.identity import IdentitySignal
+        from featlab.signals.identity.signal import IdentitySignal
 
         return IdentitySignal
     if name == "embedding":
@@ -143,18 +143,18 @@ def signal_maker(
 ) -> Callable[[int], FittedSignal]:
     """From a fold's number to the signal that is fitted without that fold."""
     if name == "lexical":
-        from featlab.signals.lexical import LexicalSignal
+        from featlab.signals.lexical.signal import LexicalSignal
 
         return lambda fold: LexicalSignal(seed=derive_seed(settings.seed, "lexical", fold))
     if name == "identity":
-        from featlab.signals.identity import IdentitySignal
+        from featlab.signals.identity.signal import IdentitySignal
 
         return lambda fold: IdentitySignal(seed=derive_seed(settings.seed, "identity", fold))
     assert recipe.encoder is not None
     spec = recipe.encoder
     if name == "embedding":
         from featlab.signals.embedding import aligned_signals
-        from featlab.vectors import VectorSource
+        from featlab.vectors.source import VectorSource
 
         source = VectorSource(spec, store=settings.encoder.store)
         return aligned_signals(source, whole_vectors=True)

@@ -18,8 +18,7 @@ from featlab.battles import explained, read_battles
 from featlab.errors import ConfigError
 from featlab.features import BattleColumns
 from featlab.files import atomic_path, file_fingerprint, read_json, write_json
-from models.bundle import MANIFEST
-from models.learning_curve import (
+from models.evaluation.learning_curve import (
     PREDICTOR,
     CurveData,
     Subset,
@@ -27,28 +26,29 @@ from models.learning_curve import (
     measure_curve,
     planned_subsets,
 )
-from pipelines.command_line import progress, run_command, say
+from models.stacking.bundle import MANIFEST
 from pipelines.features import training_file
 from pipelines.learned_signals import CODE, signal_maker
-from pipelines.presets import resolve
-from pipelines.run_folder import RunFolder
-from pipelines.settings import LearningCurveSettings, TrainSettings
+from pipelines.run.console import progress, run_command, say
+from pipelines.run.folder import RunFolder
+from pipelines.run.presets import resolve
+from pipelines.run.settings import LearningCurveSettings, TrainSettings
 from pipelines.training_data import load_training_data, stacked_columns
 
 SLOW = frozenset({"embedding", "encoder"})
 """Signals that the curve leaves out: one point would fine-tune or embed for hours."""
 
 MODELS = (
-    "models.blend",
-    "models.learning_curve",
-    "models.metrics",
-    "models.out_of_fold",
-    "models.power_law",
-    "models.scaled_columns",
-    "models.stacker",
-    "models.stacking_data",
-    "models.symmetric_kernel",
-    "models.vector_columns",
+    "models.stacking.blend",
+    "models.evaluation.learning_curve",
+    "models.evaluation.metrics",
+    "models.stacking.out_of_fold",
+    "models.evaluation.power_law",
+    "models.stacking.scaled_columns",
+    "models.stacking.trees",
+    "models.stacking.table",
+    "models.stacking.kernel",
+    "models.stacking.vector_columns",
 )
 
 

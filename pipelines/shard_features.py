@@ -15,10 +15,10 @@ from featlab.features import BattleColumns
 from featlab.files import value_fingerprint
 from featlab.progress import Progress, clock
 from featlab.shards import FeatureShards, find_sources, make_shards
-from pipelines.command_line import progress, run_command, say
 from pipelines.features import CODE
-from pipelines.run_folder import source_fingerprint
-from pipelines.settings import BattleSettings, CommandSettings
+from pipelines.run.console import progress, run_command, say
+from pipelines.run.folder import source_fingerprint
+from pipelines.run.settings import BattleSettings, CommandSettings
 
 
 class ShardSettings(CommandSettings):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from featlab.battles import check_battles, explained, read_battles
-from models.bundle import load_bundle
-from models.submission import submission_frame, write_submission
-from pipelines.command_line import progress, run_command, say
-from pipelines.run_folder import RunFolder
-from pipelines.settings import SubmitSettings
+from models.stacking.bundle import load_bundle
+from models.stacking.submission import submission_frame, write_submission
+from pipelines.run.console import progress, run_command, say
+from pipelines.run.folder import RunFolder
+from pipelines.run.settings import SubmitSettings
 
 
 def main(settings: SubmitSettings) -> None:

@@ -7,12 +7,12 @@ import polars as pl
 
 from featlab.battles import explained, read_battles
 from featlab.progress import clock
-from pipelines.command_line import say
 from pipelines.extra_battles import load_extra
 from pipelines.features import training_file
-from pipelines.presets import Recipe
-from pipelines.run_folder import RunFolder
-from pipelines.settings import TrainSettings
+from pipelines.run.console import say
+from pipelines.run.folder import RunFolder
+from pipelines.run.presets import Recipe
+from pipelines.run.settings import TrainSettings
 
 SHARE_OF_FORWARD = 1 / 3
 """What reading a token costs beside training on it: one pass forward of forward and backward."""

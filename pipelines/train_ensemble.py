@@ -17,22 +17,22 @@ from featlab.files import (
     value_fingerprint,
     write_json,
 )
-from models.blend import fit_blend
-from models.bundle import MANIFEST, PROBE, save_bundle
-from models.calibration import cross_fitted_temperature, fit_temperature
-from models.ensemble import Ensemble
-from models.metrics import Probabilities
-from models.search import SearchResult, open_study, search
-from models.symmetric_kernel import KernelOutOfFold, fit_kernel_stacker
-from pipelines.command_line import progress, run_command, say
+from models.evaluation.metrics import Probabilities
+from models.stacking.blend import fit_blend
+from models.stacking.bundle import MANIFEST, PROBE, save_bundle
+from models.stacking.calibration import cross_fitted_temperature, fit_temperature
+from models.stacking.kernel import KernelOutOfFold, fit_kernel_stacker
+from models.stacking.predictor import Ensemble
+from models.stacking.search import SearchResult, open_study, search
 from pipelines.ensemble_figures import measure_ensemble, print_summary
 from pipelines.extra_battles import extra_inputs
 from pipelines.features import compute_text_signal
-from pipelines.figures import draw_study
 from pipelines.learned_signals import compute_learned_signal, load_fitted
-from pipelines.presets import resolve
-from pipelines.run_folder import RunFolder
-from pipelines.settings import TrainSettings
+from pipelines.report.study import draw_study
+from pipelines.run.console import progress, run_command, say
+from pipelines.run.folder import RunFolder
+from pipelines.run.presets import resolve
+from pipelines.run.settings import TrainSettings
 from pipelines.time_estimate import estimate_run
 from pipelines.training_data import (
     TrainingData,

@@ -19,17 +19,17 @@ from featlab.battles import (
     explained,
     read_battles,
 )
+from featlab.battles.folds import make_folds
 from featlab.errors import ConfigError
 from featlab.features import BattleColumns
 from featlab.files import atomic_path, file_fingerprint
-from featlab.folds import make_folds
 from featlab.parity import Parity
-from models.margin_sizes import margin_sizes, with_margin_sizes
-from models.stacking_data import ExtraRows, StackingData
+from models.stacking.margin_sizes import margin_sizes, with_margin_sizes
+from models.stacking.table import ExtraRows, StackingData
 from pipelines.extra_battles import extra_inputs, extra_outcomes, load_extra
 from pipelines.features import training_file
-from pipelines.run_folder import RunFolder
-from pipelines.settings import TrainSettings
+from pipelines.run.folder import RunFolder
+from pipelines.run.settings import TrainSettings
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def write_folds(settings: TrainSettings) -> None:
             "seed": settings.seed,
         },
         outputs=[run.folds],
-        code=("featlab.battles", "featlab.folds"),
+        code=("featlab.battles", "featlab.battles.folds"),
         make=make,
     )
 
@@ -115,7 +115,12 @@ def write_extra(settings: TrainSettings, text: BattleColumns) -> None:
             "extra": extra_inputs(settings),
         },
         outputs=[run.extra_outcomes, run.extra_signal("text")],
-        code=("featlab.battles", "featlab.features", "featlab.folds", "pipelines.extra_battles"),
+        code=(
+            "featlab.battles",
+            "featlab.features",
+            "featlab.battles.folds",
+            "pipelines.extra_battles",
+        ),
         make=make,
     )
 

@@ -29,7 +29,12 @@ SHELL_BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 DIVIDER = "=== next block ==="
 
 # What runs too: local, quick with a short search. The rest is parsed, and tested in its own place.
-QUICK = ("pipelines.features", "pipelines.train_ensemble", "pipelines.report", "pipelines.submit")
+QUICK = (
+    "pipelines.features",
+    "pipelines.train_ensemble",
+    "pipelines.report.__main__",
+    "pipelines.submit",
+)
 SHORT = {
     "FEATLAB_TRIALS": "2",
     "FEATLAB_FOLDS": "3",

@@ -9,13 +9,13 @@ from typing import Protocol
 import polars as pl
 
 from featlab.battles import ARENA, BattleSchema, explained, read_battles
-from featlab.embedder import Read, TextEmbedder
 from featlab.encoder.spec import MINILM, EncoderSpec
 from featlab.errors import BattleError
 from featlab.features import BattleColumns
 from featlab.files import value_fingerprint
-from featlab.store import Mode
-from featlab.vectors import LoadEncoder
+from featlab.transformers.embedder import Read, TextEmbedder
+from featlab.vectors import Mode
+from featlab.vectors.source import LoadEncoder
 from featlab.versions import versions
 
 
@@ -83,7 +83,7 @@ class EmbeddingShards:
     schema : BattleSchema
     spec : EncoderSpec
     mode : {"off", "auto", "require"}
-        Whether vectors go through the embedding store (`featlab.store`).
+        Whether vectors go through the embedding store (`featlab.vectors`).
     store : Path, optional
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"``.

@@ -29,8 +29,8 @@ from featlab.encoder.spec import EncoderSpec
 from featlab.errors import BundleError, ConfigError
 from featlab.files import atomic_path, read_json, write_json
 from featlab.parity import Parity
-from featlab.passages import Conversations, Texts
-from featlab.vectors import VectorColumn, VectorSource, row_chunks, shared_source
+from featlab.vectors.passages import Conversations, Texts
+from featlab.vectors.source import VectorColumn, VectorSource, row_chunks, shared_source
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -131,7 +131,7 @@ class EmbeddingSignal:
     Raises
     ------
     StoreError, WeightsError
-        As `featlab.vectors.VectorSource.embed` does.
+        As `featlab.vectors.source.VectorSource.embed` does.
 
     Examples
     --------

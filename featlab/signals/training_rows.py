@@ -10,10 +10,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from featlab.battles.extra import TIE_KNOWN, WEIGHT
+from featlab.battles.folds import make_folds
 from featlab.battles.schema import TIE
 from featlab.battles.turns import prompt_key
 from featlab.errors import BattleError
-from featlab.folds import make_folds
 from featlab.randomness import derive_seed
 
 

@@ -17,8 +17,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from models.analysis.effects import LENGTH, side_values
-from models.analysis.intervals import Floats, Z, binomial_z, ratio, wilson
-from models.metrics import Labels, Probabilities
+from models.evaluation.intervals import Floats, Z, binomial_z, ratio, wilson
+from models.evaluation.metrics import Labels, Probabilities
 
 VOTERS, ONE_ORDER, BOTH_ORDERS = "voters", "model, one order", "model, both orders"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from models.analysis.intervals import wilson
+from models.evaluation.intervals import wilson
 
 PROMPT_COUNTS = (
     "prompt__characters",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from models.analysis.intervals import Floats
-from models.metrics import Labels
+from models.evaluation.intervals import Floats
+from models.evaluation.metrics import Labels
 
 BINS = 41
 

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from featlab.features import FEATURES
 from featlab.features.feature import Feature
-from models.analysis.intervals import Floats, binomial_z, wilson
 from models.analysis.logistic import fit_logistic
-from models.metrics import Labels
+from models.evaluation.intervals import Floats, binomial_z, wilson
+from models.evaluation.metrics import Labels
 
 LENGTH = "characters"
 

@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from featlab.battles import joined_turns
 from featlab.errors import ConfigError
 from featlab.parity import Parity
-from featlab.signals.families import family
-from featlab.signals.identity import COLUMNS, IdentitySignal
-from models.analysis.intervals import ratio
+from featlab.signals.identity.model_families import family
+from featlab.signals.identity.signal import COLUMNS, IdentitySignal
 from models.analysis.model_strengths import expected_outcomes, strength_table
-from models.evaluation import out_of_fold_prior
-from models.metrics import bootstrap_mean, row_log_loss
-from models.stacking_data import StackingData
-from models.symmetric_kernel import fit_kernel_stacker
+from models.evaluation.ensemble import out_of_fold_prior
+from models.evaluation.intervals import ratio
+from models.evaluation.metrics import bootstrap_mean, row_log_loss
+from models.stacking.kernel import fit_kernel_stacker
+from models.stacking.table import StackingData
 
 OTHERS = "others"
 """Where families of few texts are gathered."""

@@ -8,8 +8,8 @@ import lightgbm as lgb
 import numpy as np
 import polars as pl
 
-from models.analysis.intervals import Floats
-from models.stacking_data import Matrix
+from models.evaluation.intervals import Floats
+from models.stacking.table import Matrix
 
 
 def column_importance(

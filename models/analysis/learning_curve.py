@@ -19,7 +19,7 @@ def learning_curve(content: Mapping[str, Any]) -> pl.DataFrame:
     ----------
     content : mapping
         ``points`` and ``power_law`` with its ``band``, as
-        `models.learning_curve.describe_curve` gives them.
+        `models.evaluation.learning_curve.describe_curve` gives them.
 
     Returns
     -------

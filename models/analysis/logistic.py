@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.analysis.intervals import Floats, Z
-from models.metrics import Estimate
+from models.evaluation.intervals import Floats, Z
+from models.evaluation.metrics import Estimate
 
 PRIOR_PRECISION = 1e-2
 """Of each coefficient: a standard deviation of 10 on the log-odds scale."""

@@ -8,11 +8,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from featlab.signals.families import family
-from featlab.signals.strengths import bootstrap_strengths, fit_strengths
-from models.analysis.intervals import Floats, ratio
+from featlab.signals.identity.model_families import family
+from featlab.signals.identity.strengths import bootstrap_strengths, fit_strengths
 from models.analysis.outcomes import model_records
-from models.metrics import Labels, Probabilities
+from models.evaluation.intervals import Floats, ratio
+from models.evaluation.metrics import Labels, Probabilities
 
 
 def strength_table(

@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 
 from featlab.battles import OUTCOMES
-from models.analysis.intervals import Floats, wilson
-from models.metrics import Labels
+from models.evaluation.intervals import Floats, wilson
+from models.evaluation.metrics import Labels
 
 LENGTH_RATIO_EDGES = (-1.0, -0.3, 0.3, 1.0)
 """Bounds of the bins of log(characters of a / characters of b)."""

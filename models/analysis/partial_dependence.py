@@ -16,9 +16,9 @@ import polars as pl
 
 from featlab.battles import OUTCOMES
 from featlab.parity import Parity
-from models.analysis.intervals import Floats
-from models.stacker import mean_over_orders, predict_both_orders
-from models.stacking_data import Matrix
+from models.evaluation.intervals import Floats
+from models.stacking.table import Matrix
+from models.stacking.trees import mean_over_orders, predict_both_orders
 
 GRID = 13
 """Values a column is set to: quantiles from the 2nd to the 98th percentile."""

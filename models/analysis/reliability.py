@@ -7,8 +7,8 @@ import polars as pl
 
 from featlab.battles import OUTCOMES
 from featlab.randomness import derive_seed
-from models.analysis.intervals import wilson
-from models.metrics import Labels, Probabilities, expected_calibration_error
+from models.evaluation.intervals import wilson
+from models.evaluation.metrics import Labels, Probabilities, expected_calibration_error
 
 BINS = 10
 

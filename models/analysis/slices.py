@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from models.analysis.intervals import Floats, ratio
+from models.evaluation.intervals import Floats, ratio
 
 FEWEST = 15
 """Battles that a slice must have to be shown."""

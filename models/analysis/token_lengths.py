@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from models.analysis.intervals import wilson
+from models.evaluation.intervals import wilson
 
 BINS = 40
 

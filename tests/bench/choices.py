@@ -25,20 +25,26 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.model_selection import PredefinedSplit
 
-import models.symmetric_kernel
+import models.stacking.kernel
 from featlab.battles.schema import TIE
 from featlab.parity import Parity
 from featlab.threads import wait_passively
-from models.blend import mean_of_halves
-from models.calibration import cross_fitted_temperature
-from models.metrics import Labels, Probabilities, bootstrap_mean, paired_difference, row_log_loss
-from models.scaled_columns import ScaledColumns
-from models.stacker import BoostingParameters, FoldTrainer, fit_stacker, mean_over_orders
-from models.stacking_data import StackingData
-from models.symmetric_kernel import KernelOutOfFold, fit_kernel_stacker, joined_probabilities
-from models.vector_columns import scalar_columns
-from pipelines.run_data import load_run
-from pipelines.run_folder import RunFolder
+from models.evaluation.metrics import (
+    Labels,
+    Probabilities,
+    bootstrap_mean,
+    paired_difference,
+    row_log_loss,
+)
+from models.stacking.blend import mean_of_halves
+from models.stacking.calibration import cross_fitted_temperature
+from models.stacking.kernel import KernelOutOfFold, fit_kernel_stacker, joined_probabilities
+from models.stacking.scaled_columns import ScaledColumns
+from models.stacking.table import StackingData
+from models.stacking.trees import BoostingParameters, FoldTrainer, fit_stacker, mean_over_orders
+from models.stacking.vector_columns import scalar_columns
+from pipelines.report.run_data import load_run
+from pipelines.run.folder import RunFolder
 
 SEED = 0
 KEPT = 100
@@ -160,7 +166,7 @@ def refit_kernel(data: StackingData, **constants: float) -> Probabilities:
     """The kernel half with other constants."""
     with ExitStack() as changed:
         for name, value in constants.items():
-            changed.enter_context(mock.patch.object(models.symmetric_kernel, name, value))
+            changed.enter_context(mock.patch.object(models.stacking.kernel, name, value))
         return fit_kernel_stacker(data, SEED)[1].probabilities
 
 
@@ -189,7 +195,7 @@ def choices(data: StackingData) -> dict[str, Callable[[], Probabilities]]:
             stable_columns(data, kernel), near
         ),
         "kernel of half the landmarks": lambda: mean_of_halves(
-            trees, refit_kernel(data, LANDMARKS=models.symmetric_kernel.LANDMARKS // 2)
+            trees, refit_kernel(data, LANDMARKS=models.stacking.kernel.LANDMARKS // 2)
         ),
     }
     if len(data.columns) < len(data.frame.columns):

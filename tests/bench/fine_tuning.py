@@ -18,9 +18,9 @@ import numpy as np
 import polars as pl
 
 from featlab.battles import prompt_key, read_battles
+from featlab.battles.folds import make_folds
 from featlab.encoder import MINILM, EncoderSpec
-from featlab.folds import make_folds
-from models.metrics import log_loss
+from models.evaluation.metrics import log_loss
 from models.preference.fine_tune_settings import FineTuneSettings
 from models.preference.fine_tuning import fine_tune
 

@@ -22,10 +22,10 @@ import polars as pl
 
 from featlab.parity import Parity
 from featlab.threads import thread_count, wait_passively
-from models.metrics import log_loss, prior
-from models.search import open_study, search
-from models.stacking_data import StackingData
-from models.symmetric_kernel import fit_kernel_stacker
+from models.evaluation.metrics import log_loss, prior
+from models.stacking.kernel import fit_kernel_stacker
+from models.stacking.search import open_study, search
+from models.stacking.table import StackingData
 
 FULL_SIZE = 57_477
 COLUMNS = 200

@@ -3,8 +3,8 @@ import polars as pl
 import pytest
 
 from featlab.parity import Parity
-from models.stacker import BoostingParameters
-from models.stacking_data import StackingData
+from models.stacking.table import StackingData
+from models.stacking.trees import BoostingParameters
 
 QUICK = BoostingParameters(
     learning_rate=0.2, num_leaves=4, min_data_in_leaf=10, max_rounds=30, patience=5

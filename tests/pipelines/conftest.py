@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from featlab.generated import write_battles
-from pipelines.command_line import run_command
-from pipelines.settings import TrainSettings
+from pipelines.run.console import run_command
+from pipelines.run.settings import TrainSettings
 from pipelines.train_ensemble import main
 
 ARGUMENTS = ["--preset", "fast", "--folds", "3", "--trials", "3", "--repeats", "1"]

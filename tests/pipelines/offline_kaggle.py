@@ -19,10 +19,10 @@ import pytest
 
 from featlab.battles import PROBABILITIES
 from featlab.generated import write_battles
-from models.submission import COLUMNS
+from models.stacking.submission import COLUMNS
 from pipelines import kaggle_kit
-from pipelines.command_line import run_command
 from pipelines.kaggle_kit import HIDDEN_ROWS, KaggleKitSettings
+from pipelines.run.console import run_command
 from tests.pipelines.conftest import train
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -15,10 +15,11 @@ import polars as pl
 import pytest
 
 from featlab.generated import write_battles
-from pipelines import kaggle_source, partial_file
 from pipelines.data import DataCommandSettings
-from pipelines.download_errors import DiskFullError, NetworkError, WrongFileError
-from pipelines.hub_source import ReleasedFile, check_header, training_file
+from pipelines.download import kaggle as kaggle_source
+from pipelines.download import partial_file
+from pipelines.download.errors import DiskFullError, NetworkError, WrongFileError
+from pipelines.download.hub import ReleasedFile, check_header, training_file
 from tests.pipelines import loopback_hub, loopback_kaggle
 from tests.pipelines.loopback_hub import LoopbackHub
 from tests.pipelines.loopback_kaggle import LoopbackKaggle

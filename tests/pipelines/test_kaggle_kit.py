@@ -18,12 +18,13 @@ from safetensors.numpy import save_file
 
 from featlab.errors import BundleError, ConfigError
 from featlab.files import file_fingerprint, write_json
-from models.submission import COLUMNS
-from pipelines import kaggle_kit, kaggle_submit
-from pipelines.command_line import run_command
-from pipelines.kaggle_bundle import copy_bundle, needs_torch
+from models.stacking.submission import COLUMNS
+from pipelines import kaggle_kit
+from pipelines.kaggle import submit as kaggle_submit
+from pipelines.kaggle.bundle import copy_bundle, needs_torch
+from pipelines.kaggle.wheels import RUNTIME
 from pipelines.kaggle_kit import Estimate, KaggleKitSettings, estimate
-from pipelines.kaggle_wheels import RUNTIME
+from pipelines.run.console import run_command
 from tests.pipelines.test_main_job import predict
 
 ROOT = Path(__file__).parents[2]
@@ -72,7 +73,7 @@ def test_the_kit_holds_all_that_a_submission_needs(kit: Path, trained: Path) -> 
     description = json.loads((dataset / "kit.json").read_text())
     files = {path.relative_to(dataset).as_posix() for path in dataset.rglob("*") if path.is_file()}
     assert files == {*description["sha256"], "kit.json", "dataset-metadata.json"}
-    assert {"models/bundle.py", "pipelines/submit.py", "run/bundle/manifest.json"} <= files
+    assert {"models/stacking/bundle.py", "pipelines/submit.py", "run/bundle/manifest.json"} <= files
     assert all(re.search(r"\.(py|whl|json|txt|safetensors)$", name) for name in files)
     assert [path.name for path in (dataset / "wheels").iterdir()] == [
         f"featlab-{description['featlab']}-py3-none-any.whl"
@@ -252,7 +253,7 @@ def test_a_frozen_encoder_comes_along(tmp_path: Path) -> None:
 def test_a_kit_is_made_from_the_source_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipelines import kaggle_wheels
+    from pipelines.kaggle import wheels as kaggle_wheels
 
     with pytest.raises(ConfigError, match="pip download failed"):
         kaggle_wheels.download_wheels(

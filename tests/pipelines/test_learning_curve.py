@@ -11,13 +11,13 @@ import pytest
 
 from featlab.files import read_json, write_json
 from featlab.generated import write_battles
-from featlab.signals.lexical import LexicalSignal
+from featlab.signals.lexical.signal import LexicalSignal
 from featlab.signals.sparse_text import SparseText
-from models.bundle import MANIFEST
-from pipelines.command_line import run_command
+from models.stacking.bundle import MANIFEST
 from pipelines.learned_signals import signal_maker
 from pipelines.learning_curve import main
-from pipelines.settings import LearningCurveSettings
+from pipelines.run.console import run_command
+from pipelines.run.settings import LearningCurveSettings
 
 WORDS = SparseText("word", 1, 1, bits=10)
 SHARES = ["--shares", "0.4", "--shares", "0.7", "--shares", "1", "--draws", "1"]

@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 
 from featlab.battles import PROBABILITIES
-from pipelines.command_line import run_command
 from pipelines.features import main as features
-from pipelines.settings import FeatureSettings, SubmitSettings
+from pipelines.run.console import run_command
+from pipelines.run.settings import FeatureSettings, SubmitSettings
 from pipelines.submit import main as submit
 from tests.pipelines.conftest import train
 

@@ -13,13 +13,13 @@ import pytest
 from PIL import Image
 
 from featlab.errors import BundleError, ConfigError
-from models.bundle import load_bundle
-from pipelines.command_line import run_command
-from pipelines.page import SHOWN_CHARACTERS, Example, Section, render_page, shown
-from pipelines.report import FIGURES, README_FIGURES, main
-from pipelines.run_data import load_run
-from pipelines.run_folder import RunFolder
-from pipelines.settings import ReportSettings
+from models.stacking.bundle import load_bundle
+from pipelines.report.__main__ import FIGURES, README_FIGURES, main
+from pipelines.report.page import SHOWN_CHARACTERS, Example, Section, render_page, shown
+from pipelines.report.run_data import load_run
+from pipelines.run.console import run_command
+from pipelines.run.folder import RunFolder
+from pipelines.run.settings import ReportSettings
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # No curve was measured, and on 240 battles the tuned trees split on nothing.

@@ -3,9 +3,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipelines.command_line import run_command
 from pipelines.features import compute_text_signal
-from pipelines.settings import FeatureSettings
+from pipelines.run.console import run_command
+from pipelines.run.settings import FeatureSettings
 from pipelines.shard_features import ShardSettings, main
 
 

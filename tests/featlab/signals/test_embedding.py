@@ -15,7 +15,7 @@ from featlab.encoder.spec import EncoderSpec
 from featlab.errors import BundleError, ConfigError
 from featlab.parity import Parity, swap
 from featlab.signals.embedding import EmbeddingSignal, aligned_signals
-from featlab.vectors import VectorSource
+from featlab.vectors.source import VectorSource
 from tests.featlab.hash_encoder import SPEC, HashEncoder, hashed
 
 DIMENSION = 24

@@ -11,14 +11,14 @@ from hypothesis import given
 from sklearn.linear_model import LogisticRegression
 
 from featlab.battles import read_battles, swap_battles
+from featlab.battles.folds import make_folds
 from featlab.errors import BattleError, BundleError
-from featlab.folds import make_folds
 from featlab.generated import generate_battles
 from featlab.parity import Parity, swap
-from featlab.signals.authorship import fit_authorship, shapes
-from featlab.signals.identity import COLUMNS, DESCRIPTION, IdentitySignal
-from featlab.signals.sparse_softmax import ridge_softmax
-from models.out_of_fold import out_of_fold
+from featlab.signals.identity.authorship import fit_authorship, shapes
+from featlab.signals.identity.signal import COLUMNS, DESCRIPTION, IdentitySignal
+from featlab.signals.identity.sparse_softmax import ridge_softmax
+from models.stacking.out_of_fold import out_of_fold
 from tests.strategies import battle_frames
 
 NAMES = ("model_a", "model_b")
@@ -208,7 +208,7 @@ def test_authorship_reads_many_texts_in_chunks(monkeypatch: pytest.MonkeyPatch) 
     )
     models = pl.Series(["curt", "polite"] * 45)
     whole = fit_authorship(texts, models)
-    monkeypatch.setattr("featlab.signals.authorship._CHUNK", 20)
+    monkeypatch.setattr("featlab.signals.identity.authorship._CHUNK", 20)
     chunked = fit_authorship(texts, models)
     assert chunked.models == ("curt", "polite")
     assert len(chunked.posterior(texts)) == 90

@@ -7,7 +7,7 @@ import pytest
 from featlab.battles import read_battles, swap_battles
 from featlab.generated import generate_battles
 from featlab.parity import Parity, swap
-from featlab.signals.lexical import LexicalSignal
+from featlab.signals.lexical.signal import LexicalSignal
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from featlab.errors import BattleError, ConfigError
-from featlab.signals.families import families, family
-from featlab.signals.strengths import Strengths, bootstrap_strengths, fit_strengths
+from featlab.signals.identity.model_families import families, family
+from featlab.signals.identity.strengths import Strengths, bootstrap_strengths, fit_strengths
 
 MODELS = [f"model-{index:02d}" for index in range(12)]
 

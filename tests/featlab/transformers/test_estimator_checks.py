@@ -19,10 +19,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks
 
 from featlab import BattleFeatures, Feature, PairFeatures, TextFeatures, read_battles
-from featlab.embedder import TextEmbedder
 from featlab.generated import generate_battles
-from featlab.signals.lexical import LexicalSignal
+from featlab.signals.lexical.signal import LexicalSignal
 from featlab.transformers.base import FeatureTransformer
+from featlab.transformers.embedder import TextEmbedder
 from tests.featlab.hash_encoder import SPEC, HashEncoder
 
 SHOUTING = Feature("shouting", lambda text: text.count("!"), pl.UInt32, "mine", "loud marks")

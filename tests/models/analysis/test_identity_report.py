@@ -8,13 +8,13 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from featlab.battles import read_battles
+from featlab.battles.folds import make_folds
 from featlab.errors import ConfigError
-from featlab.folds import make_folds
 from featlab.generated import generate_battles
-from featlab.signals.families import family
-from featlab.signals.identity import IdentitySignal
+from featlab.signals.identity.model_families import family
+from featlab.signals.identity.signal import IdentitySignal
 from models.analysis.identity_report import OTHERS, IdentityAnalysis, identity_analysis
-from models.out_of_fold import out_of_fold
+from models.stacking.out_of_fold import out_of_fold
 
 FEWEST = 60
 

@@ -13,13 +13,13 @@ from models.analysis.data_quality import oddities
 from models.analysis.differences import difference_histogram, median_interval, winner_less_loser
 from models.analysis.effects import feature_effects, more_wins
 from models.analysis.importance import column_importance, grouped_importance
-from models.analysis.intervals import binomial_z, ratio, wilson
 from models.analysis.logistic import fit_logistic
 from models.analysis.outcomes import model_records, outcome_counts, outcomes_by_length_ratio
 from models.analysis.partial_dependence import partial_dependence
 from models.analysis.reliability import calibration_noise, confusion, reliability
 from models.analysis.slices import loss_by_slice, quantile_slices
-from models.stacker import fit_stacker
+from models.evaluation.intervals import binomial_z, ratio, wilson
+from models.stacking.trees import fit_stacker
 from tests.models.conftest import QUICK, make_data
 
 

@@ -1,0 +1,237 @@
+"""What an encoder reads: texts by themselves, or prompts together with a response.
+
+Passages know their content keys, so that the same text in another row, column
+or file is the same passage, and hand an encoder only those it still has to
+read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from featlab.battles.turns import TURN_SEPARATOR
+from featlab.errors import FeatureError
+from featlab.vectors import KEY_DTYPE, Keys, VectorSpec, content_keys
+
+Sizes: TypeAlias = npt.NDArray[np.int64]
+
+_ROWS_AT_ONCE = 8192
+
+
+class TextEncoder(Protocol):
+    """What must be able to encode; `featlab.encoder.Encoder` can."""
+
+    @property
+    def spec(self) -> VectorSpec:
+        """What it is."""
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+
+    def encode_texts(self, texts: Sequence[str], /) -> npt.NDArray[np.float32]:
+        """One vector a text, float32 of shape (n, dimension)."""
+
+    def encode_conversations(
+        self, prompts: Sequence[Sequence[str]], responses: Sequence[Sequence[str]], /
+    ) -> npt.NDArray[np.float32]:
+        """One vector a prompt with its response, float32 of shape (n, dimension)."""
+
+
+class Passages(Protocol):
+    """A column of passages; `Texts` and `Conversations` are the kinds there are."""
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+
+    @property
+    def kind(self) -> str:
+        """Names the way they are read; part of their keys."""
+
+    def keys(self) -> Keys:
+        """The content key of each row, shape (n,)."""
+
+    def sizes(self) -> Sizes:
+        """Bytes of UTF-8 of each row, shape (n,)."""
+
+    def items(self, rows: npt.NDArray[np.integer]) -> list[Any]:
+        """The contents of some rows."""
+
+    @staticmethod
+    def encode(encoder: TextEncoder, items: list[Any]) -> npt.NDArray[np.float32]:
+        """The vectors of contents that `items` returned."""
+
+
+@dataclass(frozen=True, eq=False)
+class Texts:
+    r"""A column of texts.
+
+    Parameters
+    ----------
+    column : Series
+        String, Categorical or Enum; or List(String), whose turns are joined
+        with a blank line. A null counts as the empty text.
+
+    Raises
+    ------
+    FeatureError
+        When the column holds something else.
+
+    Examples
+    --------
+    >>> keys = Texts(pl.Series(["one\n\ntwo", "one"])).keys()
+    >>> bool(Texts(pl.Series([["one", "two"]])).keys()[0] == keys[0])
+    True
+    """
+
+    column: pl.Series
+    kind = "text"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "column", _as_text(self.column))
+
+    def __len__(self) -> int:
+        return len(self.column)
+
+    def keys(self) -> Keys:
+        """The content key of each text."""
+        return _in_chunks(
+            content_keys(self.kind, chunk.cast(pl.Binary).to_list())
+            for chunk in _chunks(self.column)
+        )
+
+    def sizes(self) -> Sizes:
+        """Bytes of each text."""
+        return self.column.str.len_bytes().cast(pl.Int64).to_numpy()
+
+    def items(self, rows: npt.NDArray[np.integer]) -> list[str]:
+        """Some of the texts."""
+        return self.column.gather(rows).to_list()
+
+    @staticmethod
+    def encode(encoder: TextEncoder, items: list[str]) -> npt.NDArray[np.float32]:
+        """One vector a text."""
+        return encoder.encode_texts(items)
+
+
+@dataclass(frozen=True, eq=False)
+class Conversations:
+    """Two columns: prompts, and one response to each.
+
+    Parameters
+    ----------
+    prompts, responses : Series
+        List(String), one entry a turn, or String for a single turn. A null
+        counts as no turn, or as an empty one where it stands inside a list.
+
+    Raises
+    ------
+    FeatureError
+        When a column holds something else, or their lengths differ.
+    """
+
+    prompts: pl.Series
+    responses: pl.Series
+    kind = "conversation"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "prompts", _as_turns(self.prompts))
+        object.__setattr__(self, "responses", _as_turns(self.responses))
+        if len(self.prompts) != len(self.responses):
+            raise FeatureError(
+                f"there are {len(self.prompts)} prompts and {len(self.responses)} responses; "
+                "each prompt needs one"
+            )
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    def keys(self) -> Keys:
+        """The content key of each conversation."""
+        return _in_chunks(
+            content_keys(
+                self.kind,
+                (
+                    _unambiguous(prompt) + b"/" + _unambiguous(response)
+                    for prompt, response in zip(prompts.to_list(), responses.to_list(), strict=True)
+                ),
+            )
+            for prompts, responses in zip(
+                _chunks(self.prompts), _chunks(self.responses), strict=True
+            )
+        )
+
+    def sizes(self) -> Sizes:
+        """Bytes of each conversation, both sides together."""
+        prompts, responses = (
+            side.list.eval(pl.element().str.len_bytes()).list.sum().cast(pl.Int64).to_numpy()
+            for side in (self.prompts, self.responses)
+        )
+        total: Sizes = prompts + responses
+        return total
+
+    def items(self, rows: npt.NDArray[np.integer]) -> list[tuple[list[str], list[str]]]:
+        """Some of the conversations: the turns of each side."""
+        return list(
+            zip(
+                self.prompts.gather(rows).to_list(),
+                self.responses.gather(rows).to_list(),
+                strict=True,
+            )
+        )
+
+    @staticmethod
+    def encode(
+        encoder: TextEncoder, items: list[tuple[list[str], list[str]]]
+    ) -> npt.NDArray[np.float32]:
+        """One vector a conversation."""
+        return encoder.encode_conversations(
+            [prompt for prompt, _ in items], [response for _, response in items]
+        )
+
+
+def _as_text(column: pl.Series) -> pl.Series:
+    if column.dtype == pl.List(pl.String):
+        column = column.list.eval(pl.element().fill_null("")).list.join(TURN_SEPARATOR)
+    elif isinstance(column.dtype, pl.Categorical | pl.Enum | pl.Null):
+        column = column.cast(pl.String)
+    elif column.dtype != pl.String:
+        raise FeatureError(_describe_wrong_dtype(column))
+    return column.fill_null("")
+
+
+def _as_turns(column: pl.Series) -> pl.Series:
+    if column.dtype == pl.String:
+        column = column.to_frame().select(pl.concat_list(pl.all())).to_series()
+    elif column.dtype != pl.List(pl.String):
+        raise FeatureError(_describe_wrong_dtype(column))
+    return column.list.eval(pl.element().fill_null("")).fill_null([])
+
+
+def _describe_wrong_dtype(column: pl.Series) -> str:
+    return (
+        f"column '{column.name}' is {column.dtype}, which is no text; "
+        "choose String or List(String) columns"
+    )
+
+
+def _unambiguous(turns: list[str]) -> bytes:
+    encoded = [turn.encode() for turn in turns]
+    # Lengths first: turns may hold any character, so no separator is safe.
+    return b" ".join([b",".join(b"%d" % len(turn) for turn in encoded), *encoded])
+
+
+def _chunks(column: pl.Series) -> Iterator[pl.Series]:
+    # So that the texts of a whole column are never Python strings at once.
+    for first in range(0, len(column), _ROWS_AT_ONCE):
+        yield column.slice(first, _ROWS_AT_ONCE)
+
+
+def _in_chunks(keys: Iterator[Keys]) -> Keys:
+    return np.concatenate([np.empty(0, KEY_DTYPE), *keys])

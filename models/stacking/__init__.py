@@ -1,0 +1,1 @@
+"""The ensemble: from the columns of signals to calibrated probabilities, and to a bundle."""

@@ -1,0 +1,433 @@
+"""The kernel half of the ensemble: battles that lie near each other end alike.
+
+Two battles are near if their columns are. With d(x, y) the distance between two
+battles and x' the battle x with its sides exchanged,
+
+    k(x, y) = exp(-d(x, y)^2),  odd: (k(x, y) - k(x', y)) / 2,  even: (k(x, y) + k(x', y)) / 2
+
+so a regression on the odd kernel changes sign with the sides and one on the
+even kernel does not. "A or B" is a logistic regression without intercept on the
+odd kernel, fitted on battles that one side won; "tie or not" is one on the even
+kernel. Together they are three probabilities that are symmetric by
+construction. It is the posterior mode of a Gaussian process classifier whose
+prior is invariant under the exchange (Rasmussen and Williams, "Gaussian
+Processes for Machine Learning", 2006, sections 3.4 and 4.2.3; Ginsbourger,
+Roustant and Durrande, "On degeneracy and invariances of random fields paths",
+2016).
+
+The kernel is expanded in `LANDMARKS` training battles (Nystroem's method,
+Williams and Seeger, NIPS 2000), so cost grows with the number of battles and
+not with its square. Two hundred correlated columns tell little more than a few
+directions, and as many landmarks as battles did no better.
+
+The distance adds up two blocks, scaled once and for all, so that nothing is left to search: scalar
+columns, whose mean squared distance is about 1, and vectors
+(`models.stacking.vector_columns`), the coordinates and their sizes, at `VECTOR_SHARE`.
+Penalties are the prior's precision, so they do not depend on how many battles
+there are; each is chosen by leaving out one training fold after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.linalg import cholesky, solve_triangular
+from scipy.optimize import minimize
+from scipy.special import expit
+from threadpoolctl import threadpool_limits
+
+from featlab.battles.schema import TIE
+from featlab.parity import Parity
+from featlab.randomness import derive_seed
+from featlab.threads import in_threads
+from models.evaluation.metrics import Probabilities
+from models.stacking.scaled_columns import Floats, ScaledColumns, column_values
+from models.stacking.table import Matrix, StackingData
+from models.stacking.vector_columns import scalar_columns, vector_columns
+
+PENALTIES = (1.6, 0.8, 0.4, 0.2, 0.1)
+"""Prior precisions to choose from, strongest first."""
+
+LANDMARKS = 1_000
+"""Training battles that the kernel is expanded in, at most."""
+
+VECTOR_SHARE = 0.25
+"""Mean squared distance between vectors, where that between scalar columns is 1."""
+
+_JITTER = 1e-6
+_STEPS = 60
+_ROUGHLY, _CLOSELY = 1e-6, 1e-10
+_TILE = 384
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """Where a battle lies: a point whose odd coordinates change sign with the sides.
+
+    Parameters
+    ----------
+    odd, even : ScaledColumns
+        Scalar columns.
+    vector : tuple of str
+        Odd coordinates of vectors; their sizes are even coordinates.
+    vector_scale : float
+        What vectors are multiplied by.
+    """
+
+    odd: ScaledColumns
+    even: ScaledColumns
+    vector: tuple[str, ...]
+    vector_scale: float
+
+    @classmethod
+    def of(cls, frame: pl.DataFrame, parity: Mapping[str, Parity]) -> Coordinates:
+        """Measure the scales on training battles."""
+        scalars = scalar_columns(frame.columns)
+        vector = vector_columns(frame.columns)
+        squares = (np.nan_to_num(column_values(frame, vector)) ** 2).sum(axis=1)
+        spread = 2.0 * float(squares.mean()) if vector else 0.0
+        return cls(
+            ScaledColumns.of(frame, [n for n in scalars if parity[n] is Parity.ODD], odd=True),
+            ScaledColumns.of(frame, [n for n in scalars if parity[n] is Parity.EVEN], odd=False),
+            tuple(vector),
+            (VECTOR_SHARE / spread) ** 0.5 if spread > 0.0 else 0.0,
+        )
+
+    def place(self, frame: pl.DataFrame) -> tuple[Floats, Floats]:
+        """Odd and even coordinates, float64 of shape (n, coordinates) each."""
+        scalars = len(self.odd.names) + len(self.even.names)
+        scale = (2.0 * max(scalars, 1)) ** -0.5
+        vector = np.nan_to_num(column_values(frame, self.vector)) * self.vector_scale
+        odd, even = self.odd.scale(frame) * scale, self.even.scale(frame) * scale
+        return np.hstack([odd, vector]), np.hstack([even, np.abs(vector)])
+
+
+@dataclass(frozen=True)
+class SymmetricKernel:
+    """One fold's pair of regressions.
+
+    Parameters
+    ----------
+    coordinates : Coordinates
+    landmarks_odd, landmarks_even : float32 arrays of shape (landmarks, coordinates)
+    margin : float64 array of shape (landmarks,)
+        Coefficients of the log odds that a beats b.
+    tie : float64 array of shape (landmarks,)
+        Coefficients of the log odds of a tie.
+    tie_intercept : float
+    penalties : tuple of float
+        Those chosen, of the margin and of the tie.
+    """
+
+    coordinates: Coordinates
+    landmarks_odd: Matrix = field(repr=False)
+    landmarks_even: Matrix = field(repr=False)
+    margin: Floats = field(repr=False)
+    tie: Floats = field(repr=False)
+    tie_intercept: float
+    penalties: tuple[float, float]
+
+    def predict(self, frame: pl.DataFrame) -> Probabilities:
+        """Probabilities, float64 of shape (n, 3); exchanged sides give exactly exchanged ones."""
+        margin, tie = self._logits(frame)
+        return joined_probabilities(margin, tie)
+
+    def tie_probability(self, frame: pl.DataFrame) -> Floats:
+        """The chance of a tie, float64 of shape (n,)."""
+        return self.predict(frame)[:, TIE]
+
+    def _logits(self, frame: pl.DataFrame) -> tuple[Floats, Floats]:
+        odd, even = self.coordinates.place(frame)
+        margin, tie = np.empty(len(frame)), np.empty(len(frame))
+        with threadpool_limits(limits=1, user_api="blas"):
+            for first in range(0, len(frame), _TILE):
+                rows = slice(first, first + _TILE)
+                near_odd, near_even = _kernels(
+                    _tile(odd[rows]), _tile(even[rows]), self.landmarks_odd, self.landmarks_even
+                )
+                size = len(margin[rows])
+                margin[rows] = (near_odd * self.margin).sum(axis=1)[:size]
+                tie[rows] = (near_even * self.tie).sum(axis=1)[:size] + self.tie_intercept
+        return margin, tie
+
+
+def _tile(rows: Floats) -> Floats:
+    """Rows filled up to a tile.
+
+    BLAS sums a row otherwise in a matrix of another shape, and at the edge of
+    one that its blocks of 2 to 24 rows do not fill; a prediction must not
+    depend on the battles that are predicted with it.
+    """
+    if len(rows) == _TILE:
+        return rows
+    return np.vstack([rows, np.zeros((_TILE - len(rows), rows.shape[1]))])
+
+
+def _kernels(
+    odd: Floats, even: Floats, rounded_odd: Matrix, rounded_even: Matrix
+) -> tuple[Floats, Floats]:
+    """The odd and the even kernel between battles and landmarks, shape (n, landmarks) each."""
+    landmarks_odd, landmarks_even = rounded_odd.astype(np.float64), rounded_even.astype(np.float64)
+    apart = (
+        (odd**2).sum(axis=1)[:, None]
+        + (landmarks_odd**2).sum(axis=1)
+        + (even**2).sum(axis=1)[:, None]
+        + (landmarks_even**2).sum(axis=1)
+        - 2.0 * (even @ landmarks_even.T)
+    )
+    along = 2.0 * (odd @ landmarks_odd.T)
+    given = np.exp(np.minimum(along - apart, 0.0))
+    exchanged = np.exp(np.minimum(-along - apart, 0.0))
+    return (given - exchanged) / 2.0, (given + exchanged) / 2.0
+
+
+def joined_probabilities(margin: Floats, tie: Floats) -> Probabilities:
+    """Three probabilities from the log odds of a against b and those of a tie.
+
+    Examples
+    --------
+    >>> joined_probabilities(np.zeros(1), np.zeros(1)).tolist()
+    [[0.25, 0.25, 0.5]]
+    """
+    tied, untied = expit(tie), expit(-tie)
+    # Each side from its own exponential, so that exchanging them is exact.
+    a, b = expit(margin), expit(-margin)
+    joined: Probabilities = np.stack([untied * a, untied * b, tied], axis=1)
+    return joined
+
+
+@dataclass(frozen=True)
+class KernelStacker:
+    """One `SymmetricKernel` a fold, whose mean predicts."""
+
+    models: Sequence[SymmetricKernel]
+
+    def predict(self, frame: pl.DataFrame) -> Probabilities:
+        """Uncalibrated probabilities, float64 of shape (n, 3), exactly symmetric in the sides."""
+        total = np.zeros((len(frame), 3))
+        for model in self.models:
+            total += model.predict(frame)
+        return total / len(self.models)
+
+
+@dataclass(frozen=True)
+class KernelOutOfFold:
+    """What the kernel half says of battles that its models never saw.
+
+    Parameters
+    ----------
+    probabilities : float64 array of shape (n, 3)
+    hidden_ties : mapping of int to float64 array of shape (extra battles,)
+        Held-out fold -> the chance of a tie of every extra battle, as the
+        model of that fold sees it: what a source without ties left out.
+    """
+
+    probabilities: Probabilities
+    hidden_ties: Mapping[int, Floats] = field(repr=False)
+
+
+def fit_kernel_stacker(data: StackingData, seed: int) -> tuple[KernelStacker, KernelOutOfFold]:
+    """Fit one pair a fold on the other folds and the extra battles; predict out of fold."""
+    folds = data.fold_numbers
+    # One BLAS thread a fold: sums come out the same for any number of threads.
+    with threadpool_limits(limits=1, user_api="blas"):
+        models = in_threads(
+            lambda fold: fit_symmetric_kernel(
+                data, data.training_rows(fold), derive_seed(seed, "landmarks", fold)
+            ),
+            folds,
+        )
+    prediction = np.zeros((len(data.labels), 3))
+    hidden = {}
+    for fold, model in zip(folds, models, strict=True):
+        rows = np.flatnonzero(data.folds == fold)
+        prediction[rows] = model.predict(data.frame[rows])
+        if data.extra is not None:
+            hidden[fold] = model.tie_probability(data.extra.frame)
+    return KernelStacker(tuple(models)), KernelOutOfFold(prediction, hidden)
+
+
+def fit_symmetric_kernel(data: StackingData, rows: NDArray[np.int64], seed: int) -> SymmetricKernel:
+    """Fit the pair on some battles and all extra ones, each penalty chosen across their folds.
+
+    Parameters
+    ----------
+    data : StackingData
+    rows : int array
+        The battles to fit on.
+    seed : int
+        Seed of the draw of landmarks.
+    """
+    frame, folds = data.frame[rows], data.folds[rows]
+    shares = np.eye(3)[data.labels[rows]]
+    tie_known = np.ones(len(rows), np.bool_)
+    if data.extra is not None:
+        frame = pl.concat([frame, data.extra.frame])
+        folds = np.concatenate([folds, data.extra.folds])
+        shares = np.concatenate([shares, data.extra.weighted_shares])
+        tie_known = np.concatenate([tie_known, data.extra.tie_known])
+    coordinates = Coordinates.of(frame, data.parity)
+    odd, even = coordinates.place(frame)
+    drawn = np.random.default_rng(seed).permutation(len(frame))[:LANDMARKS]
+    landmarks = np.sort(drawn)
+    # Rounded as they are stored, so that a bundle predicts what was fitted.
+    landmarks_odd, landmarks_even = (part[landmarks].astype(np.float32) for part in (odd, even))
+    kernels = _kernels(odd, even, landmarks_odd, landmarks_even)
+    # From the rounded points on both sides: a kernel that is not quite symmetric has no root.
+    between = _kernels(
+        landmarks_odd.astype(np.float64),
+        landmarks_even.astype(np.float64),
+        landmarks_odd,
+        landmarks_even,
+    )
+    decisive = shares[:, 0] + shares[:, 1]
+    margin = _Regression.of(
+        kernels[0], between[0], shares[:, 0], decisive, folds, decisive > 0, intercept=False
+    )
+    tie = _Regression.of(
+        kernels[1], between[1], shares[:, TIE], shares.sum(1), folds, tie_known, intercept=True
+    )
+    (to_a, _, margin_penalty), (to_tie, base, tie_penalty) = margin.best_fit(), tie.best_fit()
+    return SymmetricKernel(
+        coordinates,
+        landmarks_odd,
+        landmarks_even,
+        to_a,
+        to_tie,
+        base,
+        (margin_penalty, tie_penalty),
+    )
+
+
+@dataclass(frozen=True)
+class _Regression:
+    """Ridge logistic regression on a kernel's whitened columns.
+
+    Parameters
+    ----------
+    whitening : float64 array of shape (landmarks, landmarks)
+        Lower triangular factor of the kernel between landmarks.
+    rows : float64 array of shape (n, landmarks, and one more for an intercept)
+    targets, weight : float64 arrays of shape (n,)
+        Share of hits and weight of each row.
+    folds : int array of shape (n,)
+    intercept : bool
+        Whether the last column of `rows` is the constant 1, which no penalty holds.
+    """
+
+    whitening: Floats
+    rows: Floats
+    targets: Floats
+    weight: Floats
+    folds: NDArray[np.int64]
+    intercept: bool
+
+    @classmethod
+    def of(
+        cls,
+        kernel: Floats,
+        between: Floats,
+        hits: Floats,
+        weight: Floats,
+        folds: NDArray[np.int64],
+        kept: NDArray[np.bool_],
+        *,
+        intercept: bool,
+    ) -> _Regression:
+        whitening = cholesky(between + _JITTER * np.eye(len(between)), lower=True)
+        rows = solve_triangular(whitening, kernel[kept].T, lower=True).T
+        if intercept:
+            rows = np.hstack([rows, np.ones((len(rows), 1))])
+        weight = weight[kept]
+        targets = hits[kept] / np.maximum(weight, np.finfo(np.float64).tiny)
+        return cls(whitening, rows, targets, weight, folds[kept], intercept)
+
+    def best_fit(self) -> tuple[Floats, float, float]:
+        """Coefficients of the landmarks, intercept and penalty."""
+        hits, total = float(self.weight @ self.targets), float(self.weight.sum())
+        start = np.log((hits + 0.5) / (total - hits + 0.5)) if self.intercept else 0.0
+        if hits <= 0.0 or hits >= total:
+            return np.zeros(len(self.whitening)), start, PENALTIES[0]
+        grams = {
+            int(fold): self._gram(np.flatnonzero(self.folds == fold))
+            for fold in np.unique(self.folds)
+        }
+        gram = sum(grams.values(), np.zeros_like(next(iter(grams.values()))))
+        losses = np.zeros(len(PENALTIES))
+        for fold, own in grams.items():
+            inside = self.folds == fold
+            path = self._path(~inside, gram - own, PENALTIES, start, _ROUGHLY)
+            for index, solution in enumerate(path):
+                logits = self.rows[inside] @ solution
+                losses[index] += self.weight[inside] @ _loss(logits, self.targets[inside])
+        penalty = PENALTIES[int(losses.argmin())]
+        everything = np.ones(len(self.rows), np.bool_)
+        (solution,) = self._path(everything, gram, [penalty], start, _CLOSELY)
+        size = len(self.whitening)
+        coefficients: Floats = solve_triangular(
+            self.whitening, solution[:size], lower=True, trans="T"
+        )
+        return coefficients, float(solution[size]) if self.intercept else 0.0, penalty
+
+    def _gram(self, rows: NDArray[np.int64]) -> Floats:
+        chosen = self.rows[rows]
+        gram: Floats = chosen.T @ (chosen * self.weight[rows, None])
+        return gram
+
+    def _path(
+        self,
+        kept: NDArray[np.bool_],
+        gram: Floats,
+        penalties: Sequence[float],
+        start: float,
+        tolerance: float,
+    ) -> Iterator[Floats]:
+        """Minimise the penalised loss on some rows, each penalty from the solution before.
+
+        In coordinates in which the curvature at the base rate is the identity,
+        a few steps suffice.
+        """
+        rows, targets, weight = self.rows[kept], self.targets[kept], self.weight[kept]
+        base = float(expit(start))
+        solution = np.zeros(rows.shape[1])
+        if self.intercept:
+            solution[-1] = start
+        for penalty in penalties:
+            ridge = np.full(rows.shape[1], penalty)
+            if self.intercept:
+                ridge[-1] = _JITTER
+            factor = cholesky(gram * (base * (1.0 - base)) + np.diag(ridge))
+            found = minimize(
+                _penalised_loss,
+                factor @ solution,
+                args=(factor, ridge, rows, targets, weight),
+                jac=True,
+                method="L-BFGS-B",
+                options={"maxiter": _STEPS, "ftol": tolerance, "gtol": 1e-4},
+            )
+            solution = solve_triangular(factor, found.x)
+            yield solution
+
+
+def _penalised_loss(
+    preconditioned: Floats,
+    factor: Floats,
+    ridge: Floats,
+    rows: Floats,
+    targets: Floats,
+    weight: Floats,
+) -> tuple[float, Floats]:
+    """The loss and its gradient at the solution of factor @ solution = preconditioned."""
+    solution = solve_triangular(factor, preconditioned)
+    logits = rows @ solution
+    gradient = (weight * (expit(logits) - targets)) @ rows + ridge * solution
+    value = weight @ _loss(logits, targets) + 0.5 * (ridge * solution) @ solution
+    return float(value), solve_triangular(factor, gradient, trans="T")
+
+
+def _loss(logits: Floats, targets: Floats) -> Floats:
+    return np.logaddexp(0.0, logits) - targets * logits

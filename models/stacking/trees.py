@@ -1,0 +1,371 @@
+"""The stacker: LightGBM on both orders of every battle, averaged over both orders.
+
+A battle and its mirror image enter training together, and a prediction is the
+mean over the two, so that predicting the exchanged battle gives exactly the
+exchanged prediction, whatever the trees learned.
+
+Every LightGBM has one thread, and several of them run side by side: the folds
+of a fit, the boosters of a prediction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from threading import Event
+
+import lightgbm as lgb
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from featlab.battles.schema import TIE
+from featlab.parity import Parity
+from featlab.randomness import derive_seed
+from featlab.threads import in_threads
+from models.evaluation.metrics import Labels, Probabilities
+from models.stacking.table import Floats, Matrix, StackingData, exchanged_labels, matrices
+
+DATASET_PARAMETERS: dict[str, object] = {"max_bin": 127, "feature_pre_filter": False}
+"""Fixed, so that columns are binned once for every trial of a search."""
+
+
+@dataclass(frozen=True)
+class BoostingParameters:
+    """What the search may choose for LightGBM; names and units are LightGBM's own."""
+
+    learning_rate: float = 0.03
+    num_leaves: int = 8
+    min_data_in_leaf: int = 60
+    feature_fraction: float = 0.2
+    bagging_fraction: float = 0.7
+    lambda_l1: float = 0.0
+    lambda_l2: float = 20.0
+    min_gain_to_split: float = 0.0
+    extra_trees: bool = False
+    max_rounds: int = 1500
+    patience: int = 60
+
+    def for_lightgbm(self, seed: int) -> dict[str, object]:
+        """Parameters for `lightgbm.train`, reproducible for a seed."""
+        chosen = asdict(self)
+        del chosen["max_rounds"], chosen["patience"]
+        return {
+            **chosen,
+            "objective": "multiclass",
+            "num_class": 3,
+            "bagging_freq": 1,
+            **DATASET_PARAMETERS,
+            "seed": seed,
+            "deterministic": True,
+            "force_col_wise": True,
+            "num_threads": 1,
+            "verbosity": -1,
+        }
+
+    def for_half_the_rows(self) -> BoostingParameters:
+        """The same model where each leaf holds half as many rows."""
+        return replace(
+            self,
+            min_data_in_leaf=max(1, self.min_data_in_leaf // 2),
+            lambda_l1=self.lambda_l1 / 2,
+            lambda_l2=self.lambda_l2 / 2,
+            min_gain_to_split=self.min_gain_to_split / 2,
+        )
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """What trees are fitted on: battles, each in the order given and exchanged.
+
+    Parameters
+    ----------
+    given, exchanged : float32 arrays of shape (n, columns)
+    labels : int array of shape (n,)
+        Of the battles as given.
+    weight : float64 array of shape (n,), optional
+        How many battles each row counts for; all for 1 by default.
+    columns : sequence of str
+    """
+
+    given: Matrix = field(repr=False)
+    exchanged: Matrix = field(repr=False)
+    labels: Labels = field(repr=False)
+    weight: Floats | None = field(repr=False)
+    columns: Sequence[str]
+
+    @classmethod
+    def of(
+        cls, data: StackingData, rows: NDArray[np.int64], hidden_ties: Floats | None = None
+    ) -> TrainingSet:
+        """Some battles and, where the chance of their hidden ties is given, all extra ones."""
+        given, exchanged = data.both_orders
+        own = cls(given[rows], exchanged[rows], data.labels[rows], None, data.columns)
+        if data.extra is None or hidden_ties is None:
+            return own
+        given, exchanged = data.extra_in_both_orders
+        outcome, labels, weight = data.extra.outcomes(hidden_ties)
+        return cls(
+            np.vstack([own.given, given[outcome]]),
+            np.vstack([own.exchanged, exchanged[outcome]]),
+            np.concatenate([own.labels, labels]),
+            np.concatenate([np.ones(len(rows)), weight]),
+            data.columns,
+        )
+
+    def in_both_orders(self, reference: lgb.Dataset | None = None) -> lgb.Dataset:
+        """A LightGBM dataset of every battle twice."""
+        return self._dataset(
+            np.vstack([self.given, self.exchanged]),
+            np.concatenate([self.labels, exchanged_labels(self.labels)]),
+            None if self.weight is None else np.concatenate([self.weight, self.weight]),
+            reference,
+        )
+
+    def in_one_order(self, seed: int) -> lgb.Dataset:
+        """A LightGBM dataset of every battle in one order drawn at random."""
+        other = np.random.default_rng(seed).random(len(self.labels)) < 0.5
+        return self._dataset(
+            np.where(other[:, None], self.exchanged, self.given),
+            np.where(other, exchanged_labels(self.labels), self.labels),
+            self.weight,
+            None,
+        )
+
+    def _dataset(
+        self,
+        matrix: Matrix,
+        labels: Labels,
+        weight: Floats | None,
+        reference: lgb.Dataset | None,
+    ) -> lgb.Dataset:
+        return lgb.Dataset(
+            matrix,
+            labels,
+            weight=weight,
+            feature_name=list(self.columns),
+            reference=reference,
+            params={**DATASET_PARAMETERS, "verbosity": -1, "num_threads": 1},
+            free_raw_data=True,
+        )
+
+
+def predict_both_orders(
+    booster: lgb.Booster, given: Matrix, swapped: Matrix
+) -> tuple[Probabilities, Probabilities]:
+    """Raw predictions for the battles as given, and for the exchanged ones in their own order."""
+    first = np.asarray(booster.predict(given, num_threads=1))
+    second = np.asarray(booster.predict(swapped, num_threads=1))
+    return first, second
+
+
+def mean_over_orders(given: Probabilities, swapped: Probabilities) -> Probabilities:
+    """The mean of a prediction and its mirror image, in the order given."""
+    mirrored = swapped[:, [1, 0, 2]]
+    mean: Probabilities = (given + mirrored) / 2
+    return mean
+
+
+def _end_when(dropped: Event) -> Callable[[lgb.callback.CallbackEnv], None]:
+    def look(environment: lgb.callback.CallbackEnv) -> None:
+        if dropped.is_set():
+            raise lgb.callback.EarlyStopException(
+                environment.iteration, environment.evaluation_result_list or []
+            )
+
+    return look
+
+
+class FoldTrainer:
+    """Trains on all folds but one, as often as asked, binning the columns only once.
+
+    Parameters
+    ----------
+    data : StackingData
+    held_out : int
+        The fold that is predicted and never trained on.
+    seed : int
+        Root seed.
+    hidden_ties : float64 array of shape (extra battles,), optional
+        The chance of a tie of every extra battle, by a model that never saw
+        the fold; the share of ties in the training folds by default.
+    """
+
+    def __init__(
+        self, data: StackingData, held_out: int, seed: int, hidden_ties: Floats | None = None
+    ) -> None:
+        self.data = data
+        self.held_out = held_out
+        self.seed = seed
+        self.held_out_rows = np.flatnonzero(data.folds == held_out)
+        if data.extra is not None and hidden_ties is None:
+            share = float((data.labels[data.training_rows(held_out)] == TIE).mean())
+            hidden_ties = np.full(len(data.extra.weight), share)
+        self.hidden_ties = hidden_ties
+
+    @cached_property
+    def _fitting(self) -> tuple[lgb.Dataset, lgb.Dataset]:
+        """What is fitted on, and what its early stopping looks at."""
+        rows, stopping = self.data.stopping_split(self.held_out)
+        fitting = TrainingSet.of(self.data, rows, self.hidden_ties).in_both_orders().construct()
+        return fitting, self._stopping(stopping, fitting)
+
+    @cached_property
+    def _fitting_in_one_order(self) -> tuple[lgb.Dataset, lgb.Dataset]:
+        rows, stopping = self.data.stopping_split(self.held_out)
+        seed = derive_seed(self.seed, "order", self.held_out)
+        fitting = TrainingSet.of(self.data, rows, self.hidden_ties).in_one_order(seed).construct()
+        return fitting, self._stopping(stopping, fitting)
+
+    def _stopping(self, rows: NDArray[np.int64], fitting: lgb.Dataset) -> lgb.Dataset:
+        return TrainingSet.of(self.data, rows).in_both_orders(reference=fitting).construct()
+
+    @cached_property
+    def _training(self) -> lgb.Dataset:
+        rows = self.data.training_rows(self.held_out)
+        return TrainingSet.of(self.data, rows, self.hidden_ties).in_both_orders().construct()
+
+    def fit_stopped(
+        self,
+        parameters: BoostingParameters,
+        repeat: int = 0,
+        *,
+        one_order: bool = False,
+        dropped: Event | None = None,
+    ) -> lgb.Booster:
+        """Fit with early stopping on one of the training folds.
+
+        Parameters
+        ----------
+        parameters : BoostingParameters
+            As they are for both orders of every battle.
+        repeat : int
+            Another repeat is fitted from another seed.
+        one_order : bool
+            Fit each battle in one order drawn at random, in less than half the
+            time. Early stopping looks at both orders either way.
+        dropped : Event, optional
+            Ends the fit at its next round once it is set, by whoever does not
+            need it any more.
+        """
+        fitting, stopping = self._fitting_in_one_order if one_order else self._fitting
+        fitted = parameters.for_half_the_rows() if one_order else parameters
+        return lgb.train(
+            fitted.for_lightgbm(derive_seed(self.seed, "boosting", self.held_out, repeat)),
+            fitting,
+            num_boost_round=parameters.max_rounds,
+            valid_sets=[stopping],
+            callbacks=[
+                lgb.early_stopping(parameters.patience, verbose=False),
+                *([] if dropped is None else [_end_when(dropped)]),
+            ],
+        )
+
+    def fit_all(self, parameters: BoostingParameters, rounds: int, repeat: int = 0) -> lgb.Booster:
+        """Fit a given number of rounds on every training fold."""
+        return lgb.train(
+            parameters.for_lightgbm(derive_seed(self.seed, "boosting", self.held_out, repeat)),
+            self._training,
+            num_boost_round=rounds,
+        )
+
+    def predict_held_out(self, booster: lgb.Booster) -> tuple[Probabilities, Probabilities]:
+        """Raw predictions of the held-out battles in both orders."""
+        given, swapped = self.data.both_orders
+        return predict_both_orders(booster, given[self.held_out_rows], swapped[self.held_out_rows])
+
+
+@dataclass(frozen=True)
+class Stacker:
+    """Fold models whose mean predicts.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        The columns, in the order the models know them.
+    parity : mapping of str to Parity
+    boosters : sequence of Booster
+    """
+
+    columns: Sequence[str]
+    parity: Mapping[str, Parity]
+    boosters: Sequence[lgb.Booster] = field(repr=False)
+
+    def predict(self, frame: pl.DataFrame) -> Probabilities:
+        """Uncalibrated probabilities, float64 of shape (n, 3), exactly symmetric in the sides."""
+        given, swapped = matrices(frame.select(self.columns), self.parity)
+        total = np.zeros((len(frame), 3))
+        for both in in_threads(
+            lambda booster: predict_both_orders(booster, given, swapped), self.boosters
+        ):
+            total += mean_over_orders(*both)
+        return total / len(self.boosters)
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """Out-of-fold predictions of the stacker.
+
+    Parameters
+    ----------
+    probabilities : array, shape (n, 3)
+        Mean over both orders.
+    one_order : array, shape (n, 3)
+        As given only, before averaging: what the swap asymmetry is read from.
+    other_order : array, shape (n, 3)
+        For the exchanged battles, in their own order.
+    """
+
+    probabilities: Probabilities
+    one_order: Probabilities
+    other_order: Probabilities
+
+
+def fit_stacker(
+    data: StackingData,
+    parameters: BoostingParameters,
+    seed: int,
+    repeats: int = 1,
+    hidden_ties: Mapping[int, Floats] | None = None,
+) -> tuple[Stacker, OutOfFold]:
+    """Fit one model a fold and repeat, and predict every battle by models that never saw it.
+
+    The number of rounds is found by early stopping inside the training folds;
+    the model is then fitted on all of them for as many rounds.
+
+    Parameters
+    ----------
+    hidden_ties : mapping of int to float64 array of shape (extra battles,), optional
+        Held-out fold -> the chance of a tie of every extra battle (`FoldTrainer`).
+    """
+    folds, ties = data.fold_numbers, hidden_ties or {}
+    # A trainer made inside its thread frees its datasets when its fold is done.
+    fitted = in_threads(
+        lambda fold: _fit_repeats(
+            FoldTrainer(data, fold, seed, ties.get(fold)), parameters, repeats
+        ),
+        folds,
+    )
+    one_order, other_order = np.zeros((len(data.labels), 3)), np.zeros((len(data.labels), 3))
+    for fold, of_fold in zip(folds, fitted, strict=True):
+        rows = np.flatnonzero(data.folds == fold)
+        for _, given, swapped in of_fold:
+            one_order[rows] += given / repeats
+            other_order[rows] += swapped / repeats
+    boosters = tuple(booster for of_fold in fitted for booster, _, _ in of_fold)
+    parity = {name: data.parity[name] for name in data.columns}
+    stacker = Stacker(tuple(data.columns), parity, boosters)
+    return stacker, OutOfFold(mean_over_orders(one_order, other_order), one_order, other_order)
+
+
+def _fit_repeats(
+    trainer: FoldTrainer, parameters: BoostingParameters, repeats: int
+) -> list[tuple[lgb.Booster, Probabilities, Probabilities]]:
+    """Every repeat's booster, and what it predicts for the held-out battles in both orders."""
+    found = []
+    for repeat in range(repeats):
+        rounds = trainer.fit_stopped(parameters, repeat).best_iteration
+        booster = trainer.fit_all(parameters, max(rounds, 1), repeat)
+        found.append((booster, *trainer.predict_held_out(booster)))
+    return found

@@ -1,0 +1,1 @@
+"""Where `make data` fetches battles from."""

@@ -1,1 +1,0 @@
-"""Figures of a run: one declaration each, from which picture, title, alt text and CSV follow."""

@@ -1,0 +1,1 @@
+"""What a Kaggle kit is packed from."""

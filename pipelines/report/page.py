@@ -1,0 +1,134 @@
+"""The report as one page: pictures inline, no script, no address to fetch anything from.
+
+Battles hold markup, control characters and text of any direction. All of it is
+text here: escaped by the template, cut to a length a reader can bear, control
+characters made visible, direction isolated.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from pipelines.report.figure import Drawn
+
+TEMPLATE = "page.html"
+SHOWN_CHARACTERS = 1500
+SHOWN_NUMBERS = 40
+
+# C0 without tab and line feed, DEL and C1: invisible, and U+0000 is no character in HTML.
+_CONTROLS = {
+    **{code: 0x2400 + code for code in range(0x20) if code not in (0x09, 0x0A)},
+    0x7F: 0x2421,
+    **dict.fromkeys(range(0x80, 0xA0), 0xFFFD),
+}
+# Overrides and embeddings could turn round what stands after them.
+_DIRECTIONS = re.compile("[\u202a-\u202e\u2066-\u2069]")
+
+
+@dataclass(frozen=True)
+class Example:
+    """A battle to look at.
+
+    Parameters
+    ----------
+    id : str
+    model_a, model_b : str
+    outcome : str
+        What the voter chose.
+    stated : tuple of three float
+        The out-of-fold probabilities of a, b and tie.
+    prompt, response_a, response_b : str
+        As read, of any length and content.
+    """
+
+    id: str
+    model_a: str
+    model_b: str
+    outcome: str
+    stated: tuple[float, float, float]
+    prompt: str
+    response_a: str
+    response_b: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading with its figures, and what had to be left out and why."""
+
+    title: str
+    figures: Sequence[Drawn]
+    left_out: Sequence[tuple[str, str]] = ()
+
+
+def shown(text: str, limit: int = SHOWN_CHARACTERS) -> str:
+    r"""A text of a battle as it may stand on the page: cut, its invisible characters visible.
+
+    Escaping is the template's work.
+
+    Examples
+    --------
+    >>> shown("a\x00b"), shown("abcdef", limit=3)
+    ('a␀b', 'abc… [3 more characters]')
+    """
+    rest = len(text) - limit
+    cut = text if rest <= 0 else f"{text[:limit]}… [{rest:,} more characters]"
+    visible = cut.replace("\r\n", "\n").translate(_CONTROLS)
+    return _DIRECTIONS.sub(lambda match: f"[U+{ord(match.group()):04X}]", visible)
+
+
+def render_page(
+    title: str,
+    facts: Sequence[tuple[str, str]],
+    sections: Sequence[Section],
+    examples: Sequence[tuple[str, Sequence[Example]]] = (),
+) -> str:
+    """The page as HTML text.
+
+    Parameters
+    ----------
+    title : str
+    facts : sequence of (name, value)
+        What the run was, in a few lines.
+    sections : sequence of Section
+    examples : sequence of (heading, battles)
+        Battles to look at, collapsed behind a warning.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"shown": shown, "picture": _picture, "cell": _cell, "rows": _rows}
+    page: str = environment.get_template(TEMPLATE).render(
+        title=title, facts=facts, sections=sections, examples=examples
+    )
+    return page
+
+
+def _picture(png: bytes) -> str:
+    return f"data:image/png;base64,{b64encode(png).decode('ascii')}"
+
+
+def _rows(frame: pl.DataFrame) -> list[tuple[Any, ...]]:
+    return frame.head(SHOWN_NUMBERS).rows()
+
+
+def _cell(value: Any) -> str:
+    """A number with four digits, anything else as `shown` shows it."""
+    if value is None or value != value:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return shown(str(value), 120)

@@ -1,0 +1,1 @@
+"""What the commands share: settings, a run folder and its stages, the console."""

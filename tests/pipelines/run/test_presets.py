@@ -1,0 +1,63 @@
+import pytest
+
+from featlab.encoder.spec import MINILM
+from featlab.errors import ConfigError
+from pipelines.run import presets
+from pipelines.run.settings import TrainSettings
+
+
+def recipe(*arguments: str) -> presets.Recipe:
+    return presets.resolve(TrainSettings.load(list(arguments), "train"))
+
+
+def test_fast_needs_no_encoder() -> None:
+    chosen = recipe("--preset", "fast")
+    assert chosen.encoder is None
+    assert not {"embedding", "encoder"} & set(chosen.signals)
+
+
+def test_cpu_takes_the_packaged_encoder() -> None:
+    chosen = recipe("--preset", "cpu")
+    assert chosen.signals == presets.SIGNALS
+    assert chosen.encoder == MINILM
+
+
+def test_battles_without_names_have_no_identity_signal() -> None:
+    chosen = recipe("--preset", "fast")
+    assert chosen.for_battles(named=True) == chosen
+    without = chosen.for_battles(named=False)
+    assert without.signals == ("text", "lexical")
+    assert "name no models" in without.reason
+
+
+def test_signals_can_be_switched_and_keep_their_order() -> None:
+    chosen = recipe("--preset", "cpu", "--signals", "encoder", "--signals", "text")
+    assert chosen.signals == ("text", "encoder")
+    both = recipe("--preset", "fast", "--signals", "identity", "--signals", "lexical")
+    assert both.signals == ("text", "lexical", "identity")
+
+
+def test_the_encoder_can_be_replaced() -> None:
+    chosen = recipe("--preset", "cpu", "--encoder.model", "somewhere", "--encoder.max-tokens", "99")
+    assert chosen.encoder is not None
+    assert (chosen.encoder.model, chosen.encoder.max_tokens) == ("somewhere", 99)
+
+
+def test_an_unknown_signal_is_named() -> None:
+    with pytest.raises(ConfigError, match="smell"):
+        recipe("--signals", "smell")
+
+
+def test_automatic_says_which_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert recipe().preset in {"cpu", "modernbert"}
+    assert recipe().reason
+    monkeypatch.setattr(presets, "find_spec", lambda name: None)
+    without = recipe()
+    assert without.preset == "fast"
+    assert "not installed" in without.reason
+
+
+def test_an_encoder_without_torch_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(presets, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="torch"):
+        recipe("--preset", "cpu")

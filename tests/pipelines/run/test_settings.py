@@ -1,0 +1,83 @@
+from pathlib import Path
+
+import pytest
+
+from featlab.battles import WSDM, LabelColumn
+from featlab.errors import ConfigError
+from pipelines.run.settings import SubmitSettings, TrainSettings
+
+
+def load(*arguments: str) -> TrainSettings:
+    return TrainSettings.load(list(arguments), "train")
+
+
+@pytest.fixture
+def toml(tmp_path: Path) -> Path:
+    path = tmp_path / "settings.toml"
+    path.write_text('seed = 1\ntrials = 11\nfolds = 4\n[battles]\nlayout = "wsdm"\n')
+    return path
+
+
+def test_command_line_wins_over_environment_over_file_over_default(
+    toml: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FEATLAB_SEED", "2")
+    monkeypatch.setenv("FEATLAB_TRIALS", "22")
+    settings = load("--config", str(toml), "--seed", "3")
+    assert (settings.seed, settings.trials, settings.folds) == (3, 22, 4)
+    assert settings.repeats == TrainSettings.model_fields["repeats"].default
+    assert settings.battles.schema_of_battles() == WSDM
+
+
+def test_nested_settings_come_from_everywhere(toml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FEATLAB_BATTLES__PROMPT", "question")
+    settings = load("--config", str(toml), "--battles.response-a", "left")
+    schema = settings.battles.schema_of_battles()
+    assert (schema.prompt, schema.response_a, schema.language) == ("question", "left", "language")
+
+
+def test_a_label_column_replaces_three_columns() -> None:
+    schema = load("--battles.winner", "verdict").battles.schema_of_battles()
+    assert schema.outcome == LabelColumn("verdict")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--folds", "2"],
+        ["--trials", "many"],
+        ["--preset", "gigantic"],
+        ["--config", "nowhere.toml"],
+        ["--battles.texts", "xml"],
+    ],
+)
+def test_wrong_values_give_a_typed_error(arguments: list[str]) -> None:
+    with pytest.raises((ConfigError, SystemExit)) as caught:
+        load(*arguments)
+    if isinstance(caught.value, SystemExit):
+        assert caught.value.code == 2
+
+
+def test_unknown_settings_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text("sede = 1\n")
+    with pytest.raises(ConfigError, match="sede"):
+        load("--config", str(path))
+    with pytest.raises(SystemExit) as caught:
+        load("--sede", "1")
+    assert caught.value.code == 2
+
+
+def test_broken_toml_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text("seed = = 1\n")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load("--config", str(path))
+
+
+def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        SubmitSettings.load(["--help"], "submit")
+    assert caught.value.code == 0
+    printed = capsys.readouterr().out
+    assert all(option in printed for option in ("--run", "--test", "--out", "--config"))
