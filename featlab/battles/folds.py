@@ -61,20 +61,39 @@ def make_folds(battles: pl.LazyFrame | pl.DataFrame, count: int = 5, seed: int =
         "id", "label", prompt_key().rank("dense").cast(pl.UInt32).alias("group")
     )
     frame = keyed.collect()
-    groups, first, sizes = np.unique(frame["group"], return_index=True, return_counts=True)
-    if len(groups) < count:
+    groups = frame["group"].n_unique()
+    if groups < count:
         raise BattleError(
-            f"there are {len(groups)} different prompts, too few for {count} folds",
+            f"there are {groups} different prompts, too few for {count} folds",
             source="battles",
         )
-    group = np.searchsorted(groups, frame["group"].to_numpy())
-    fold = _deal(group, frame["label"].to_numpy(), first, sizes, count, seed)[group]
+    fold = deal_folds(frame["group"].to_numpy(), frame["label"].to_numpy(), count, seed)
     return frame.select("id", pl.Series("fold", fold, pl.Int8), "group")
+
+
+def deal_folds(
+    groups: NDArray[np.integer], labels: NDArray[np.integer], count: int, seed: int
+) -> NDArray[np.int64]:
+    """Return the fold of each battle, given its group and label: shape (n,).
+
+    Parameters
+    ----------
+    groups, labels : int arrays of shape (n,)
+        At least `count` different groups; labels 0, 1 or 2.
+    count : int
+        Number of folds.
+    seed : int
+        Root seed of the shuffle.
+    """
+    _, first, group, sizes = np.unique(
+        groups, return_index=True, return_inverse=True, return_counts=True
+    )
+    return _deal(group, labels, first, sizes, count, seed)[group]
 
 
 def _deal(
     group: NDArray[np.int64],
-    labels: NDArray[np.int8],
+    labels: NDArray[np.integer],
     first: NDArray[np.int64],
     sizes: NDArray[np.int64],
     count: int,

@@ -2,7 +2,7 @@
 
 from featlab.features.battle_features import BattleColumns
 from featlab.features.catalogue import FAMILIES, FEATURES, feature_table
-from featlab.features.columns import Column, FeatureColumns
+from featlab.features.columns import FeatureColumns
 from featlab.features.feature import Feature, Scope
 from featlab.features.pairing import PAIRINGS, Pairing
 from featlab.features.text import Text
@@ -13,7 +13,6 @@ __all__ = [
     "FEATURES",
     "PAIRINGS",
     "BattleColumns",
-    "Column",
     "Feature",
     "FeatureColumns",
     "PairColumns",

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import polars as pl
 
+from featlab.columns import Column, parities
 from featlab.errors import FeatureError
 from featlab.features.feature import Feature, Scope, checked, selected
 from featlab.features.planning import layers, with_computed
@@ -23,18 +23,6 @@ from featlab.parity import Parity
 
 ONE_TEXT = frozenset({Scope.PROMPT, Scope.RESPONSE})
 """The scopes whose features are built from one text."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column: where it comes from and how it behaves under a swap of sides."""
-
-    name: str
-    feature: str
-    family: str
-    parity: Parity
-    dtype: str
-    meaning: str
 
 
 Built = tuple[Column, pl.Expr]
@@ -91,7 +79,7 @@ class FeatureColumns(ABC):
     @property
     def parity(self) -> dict[str, Parity]:
         """Column name -> parity, as `featlab.parity.swap` wants it."""
-        return {column.name: column.parity for column in self.columns}
+        return parities(self.columns)
 
     @cached_property
     def definitions(self) -> dict[str, pl.Expr]:
@@ -139,14 +127,8 @@ class FeatureColumns(ABC):
 
 def column_of(feature: Feature, prefix: str, parity: Parity, *texts: str, of: str = "") -> Built:
     """The column that a feature gives for the texts, called ``{prefix}__{feature}``."""
-    column = Column(
-        feature.column(prefix),
-        feature.name,
-        feature.family,
-        parity,
-        str(feature.dtype),
-        f"of {of}: {feature.meaning}" if of else feature.meaning,
-    )
+    meaning = f"of {of}: {feature.meaning}" if of else feature.meaning
+    column = Column(feature.column(prefix), parity, feature.family, meaning, feature=feature.name)
     return column, feature.expression(prefix, *map(Text, texts))
 
 
@@ -156,10 +138,9 @@ def pairings_of(feature: Feature, sides: tuple[str, str]) -> Iterator[Built]:
     for pairing in feature.pairings:
         column = Column(
             pairing.column(feature.name),
-            feature.name,
-            feature.family,
             pairing.parity,
-            "Float32",
+            feature.family,
             f"{pairing.meaning} of: {feature.meaning}",
+            feature=feature.name,
         )
         yield column, pairing.expression(feature.name, *values)

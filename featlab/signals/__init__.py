@@ -1,1 +1,28 @@
-"""Signals that learn from battles: fitted on training rows, applied to any."""
+"""Signals: blocks of columns made for every battle, each behind the same interface."""
+
+from featlab.signals.outcomes import TRAINING_ONLY, Outcomes, Rows
+from featlab.signals.registry import REGISTRY, find_signal
+from featlab.signals.signal import (
+    Context,
+    Cost,
+    Need,
+    Signal,
+    State,
+    load_signal,
+    save_signal,
+)
+
+__all__ = [
+    "REGISTRY",
+    "TRAINING_ONLY",
+    "Context",
+    "Cost",
+    "Need",
+    "Outcomes",
+    "Rows",
+    "Signal",
+    "State",
+    "find_signal",
+    "load_signal",
+    "save_signal",
+]

@@ -65,8 +65,11 @@ def test_computed_dtypes_are_the_declared_ones(raw_battles: pl.DataFrame) -> Non
     assert isinstance(query, pl.LazyFrame)
     assert query.collect_schema().names() == ["id", *COLUMNS.names]
     frame = query.collect()
+    dtypes = {feature.name: str(feature.dtype) for feature in FEATURES}
+    paired = {pairing.column(feature.name) for feature in FEATURES for pairing in feature.pairings}
     assert {name: str(dtype) for name, dtype in frame.schema.items() if name != "id"} == {
-        column.name: column.dtype for column in COLUMNS.columns
+        column.name: "Float32" if column.name in paired else dtypes[column.feature]
+        for column in COLUMNS.columns
     }
 
 

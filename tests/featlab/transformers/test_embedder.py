@@ -27,7 +27,7 @@ from featlab.transformers.embedder import TextEmbedder
 from tests.featlab.hash_encoder import DIMENSION, SPEC, HashEncoder, hashed
 from tests.strategies import texts
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture

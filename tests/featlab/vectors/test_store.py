@@ -301,7 +301,7 @@ for number in range(10**6):
 
 
 def test_a_kill_at_any_moment_leaves_every_finished_batch(tmp_path: Path) -> None:
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     for delay in (0.0, 0.013, 0.031):
         folder = tmp_path / str(delay)
         writer = subprocess.Popen(

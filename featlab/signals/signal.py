@@ -1,0 +1,233 @@
+"""What a signal is: a block of columns made for every battle, behind one interface.
+
+A signal prepares what needs no outcome once for all battles (hashed n-grams,
+vectors, tokens), is fitted once a fold on rows of what was prepared, and is
+transformed on others. What it has learned is arrays and JSON, which one function
+saves and another loads. A new signal is one subclass and one line of
+`featlab.signals.registry.REGISTRY`; one from elsewhere is named
+``my_module:MySignal``.
+"""
+
+from __future__ import annotations
+
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from featlab.columns import Column
+from featlab.encoder.spec import EncoderSpec
+from featlab.errors import BundleError
+from featlab.files import atomic_path, read_json, write_json
+from featlab.signals.outcomes import Outcomes, Rows
+
+PreparedT = TypeVar("PreparedT")
+
+FORMAT = 1
+ARRAYS = "signal.safetensors"
+VALUES = "signal.json"
+FILES = "files"
+PLAIN = frozenset({".json", ".safetensors", ".txt"})
+"""Endings of the files that a state may hold: nothing that is code or a pickle."""
+
+
+class Need(StrEnum):
+    """What a signal cannot do without."""
+
+    MODEL_NAMES = "training battles that name their models"
+    ENCODER = "an encoder"
+
+
+class Cost(StrEnum):
+    """How the folds of a signal are fitted."""
+
+    NOTHING = "nothing"
+    """There is nothing to fit: one signal serves every fold."""
+
+    ONE_THREAD = "one thread a fold"
+    """As many folds side by side as there are threads."""
+
+    WHOLE_MACHINE = "the whole machine"
+    """One fold after the other."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a run tells a signal that is to be made.
+
+    Parameters
+    ----------
+    seed : int
+        Root seed; derive from it by name (`featlab.randomness.derive_seed`).
+    families : tuple of str, optional
+        Feature families to keep; all by default.
+    encoder : EncoderSpec, optional
+        The encoder, for signals that need one.
+    store : Path, optional
+        Root of the embedding store; the user's cache folder by default.
+    folder : Path, optional
+        Where a long fit may keep its checkpoints, a folder a fold.
+    options : mapping of str to JSON value
+        Further settings that signals read by name.
+    """
+
+    seed: int = 0
+    families: tuple[str, ...] | None = None
+    encoder: EncoderSpec | None = None
+    store: Path | None = None
+    folder: Path | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class State:
+    """What a fitted signal has learned.
+
+    Parameters
+    ----------
+    arrays : mapping of str to array
+        Numbers, written as safetensors.
+    values : mapping of str to JSON value
+        Names and settings.
+    files : Path, optional
+        A folder of further safetensors and JSON, written by a library in its
+        own layout: an encoder's weights and tokenizer.
+    """
+
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False)
+    values: Mapping[str, Any] = field(default_factory=dict)
+    files: Path | None = None
+
+
+class Signal(ABC, Generic[PreparedT]):
+    """One block of columns.
+
+    Class attributes say what a run must know before it makes one: `name`, the
+    file and family of its columns; `needs`; `cost`; and `probe_tolerance`, how
+    far probabilities may move when its numbers are computed on another machine.
+    """
+
+    name: ClassVar[str]
+    needs: ClassVar[frozenset[Need]] = frozenset()
+    cost: ClassVar[Cost] = Cost.ONE_THREAD
+    probe_tolerance: ClassVar[float] = 1e-6
+
+    @classmethod
+    @abstractmethod
+    def from_settings(cls, context: Context, fold: int) -> Self:
+        """Return an unfitted signal for one fold of a run."""
+
+    @abstractmethod
+    def columns(self) -> tuple[Column, ...]:
+        """Return every column in order; known before anything is fitted."""
+
+    @abstractmethod
+    def prepare(self, battles: pl.LazyFrame) -> PreparedT:
+        """Make what needs no outcome, once for all battles.
+
+        Parameters
+        ----------
+        battles : LazyFrame
+            Canonical battles without `featlab.signals.outcomes.TRAINING_ONLY`.
+            A signal that is not fitted yet may learn from them; one that is
+            must make what its state stands for.
+        """
+
+    @abstractmethod
+    def fit(self, prepared: PreparedT, outcomes: Outcomes, rows: Rows) -> Self:
+        """Learn from some rows, and return itself; a signal without learning just returns.
+
+        Parameters
+        ----------
+        prepared
+            What `prepare` made of all battles.
+        outcomes : Outcomes
+            Of all battles; nothing outside `rows` may be read.
+        rows : int64 array
+            The training rows.
+        """
+
+    @abstractmethod
+    def transform(self, prepared: PreparedT, rows: Rows | None = None) -> pl.DataFrame:
+        """Return the columns of some rows, or of all, in the order given.
+
+        A row's values depend on that row alone, and exchanging the sides of a
+        battle gives exactly the exchanged columns.
+        """
+
+    @abstractmethod
+    def state(self) -> State:
+        """Return what was learned."""
+
+    @classmethod
+    @abstractmethod
+    def from_state(cls, state: State) -> Self:
+        """Return the fitted signal that a state describes."""
+
+    def recipe(self) -> dict[str, Any]:
+        """Return what shapes the columns besides battles, folds and code: a key of caches."""
+        return dict(vars(self))
+
+
+def save_signal(signal: Signal[Any], folder: Path) -> None:
+    """Write a fitted signal into a folder, in place of what it held; no pickle.
+
+    Raises
+    ------
+    BundleError
+        When its state holds files of an ending that is not in `PLAIN`.
+    """
+    from safetensors.numpy import save_file
+
+    state = signal.state()
+    (folder / VALUES).unlink(missing_ok=True)
+    if state.files is not None:
+        odd = [path.name for path in state.files.rglob("*") if path.is_file()]
+        odd = [name for name in odd if Path(name).suffix not in PLAIN]
+        if odd:
+            raise BundleError(f"{signal.name}: {', '.join(odd)} is neither safetensors nor JSON")
+        if state.files.resolve() != (folder / FILES).resolve():
+            shutil.copytree(state.files, folder / FILES, dirs_exist_ok=True)
+    with atomic_path(folder / ARRAYS) as path:
+        save_file({name: np.ascontiguousarray(value) for name, value in state.arrays.items()}, path)
+    # Last, so that a folder that has it is whole.
+    write_json(
+        folder / VALUES, {"signal": signal.name, "format": FORMAT, "values": dict(state.values)}
+    )
+
+
+def load_signal(kind: type[Signal[Any]], folder: Path) -> Signal[Any]:
+    """Read what `save_signal` wrote.
+
+    Raises
+    ------
+    BundleError
+        When the folder's content is no such signal.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        description = read_json(folder / VALUES)
+        if description["format"] != FORMAT or description["signal"] != kind.name:
+            raise BundleError(
+                f"{folder / VALUES}: holds signal {description['signal']} in format "
+                f"{description['format']}; {kind.name} in format {FORMAT} is needed"
+            )
+        files = folder / FILES
+        return kind.from_state(
+            State(
+                load_file(folder / ARRAYS),
+                description["values"],
+                files if files.is_dir() else None,
+            )
+        )
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise BundleError(f"{folder}: holds no {kind.name} signal: {error}") from error

@@ -1,0 +1,74 @@
+"""The text signal: every declared feature of a battle; nothing is learned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Self
+
+import polars as pl
+
+from featlab.columns import Column
+from featlab.features import FEATURES, BattleColumns, Feature
+from featlab.signals.outcomes import Outcomes, Rows
+from featlab.signals.signal import Context, Cost, Signal, State
+
+
+class TextSignal(Signal[pl.DataFrame]):
+    """Columns of declared features, both sides and their pairings.
+
+    Parameters
+    ----------
+    features : iterable of Feature
+        What there is to select from.
+    families : iterable of str, optional
+        Keep the features of these families.
+
+    Examples
+    --------
+    >>> signal = TextSignal(families=["newlines"])
+    >>> signal.columns()[0].name
+    'prompt__newlines'
+    """
+
+    name = "text"
+    cost = Cost.NOTHING
+
+    def __init__(
+        self, features: Iterable[Feature] = FEATURES, families: Iterable[str] | None = None
+    ) -> None:
+        self.battle_columns = BattleColumns(features, families)
+
+    @classmethod
+    def from_settings(cls, context: Context, fold: int) -> Self:
+        """Return the signal of the chosen families."""
+        return cls(families=context.families)
+
+    def columns(self) -> tuple[Column, ...]:
+        """Return every column in order."""
+        return self.battle_columns.columns
+
+    def prepare(self, battles: pl.LazyFrame) -> pl.DataFrame:
+        """Compute the columns, streaming."""
+        return self.battle_columns.compute(battles, keep=()).collect(engine="streaming")
+
+    def fit(self, prepared: pl.DataFrame, outcomes: Outcomes, rows: Rows) -> Self:
+        """Return itself: there is nothing to learn."""
+        return self
+
+    def transform(self, prepared: pl.DataFrame, rows: Rows | None = None) -> pl.DataFrame:
+        """Return the columns of some rows, or of all."""
+        return prepared if rows is None else prepared[rows]
+
+    def state(self) -> State:
+        """Return the families; the features themselves are code."""
+        families = sorted({column.family for column in self.columns()})
+        return State(values={"families": families})
+
+    @classmethod
+    def from_state(cls, state: State) -> Self:
+        """Return the signal of the saved families."""
+        return cls(families=state.values["families"])
+
+    def recipe(self) -> dict[str, Any]:
+        """Return the fingerprint of every expression."""
+        return {"columns": self.battle_columns.fingerprint()}
