@@ -141,6 +141,22 @@ class Signal(ABC, Generic[PreparedT]):
     def from_state(cls, state: State) -> Self:
         """Return the fitted signal that a state describes."""
 
+    def expected_seconds(
+        self, battles: pl.LazyFrame, outcomes: Outcomes, folds: Rows
+    ) -> float | None:
+        """Return how long all folds will take, from a measured warm-up; None for some minutes.
+
+        Parameters
+        ----------
+        battles : LazyFrame
+            As `prepare` takes them.
+        outcomes : Outcomes
+            Of all battles.
+        folds : int64 array
+            The fold of each battle.
+        """
+        return None
+
     def recipe(self) -> dict[str, Any]:
         """Return what shapes the columns besides battles, folds and code: a key of caches."""
         return dict(vars(self))
