@@ -8,53 +8,40 @@ are touched.
 
 from __future__ import annotations
 
-import tomllib
 from typing import Any
 
-from pydantic import ValidationError
-
-from featlab.errors import ConfigError
 from featlab.files import read_json
 from featlab.progress import note
 from featlab.signals.signal import Need
-from models.stacking.bundle import read_manifest
 from pipelines.run.console import run_command
+from pipelines.run.finished import finished_run
 from pipelines.run.folder import RunFolder
-from pipelines.run.presets import ALWAYS, resolve
-from pipelines.run.run import open_run, require_finished
-from pipelines.run.settings import LearningCurveSettings, TrainSettings
+from pipelines.run.presets import ALWAYS, context_of
+from pipelines.run.run import open_run
+from pipelines.run.settings import LearningCurveSettings
 from pipelines.run.stages.curve import curve_table, make_curve
-from pipelines.run.training import BattleFiles, TableFiles
+from pipelines.run.training import battle_files, table_files
 
 
 def main(settings: LearningCurveSettings) -> None:
     """Measure the curve where it is not there yet, and print it."""
-    files = RunFolder(settings.run)
-    require_finished(files, "battles", "folds", ALWAYS, "blend")
-    trained = trained_settings(files)
-    recipe = resolve(
-        trained.model_copy(
-            update={"signals": list(read_manifest(files.bundle)["signals"].values())}
-        )
-    )
-    slow = [name for name, kind in recipe.kinds.items() if Need.ENCODER in kind.needs]
-    kinds = {name: kind for name, kind in recipe.kinds.items() if name not in {*slow, ALWAYS}}
+    run = finished_run(RunFolder(settings.run))
+    files, trained = run.folder, run.settings
+    slow = [name for name, kind in run.kinds.items() if Need.ENCODER in kind.needs]
+    kinds = {name: kind for name, kind in run.kinds.items() if name not in {*slow, ALWAYS}}
     if slow:
         note(f"left out, since they take hours a point: {', '.join(slow)}")
     if trained.extra:
         note("left out: the run's extra battles, since the curve is over its own")
-    columns = {ALWAYS: recipe.columns(ALWAYS)}
-    unfitted = [kind.from_settings(recipe.context, 0) for kind in kinds.values()]
+    columns = {ALWAYS: run.columns(ALWAYS)}
+    context = context_of(trained)
+    unfitted = [kind.from_settings(context, 0) for kind in kinds.values()]
     points = files.learning_curve.with_suffix(".csv")
-    with open_run(settings.run, trained.as_toml()) as run:
-        run.stage(
+    with open_run(settings.run, trained.as_toml()) as opened:
+        opened.stage(
             "learning_curve",
             make_curve,
-            inputs={
-                "table": TableFiles(
-                    BattleFiles(files.battles, files.folds), {ALWAYS: files.signal(ALWAYS)}, {}
-                )
-            },
+            inputs={"table": table_files(files, battle_files(files, extra=False), [ALWAYS])},
             outputs={"curve": files.learning_curve, "points": points},
             key={
                 "signals": [signal.recipe() for signal in unfitted],
@@ -64,7 +51,7 @@ def main(settings: LearningCurveSettings) -> None:
             code=list(kinds.values()),
             signals=columns,
             kinds=kinds,
-            context=recipe.context,
+            context=context,
             shares=settings.shares,
             draws=settings.draws,
             extrapolate_to=settings.extrapolate_to,
@@ -72,21 +59,6 @@ def main(settings: LearningCurveSettings) -> None:
             about={"left_out": slow, "extra_battles_left_out": trained.extra},
         )
     print_curve(read_json(files.learning_curve))
-
-
-def trained_settings(run: RunFolder) -> TrainSettings:
-    """Return the settings that a run was trained with.
-
-    Raises
-    ------
-    ConfigError
-        When they are not readable.
-    """
-    try:
-        values = tomllib.loads(run.config.read_text(encoding="utf-8"))
-        return TrainSettings(**{**values, "run": run.path})
-    except (tomllib.TOMLDecodeError, ValidationError) as error:
-        raise ConfigError(f"{run.config} is not as train-ensemble wrote it; train again") from error
 
 
 def print_curve(found: dict[str, Any]) -> None:

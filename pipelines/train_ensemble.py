@@ -29,7 +29,7 @@ from pipelines.run.stages.metrics import make_metrics
 from pipelines.run.stages.search import make_search
 from pipelines.run.stages.signal import make_signal
 from pipelines.run.stages.study import make_study_figure
-from pipelines.run.training import BattleFiles, TableFiles
+from pipelines.run.training import BattleFiles, battle_files, table_files
 from pipelines.time_estimate import estimate_run
 
 
@@ -65,8 +65,7 @@ def main(settings: TrainSettings) -> None:
                 folds=settings.folds,
                 seed=settings.seed,
             )
-        some = bool(extra) and len(pl.read_parquet(files.extra, columns=["id"])) > 0
-        training = BattleFiles(files.battles, files.folds, files.extra if some else None)
+        training = battle_files(files, extra=bool(extra))
         if settings.dry_run:
             estimate_run(files, recipe, training)
             return
@@ -123,11 +122,7 @@ def stack(run: Run, recipe: Recipe, training: BattleFiles, settings: TrainSettin
         ],
         "seed": seed,
     }
-    table = TableFiles(
-        training,
-        {name: files.signal(name) for name in columns},
-        {} if training.extra is None else {name: files.extra_signal(name) for name in columns},
-    )
+    table = table_files(files, training, columns)
     run.stage(
         "kernel",
         make_kernel,

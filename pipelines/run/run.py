@@ -51,7 +51,6 @@ class Run:
     def __init__(self, folder: RunFolder, config: str) -> None:
         self.folder = folder
         self._config = config
-        self._planned: list[str] = []
 
     def stage(
         self,
@@ -90,7 +89,6 @@ class Run:
         ConfigError
             When an input changed while the stage read it.
         """
-        self._planned.append(name)
         read = fingerprints(inputs)
         made_from = {
             "inputs": read,
@@ -126,12 +124,8 @@ class Run:
         return True
 
     def finish(self) -> None:
-        """State that every stage of these settings is made, and forget those of others."""
-        manifest = read_manifest(self.folder)
-        manifest["stages"] = {name: manifest["stages"][name] for name in self._planned}
-        manifest["finished"] = self._planned
+        """Keep the settings, also where no stage had to be made again for them."""
         self._write_config()
-        write_json(self.folder.manifest, manifest)
 
     def _write_config(self) -> None:
         with atomic_path(self.folder.config) as path:
@@ -186,7 +180,7 @@ def require_finished(folder: RunFolder, *stages: str) -> dict[str, Any]:
     ----------
     folder : RunFolder
     stages : str
-        Stages that must be among them.
+        What must be there, with all that it was made from.
 
     Raises
     ------
@@ -195,24 +189,29 @@ def require_finished(folder: RunFolder, *stages: str) -> dict[str, Any]:
     """
     manifest = read_manifest(folder)
     made = manifest["stages"]
-    missing = [name for name in stages if name not in made]
-    outputs = {
-        str(folder.path / name): digest
-        for stage in made.values()
-        for name, digest in stage["outputs"].items()
-    }
-    older = [
-        name
+    makers = {
+        str(folder.path / output): name
         for name, stage in made.items()
-        if any(
-            outputs.get(path, digest) != digest
-            for path, digest in stage["made_from"]["inputs"].items()
-        )
-    ]
-    if missing or older or not folder.config.is_file():
-        raise ConfigError(
-            f"{folder.path} is no finished run ({', '.join(missing or older) or 'no config.toml'} "
-            f"{'is missing' if missing or not older else 'is older than what it is made from'}); "
-            "run make train-ensemble first"
-        )
+        for output in stage["outputs"]
+    }
+    waiting, seen = list(stages), set()
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        if name not in made:
+            raise _unfinished(folder, f"no {name}")
+        for path, digest in made[name]["made_from"]["inputs"].items():
+            if maker := makers.get(path):
+                output = str(Path(path).relative_to(folder.path))
+                if made[maker]["outputs"][output] != digest:
+                    raise _unfinished(folder, f"{name} is older than {maker}")
+                waiting.append(maker)
+    if not folder.config.is_file():
+        raise _unfinished(folder, f"no {folder.config.name}")
     return manifest
+
+
+def _unfinished(folder: RunFolder, why: str) -> ConfigError:
+    return ConfigError(f"{folder.path} is no finished run ({why}); run make train-ensemble first")

@@ -235,7 +235,6 @@ class SubmitSettings(CommandSettings):
 class LearningCurveSettings(CommandSettings):
     """Settings of ``pipelines.learning_curve``."""
 
-    data: Path | None = Field(None, description="data folder, in place of the run's own")
     shares: list[float] = Field(
         [0.125, 0.25, 0.5, 0.7, 1.0], description="parts of the training battles, at least three"
     )
@@ -248,7 +247,6 @@ class LearningCurveSettings(CommandSettings):
 class ReportSettings(CommandSettings):
     """Settings of ``pipelines.report.__main__``."""
 
-    data: Path | None = Field(None, description="data folder, in place of the run's own")
     out: Path | None = Field(None, description="folder to write; the run's report folder if none")
     examples: bool = Field(True, description="show example battles, collapsed, on the page")
     readme_figures: Path | None = Field(

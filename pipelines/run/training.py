@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from featlab.columns import Column
 from featlab.errors import ConfigError
 from featlab.signals.outcomes import TRAINING_ONLY, Outcomes, Rows
 from models.stacking.table import Table, stacked_frame
+from pipelines.run.folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,23 @@ class TableFiles:
     training: BattleFiles
     signals: Mapping[str, Path]
     extra_signals: Mapping[str, Path]
+
+
+def battle_files(run: RunFolder, *, extra: bool) -> BattleFiles:
+    """Return the battle files of a run; `extra` says whether it was given extra battles."""
+    some = extra and len(pl.read_parquet(run.extra, columns=["id"])) > 0
+    return BattleFiles(run.battles, run.folds, run.extra if some else None)
+
+
+def table_files(run: RunFolder, training: BattleFiles, signals: Iterable[str]) -> TableFiles:
+    """Return the files of a run's table."""
+    names = list(signals)
+    extra = [] if training.extra is None else names
+    return TableFiles(
+        training,
+        {name: run.signal(name) for name in names},
+        {name: run.extra_signal(name) for name in extra},
+    )
 
 
 def scan_battles(battles: Path, extra: Path | None) -> pl.LazyFrame:
