@@ -36,7 +36,7 @@ class SoftmaxWeights:
     intercept: Floats
 
     def probabilities(self, rows: sparse.csr_matrix) -> Floats:
-        """The chances of the classes: float64, shape (n, classes).
+        """Return the chances of the classes: float64, shape (n, classes).
 
         Each row's chances depend on it alone, bit for bit.
         """

@@ -41,7 +41,7 @@ class LogisticWeights:
     intercept: float = 0.0
 
     def logits(self, rows: sparse.csr_matrix) -> Floats:
-        """The log odds of target 1: float64, shape (n,); each row's value depends on it alone."""
+        """Return the log odds of target 1: float64, shape (n,), each of its own row alone."""
         logits: Floats = (rows @ self.coefficients).astype(np.float64) + self.intercept
         return logits
 
@@ -119,7 +119,7 @@ class _Problem:
         self.targets, self.weight, self.intercept = targets, weight, intercept
 
     def start(self) -> Floats:
-        """No coefficients, and the mean target's log odds with half a row of either added."""
+        """Return no coefficients, and the mean target's log odds with half a row of either added."""
         solution = np.zeros(self.rows.shape[1] + 1)
         if self.intercept:
             hits = self.weight @ self.targets
@@ -127,7 +127,7 @@ class _Problem:
         return solution
 
     def minimum(self, solution: Floats, penalty: float) -> Floats:
-        """The parameters of least penalised loss, searched from `solution`."""
+        """Return the parameters of least penalised loss, searched from `solution`."""
         start = self.start()
         scale = _norm(self._gradient(start, self._logits(start), penalty))
         logits = self._logits(solution)
@@ -163,7 +163,7 @@ class _Problem:
     def _newton_step(
         self, gradient: Floats, logits: Floats, penalty: float, tolerance: float
     ) -> Floats:
-        """Conjugate gradients on Hessian x step = -gradient, to a residual of `tolerance`."""
+        """Run conjugate gradients on Hessian x step = -gradient, to a residual of `tolerance`."""
         probability = _probability(logits)
         curvature = self.weight * probability * (1.0 - probability)
         step, residual = np.zeros_like(gradient), -gradient
@@ -191,7 +191,7 @@ class _Problem:
         gradient: Floats,
         penalty: float,
     ) -> float:
-        """The longest of 1, 1/2, 1/4, ... that lowers the loss enough; 0 where none does."""
+        """Return the longest of 1, 1/2, 1/4, ... that lowers the loss enough; 0 where none does."""
         coefficients, change = solution[:-1], step[:-1]
         norm, cross, square = (
             coefficients @ coefficients,
@@ -221,7 +221,7 @@ def held_out_losses(
     intercept: bool,
     sample_weight: Floats | None = None,
 ) -> Floats:
-    """The mean loss of each penalty on rows that its fits did not see: shape (penalties,).
+    """Return the mean loss of each penalty on rows that its fits did not see: shape (penalties,).
 
     Parameters
     ----------
