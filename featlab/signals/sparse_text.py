@@ -56,7 +56,7 @@ class SparseText:
     Raises
     ------
     ConfigError
-        When the lengths or the bits are out of range.
+        When the unit is another, or the lengths or the bits are out of range.
 
     Examples
     --------
@@ -72,15 +72,14 @@ class SparseText:
     bits: int = 18
 
     def __post_init__(self) -> None:
-        if self.unit not in ("word", "char"):
-            raise ConfigError(f"the unit of n-grams is 'word' or 'char', not {self.unit!r}")
-        if not 1 <= self.shortest <= self.longest:
+        if not (
+            self.unit in ("word", "char")
+            and 1 <= self.shortest <= self.longest
+            and 1 <= self.bits <= 30
+        ):
             raise ConfigError(
-                f"n-grams run from {self.shortest} to {self.longest} units; "
-                "give 1 <= shortest <= longest"
+                f"{self}: give unit 'word' or 'char', 1 <= shortest <= longest, and 1 to 30 bits"
             )
-        if not 1 <= self.bits <= 30:
-            raise ConfigError(f"n-grams are hashed to 2**{self.bits} buckets; give 1 to 30 bits")
 
     @property
     def buckets(self) -> int:

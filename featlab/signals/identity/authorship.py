@@ -16,9 +16,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.special import softmax
 
 from featlab.randomness import derive_seed
-from featlab.signals.identity.sparse_softmax import SoftmaxWeights, ridge_softmax
+from featlab.signals.identity.sparse_softmax import ridge_softmax
 from featlab.signals.sparse_text import SparseText
 
 Floats = NDArray[np.float64]
@@ -48,13 +49,14 @@ class Authorship:
         In alphabetical order.
     buckets : int64 array of shape (kept,)
         The hashed n-grams that are read.
-    weights : SoftmaxWeights
-        Of the kept n-grams for each model.
+    coefficients : float32 array of shape (kept, models)
+    intercept : float64 array of shape (models,)
     """
 
     models: tuple[str, ...]
     buckets: NDArray[np.int64] = field(repr=False)
-    weights: SoftmaxWeights = field(repr=False)
+    coefficients: NDArray[np.float32] = field(repr=False)
+    intercept: Floats = field(repr=False)
 
     def posterior(self, views: sparse.csr_matrix) -> Floats:
         """Return the chance that each model wrote each text.
@@ -69,15 +71,16 @@ class Authorship:
         float64 array of shape (n, models) whose rows sum to 1. A text's row
         depends on that text alone, bit for bit.
         """
-        return self.weights.probabilities(views[:, self.buckets])
+        logits = (views[:, self.buckets] @ self.coefficients).astype(np.float64)
+        chances: Floats = softmax(logits + self.intercept, axis=1)
+        return chances
 
 
 def fit_authorship(
     views: sparse.csr_matrix,
     rows: NDArray[np.int64],
     models: pl.Series,
-    weights: Floats | None = None,
-    *,
+    weights: Floats,
     penalty: float = PENALTY,
     seed: int = 0,
 ) -> Authorship:
@@ -92,7 +95,7 @@ def fit_authorship(
     models : Series of String, length n
         Who wrote each; texts without a name are left out, and those of models
         beyond the `MOST_MODELS` most frequent.
-    weights : float64 array of shape (n,), optional
+    weights : float64 array of shape (n,)
         How often each text counts.
     penalty : float
         Ridge penalty, in units of the summed log loss.
@@ -103,7 +106,9 @@ def fit_authorship(
     Examples
     --------
     >>> views = views_of_texts(pl.Series(["Certainly! It is so.", "dunno man"] * 20))
-    >>> found = fit_authorship(views, np.arange(40), pl.Series(["polite", "curt"] * 20))
+    >>> found = fit_authorship(
+    ...     views, np.arange(40), pl.Series(["polite", "curt"] * 20), np.ones(40)
+    ... )
     >>> asked = views_of_texts(pl.Series(["Certainly! Why not."]))
     >>> found.models, found.posterior(asked).round(1).tolist()
     (('curt', 'polite'), [[0.1, 0.9]])
@@ -118,15 +123,10 @@ def fit_authorship(
     generator = np.random.default_rng(derive_seed(seed, "authorship"))
     sample = np.sort(generator.permutation(len(rows))[:_CHUNK])
     kept = _most_telling(views[rows[sample]], author[sample], len(names), BUCKETS)
-    fitted = ridge_softmax(
-        views[:, kept][rows],
-        author,
-        len(names),
-        penalty,
-        sample_weight=None if weights is None else np.asarray(weights, np.float64)[known],
-        steps=STEPS,
+    learned = ridge_softmax(
+        views[:, kept][rows], author, len(names), weights[known], penalty, STEPS
     )
-    return Authorship(tuple(names.to_list()), kept, fitted)
+    return Authorship(tuple(names.to_list()), kept, *learned)
 
 
 def views_of_texts(texts: pl.Series) -> sparse.csr_matrix:

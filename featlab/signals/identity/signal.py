@@ -10,7 +10,7 @@ expectation under the two. No name and no outcome of such a battle is read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -30,7 +30,6 @@ from featlab.signals.identity.authorship import (
     views_of_texts,
 )
 from featlab.signals.identity.model_families import family
-from featlab.signals.identity.sparse_softmax import SoftmaxWeights
 from featlab.signals.identity.strengths import (
     STRENGTH_REGULARISATION,
     TIE_REGULARISATION,
@@ -44,48 +43,26 @@ Floats = NDArray[np.float64]
 
 FAMILY = "identity signal"
 
+_ODD, _EVEN = Parity.ODD, Parity.EVEN
 COLUMNS: tuple[Column, ...] = tuple(
-    Column(f"identity__{name}", parity, FAMILY, meaning, kind)
-    for name, parity, kind, meaning in (
-        (
-            "strength_difference",
-            Parity.ODD,
-            Kind.SCALAR,
-            "a - b of the expected strength of the writer (log odds)",
-        ),
-        ("win_margin", Parity.ODD, Kind.MARGIN, "P(a) - P(b) by Davidson's model, expected"),
-        (
-            "length_habit_difference",
-            Parity.ODD,
-            Kind.SCALAR,
-            "a - b of the usual log(1 + characters) of the writer",
-        ),
-        (
-            "entropy_difference",
-            Parity.ODD,
-            Kind.SCALAR,
-            "a - b of the entropy of who wrote it (nats)",
-        ),
-        ("tie_rate", Parity.EVEN, Kind.SCALAR, "P(tie) by Davidson's model, expected"),
-        (
-            "strength_sum",
-            Parity.EVEN,
-            Kind.SCALAR,
-            "a + b of the expected strength of the writer (log odds)",
-        ),
-        (
-            "uncertainty_sum",
-            Parity.EVEN,
-            Kind.SCALAR,
-            "a + b of the standard deviation of the writer's strength (log odds)",
-        ),
-        ("entropy_sum", Parity.EVEN, Kind.SCALAR, "a + b of the entropy of who wrote it (nats)"),
-        ("same_model", Parity.EVEN, Kind.SCALAR, "chance that one model wrote both responses"),
-        ("same_family", Parity.EVEN, Kind.SCALAR, "chance that one family wrote both responses"),
+    Column(f"identity__{name}", parity, FAMILY, meaning, Kind.MARGIN if margin else Kind.SCALAR)
+    for name, parity, margin, meaning in (
+        ("strength_difference", _ODD, False, "a - b of the writer's expected strength (log odds)"),
+        ("win_margin", _ODD, True, "P(a) - P(b) by Davidson's model, expected"),
+        ("length_habit_difference", _ODD, False, "a - b of the writer's usual log characters"),
+        ("entropy_difference", _ODD, False, "a - b of the entropy of who wrote it (nats)"),
+        ("tie_rate", _EVEN, False, "P(tie) by Davidson's model, expected"),
+        ("strength_sum", _EVEN, False, "a + b of the writer's expected strength (log odds)"),
+        ("uncertainty_sum", _EVEN, False, "a + b of the strength's standard deviation (log odds)"),
+        ("entropy_sum", _EVEN, False, "a + b of the entropy of who wrote it (nats)"),
+        ("same_model", _EVEN, False, "chance that one model wrote both responses"),
+        ("same_family", _EVEN, False, "chance that one family of models wrote both responses"),
     )
 )
 """The columns in order."""
 
+_STRENGTHS = ("strength", "standard_error", "tie_propensity")
+_AUTHORSHIP = ("buckets", "coefficients", "intercept")
 _HABIT_REGULARISATION = 10.0
 _CHUNK = 8_192
 
@@ -113,6 +90,7 @@ class PreparedTexts:
         return np.concatenate([rows, rows + len(self)])
 
 
+@dataclass(eq=False)
 class IdentitySignal(Signal[PreparedTexts]):
     """Expected strengths, ties and kinship of the models behind a battle, from its texts.
 
@@ -144,21 +122,10 @@ class IdentitySignal(Signal[PreparedTexts]):
     name = "identity"
     needs = frozenset({Need.MODEL_NAMES})
 
-    strengths: Strengths
-    authorship: Authorship
-    length_habits: Floats
-
-    def __init__(
-        self,
-        regularisation: float = STRENGTH_REGULARISATION,
-        tie_regularisation: float = TIE_REGULARISATION,
-        penalty: float = PENALTY,
-        seed: int = 0,
-    ) -> None:
-        self.regularisation = regularisation
-        self.tie_regularisation = tie_regularisation
-        self.penalty = penalty
-        self.seed = seed
+    regularisation: float = STRENGTH_REGULARISATION
+    tie_regularisation: float = TIE_REGULARISATION
+    penalty: float = PENALTY
+    seed: int = 0
 
     @classmethod
     def from_settings(cls, context: Context, fold: int) -> Self:
@@ -188,7 +155,7 @@ class IdentitySignal(Signal[PreparedTexts]):
         """
         training = outcomes.take(rows)
         _require_names(training)
-        self.strengths = fit_strengths(
+        self.strengths: Strengths = fit_strengths(
             training.model_a,
             training.model_b,
             pl.Series(training.labels),
@@ -200,29 +167,29 @@ class IdentitySignal(Signal[PreparedTexts]):
         texts = prepared.texts(rows)
         names = pl.concat([training.model_a.rename("model"), training.model_b.rename("model")])
         weights = np.concatenate([training.weight, training.weight])
-        self.authorship = fit_authorship(
+        self.authorship: Authorship = fit_authorship(
             prepared.views,
             texts,
             names,
             weights,
-            penalty=self.penalty,
-            seed=derive_seed(self.seed, "identity"),
+            self.penalty,
+            derive_seed(self.seed, "identity"),
         )
-        self.length_habits = _length_habits(
+        self.length_habits: Floats = _length_habits(
             prepared.log_length[texts], names, weights, self.authorship.models
         )
         return self
 
     def transform(self, prepared: PreparedTexts, rows: Rows | None = None) -> pl.DataFrame:
         """Return the columns of some rows, or of all: Float32."""
-        tables = _Tables.of(self.strengths, self.authorship.models, self.length_habits)
         rows = np.arange(len(prepared)) if rows is None else rows
         parts = [pl.DataFrame(schema={column.name: pl.Float32 for column in COLUMNS})]
         for start in range(0, len(rows), _CHUNK):
             texts = prepared.texts(rows[start : start + _CHUNK])
-            side_a, side_b = np.split(self.authorship.posterior(prepared.views[texts]), 2)
-            values = tables.columns(side_a, side_b)
-            parts.append(pl.DataFrame(values, parts[0].schema))
+            posteriors = self.authorship.posterior(prepared.views[texts])
+            values = self._expectations(*np.split(posteriors, 2))
+            columns = [column.astype(np.float32) for column in values]
+            parts.append(pl.DataFrame(columns, parts[0].schema))
         return pl.concat(parts)
 
     def posterior(self, texts: pl.Series) -> pl.DataFrame:
@@ -232,23 +199,15 @@ class IdentitySignal(Signal[PreparedTexts]):
 
     def state(self) -> State:
         """Return what was learned, and of whom."""
-        strengths, authorship = self.strengths, self.authorship
+        arrays = {name: getattr(self.strengths, name) for name in _STRENGTHS}
+        arrays |= {name: getattr(self.authorship, name) for name in _AUTHORSHIP}
         return State(
-            {
-                "strength": strengths.strength,
-                "standard_error": strengths.standard_error,
-                "tie": np.array([strengths.tie]),
-                "tie_propensity": strengths.tie_propensity,
-                "games": strengths.games,
-                "buckets": authorship.buckets,
-                "coefficients": authorship.weights.coefficients,
-                "intercept": authorship.weights.intercept,
-                "length_habits": self.length_habits,
-            },
+            arrays | {"length_habits": self.length_habits},
             {
                 "settings": self.recipe(),
-                "strengths_of": list(strengths.names),
-                "posterior_over": list(authorship.models),
+                "strengths_of": list(self.strengths.names),
+                "tie": self.strengths.tie,
+                "posterior_over": list(self.authorship.models),
             },
         )
 
@@ -258,87 +217,53 @@ class IdentitySignal(Signal[PreparedTexts]):
         arrays, values = state.arrays, state.values
         signal = cls(**values["settings"])
         signal.strengths = Strengths(
-            tuple(values["strengths_of"]),
-            arrays["strength"],
-            arrays["standard_error"],
-            float(arrays["tie"][0]),
-            arrays["tie_propensity"],
-            arrays["games"],
+            tuple(values["strengths_of"]), float(values["tie"]), *(arrays[n] for n in _STRENGTHS)
         )
         signal.authorship = Authorship(
-            tuple(values["posterior_over"]),
-            arrays["buckets"],
-            SoftmaxWeights(arrays["coefficients"], arrays["intercept"]),
+            tuple(values["posterior_over"]), *(arrays[n] for n in _AUTHORSHIP)
         )
         signal.length_habits = arrays["length_habits"]
         return signal
 
     def recipe(self) -> dict[str, Any]:
         """Return the arguments of the constructor."""
-        return {
-            "regularisation": self.regularisation,
-            "tie_regularisation": self.tie_regularisation,
-            "penalty": self.penalty,
-            "seed": self.seed,
-        }
+        return asdict(self)
 
-
-@dataclass(frozen=True)
-class _Tables:
-    """What each model, and each pair of models, adds to an expectation."""
-
-    strength: Floats
-    second_moment: Floats
-    habit: Floats
-    margin: Floats
-    tie: Floats
-    kin: Floats
-
-    @classmethod
-    def of(cls, strengths: Strengths, models: tuple[str, ...], habits: Floats) -> _Tables:
+    def _expectations(self, side_a: Floats, side_b: Floats) -> list[Floats]:
+        """Return the values of `COLUMNS` from the posteriors of the sides."""
+        models, strengths = self.authorship.models, self.strengths
+        count = len(models)
         strength = strengths.of(models)
         # A model that never fought may be anything that the others are.
         unknown = float(np.sqrt(np.mean(strengths.strength**2)))
         error = strengths.look_up(strengths.standard_error, models, unknown)
         propensity = strengths.look_up(strengths.tie_propensity, models, 0.0)
-        count = len(models)
         first, second = np.repeat(np.arange(count), count), np.tile(np.arange(count), count)
         chances = strengths.probabilities(
             strength[first], strength[second], propensity[first] + propensity[second]
         ).reshape(count, count, 3)
         kind = np.array([family(model) for model in models])
-        return cls(
-            strength,
-            strength**2 + error**2,
-            habits,
-            chances[:, :, 0] - chances[:, :, 1],
-            chances[:, :, 2],
-            (kind[:, None] == kind[None, :]).astype(np.float64),
-        )
+        kin = (kind[:, None] == kind[None, :]).astype(np.float64)
 
-    def columns(self, side_a: Floats, side_b: Floats) -> list[NDArray[np.float32]]:
-        """Return the values of `COLUMNS` from the posteriors of the sides."""
-        strength_a, strength_b = _mean(side_a, self.strength), _mean(side_b, self.strength)
-        deviation_a = np.sqrt(np.maximum(_mean(side_a, self.second_moment) - strength_a**2, 0.0))
-        deviation_b = np.sqrt(np.maximum(_mean(side_b, self.second_moment) - strength_b**2, 0.0))
+        strength_a, strength_b = _mean(side_a, strength), _mean(side_b, strength)
+        squares = strength**2 + error**2
+        deviation_a = np.sqrt(np.maximum(_mean(side_a, squares) - strength_a**2, 0.0))
+        deviation_b = np.sqrt(np.maximum(_mean(side_b, squares) - strength_b**2, 0.0))
         entropy_a, entropy_b = _entropy(side_a), _entropy(side_b)
+        lead, tie = chances[:, :, 0] - chances[:, :, 1], chances[:, :, 2]
         # Both orders are computed and joined, so that exchanging the sides is exact.
-        margin = (_pairs(side_a, self.margin, side_b) - _pairs(side_b, self.margin, side_a)) / 2.0
-        tie = (_pairs(side_a, self.tie, side_b) + _pairs(side_b, self.tie, side_a)) / 2.0
-        kin = (_pairs(side_a, self.kin, side_b) + _pairs(side_b, self.kin, side_a)) / 2.0
-        values = [
+        return [
             strength_a - strength_b,
-            margin,
-            _mean(side_a, self.habit) - _mean(side_b, self.habit),
+            (_pairs(side_a, lead, side_b) - _pairs(side_b, lead, side_a)) / 2.0,
+            _mean(side_a, self.length_habits) - _mean(side_b, self.length_habits),
             entropy_a - entropy_b,
-            tie,
+            (_pairs(side_a, tie, side_b) + _pairs(side_b, tie, side_a)) / 2.0,
             strength_a + strength_b,
             deviation_a + deviation_b,
             entropy_a + entropy_b,
             (side_a * side_b).sum(axis=1),
-            kin,
+            (_pairs(side_a, kin, side_b) + _pairs(side_b, kin, side_a)) / 2.0,
         ]
-        return [column.astype(np.float32) for column in values]
 
 
 def _require_names(training: Outcomes) -> None:

@@ -49,17 +49,15 @@ class Strengths:
     ----------
     names : tuple of str
         The models, in alphabetical order.
+    tie : float
+        The tie parameter: the log of a tie's weight between two average models.
     strength : float64 array of shape (models,)
         In log odds, with mean 0.
     standard_error : float64 array of shape (models,)
         Of each strength against the mean, from the curvature of the penalised
         likelihood.
-    tie : float
-        The tie parameter: the log of a tie's weight between two average models.
     tie_propensity : float64 array of shape (models,)
         What each model adds to it.
-    games : float64 array of shape (models,)
-        Battles each model took part in, by weight.
 
     Examples
     --------
@@ -72,11 +70,10 @@ class Strengths:
     """
 
     names: tuple[str, ...]
+    tie: float
     strength: Floats = field(repr=False)
     standard_error: Floats = field(repr=False)
-    tie: float
     tie_propensity: Floats = field(repr=False)
-    games: Floats = field(repr=False)
 
     def of(self, models: Sequence[str]) -> Floats:
         """Return the strengths of some models; 0, the mean, where one never fought."""
@@ -88,10 +85,7 @@ class Strengths:
         return np.array([known.get(model, unknown) for model in models])
 
     def probabilities(
-        self,
-        strength_a: Floats,
-        strength_b: Floats,
-        propensity: Floats | float = 0.0,
+        self, strength_a: Floats, strength_b: Floats, propensity: Floats | float = 0.0
     ) -> Floats:
         """Return the chances of a, b and a tie.
 
@@ -147,7 +141,7 @@ def fit_strengths(
     Raises
     ------
     BattleError
-        When no battle is left, or a label is not 0, 1 or 2.
+        When no battle is left.
     ConfigError
         When a regularisation is not above 0 and finite.
     """
@@ -163,7 +157,7 @@ def fit_strengths(
     error = np.sqrt(np.diag(spread) - spread.mean())
     strength = solution[:models] - solution[:models].mean()
     propensity = solution[models:-1].copy()
-    return Strengths(games.names, strength, error, float(solution[-1]), propensity, games.played)
+    return Strengths(games.names, float(solution[-1]), strength, error, propensity)
 
 
 def bootstrap_strengths(
@@ -232,7 +226,6 @@ class _Games:
     rows: NDArray[np.int64]
     cell: NDArray[np.int64]
     weight: Floats
-    played: Floats
 
     @classmethod
     def of(
@@ -253,14 +246,6 @@ class _Games:
                 "known": np.ones(size, np.bool_) if tie_known is None else tie_known,
             }
         ).with_row_index("row")
-        wrong = frame.filter(~pl.col("label").is_in([0, 1, TIE]).fill_null(False))
-        if not wrong.is_empty():
-            raise BattleError(
-                "holds something other than 0, 1 or 2",
-                source="battles to fit strengths on",
-                column="label",
-                rows=wrong["row"].head(3).to_list(),
-            )
         fought = frame.filter(pl.col("a") != pl.col("b"), pl.col("weight") > 0)
         if fought.is_empty():
             raise BattleError(
@@ -275,10 +260,9 @@ class _Games:
         kind = np.where(outcome == TIE, TIE, np.where(known, 0, 1))
         first, second = np.where(outcome == 1, b, a), np.where(outcome == 1, a, b)
         models, weight = len(names), fought["weight"].to_numpy()
-        played = (np.bincount(a, weight, models) + np.bincount(b, weight, models)).astype(float)
         cell = ((kind * models + first) * models + second).astype(np.int64)
         rows = fought["row"].to_numpy().astype(np.int64)
-        return cls(tuple(names.to_list()), rows, cell, weight, played)
+        return cls(tuple(names.to_list()), rows, cell, weight)
 
     def counts(self, weight: Floats) -> Floats:
         """Return how often each model (row) beat each other: shape (3, models, models).

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -51,6 +51,7 @@ Blocks = dict[str, sparse.csr_matrix]
 """Unit -> row of response a less that of response b; ``prompt`` -> row of the prompt."""
 
 
+@dataclass(eq=False)
 class LexicalSignal(Signal[Blocks]):
     """Margin and tie logits of a battle from hashed n-grams of its texts.
 
@@ -75,8 +76,6 @@ class LexicalSignal(Signal[Blocks]):
     ----------
     weights : dict of str to LogisticWeights
         For each column, once fitted.
-    penalties : dict of str to float
-        The penalty chosen for each column.
 
     Raises
     ------
@@ -91,27 +90,18 @@ class LexicalSignal(Signal[Blocks]):
 
     name = "lexical"
 
-    def __init__(
-        self,
-        responses: Sequence[SparseText] = (CHARACTERS, WORDS),
-        prompt: SparseText | None = WORDS,
-        margin_penalties: Sequence[float] = MARGIN_PENALTIES,
-        tie_penalties: Sequence[float] = TIE_PENALTIES,
-        prompt_penalties: Sequence[float] = PROMPT_PENALTIES,
-        inner_folds: int = 3,
-        seed: int = 0,
-    ) -> None:
-        if len({spec.unit for spec in responses}) < len(responses):
+    responses: Sequence[SparseText] = (CHARACTERS, WORDS)
+    prompt: SparseText | None = WORDS
+    margin_penalties: Sequence[float] = MARGIN_PENALTIES
+    tie_penalties: Sequence[float] = TIE_PENALTIES
+    prompt_penalties: Sequence[float] = PROMPT_PENALTIES
+    inner_folds: int = 3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if len({spec.unit for spec in self.responses}) < len(self.responses):
             raise ConfigError("lexical signal: two sets of response n-grams have the same unit")
-        self.responses = tuple(responses)
-        self.prompt = prompt
-        self.margin_penalties = tuple(margin_penalties)
-        self.tie_penalties = tuple(tie_penalties)
-        self.prompt_penalties = tuple(prompt_penalties)
-        self.inner_folds = inner_folds
-        self.seed = seed
         self.weights: dict[str, LogisticWeights] = {}
-        self.penalties: dict[str, float] = {}
 
     @classmethod
     def from_settings(cls, context: Context, fold: int) -> Self:
@@ -135,38 +125,28 @@ class LexicalSignal(Signal[Blocks]):
         training = outcomes.take(rows)
         folds = training.inner_folds(self.inner_folds, self.seed, self.name)
         for regression in self._regressions():
-            kept = training.tie_or_not if regression.even else training.decisive
-            features = prepared[regression.block][rows[kept]]
-            if regression.even:
-                np.abs(features.data, out=features.data)
-            hit = TIE if regression.even else 0
-            targets = (training.labels[kept] == hit).astype(np.float64)
-            name, penalties = regression.column.name, regression.penalties
+            even, penalties = regression.even, regression.penalties
+            kept = training.tie_or_not if even else training.decisive
+            rows_kept = prepared[regression.block][rows[kept]]
+            if even:
+                np.abs(rows_kept.data, out=rows_kept.data)
+            targets = (training.labels[kept] == (TIE if even else 0)).astype(np.float64)
+            weight, name = training.weight[kept], regression.column.name
             if len(np.unique(targets)) < 2:
                 logger.warning("%s: the training battles show one outcome only", name)
             losses = held_out_losses(
-                features,
-                targets,
-                folds[kept],
-                penalties,
-                intercept=regression.even,
-                sample_weight=training.weight[kept],
+                rows_kept, targets, weight, penalties, folds[kept], intercept=even
             )
-            penalty = penalties[int(losses.argmin())]
-            logger.info("%s: penalty %g, held-out losses %s", name, penalty, losses.round(4))
+            best = penalties[int(losses.argmin())]
+            logger.info("%s: penalty %g, held-out losses %s", name, best, losses.round(4))
             (self.weights[name],) = ridge_logistic(
-                features,
-                targets,
-                [penalty],
-                intercept=regression.even,
-                sample_weight=training.weight[kept],
+                rows_kept, targets, weight, [best], intercept=even
             )
-            self.penalties[name] = penalty
         return self
 
     def transform(self, prepared: Blocks, rows: Rows | None = None) -> pl.DataFrame:
         """Return the columns of some rows, or of all: Float32."""
-        count = len(rows) if rows is not None else min(m.shape[0] for m in prepared.values())
+        count = next(iter(prepared.values())).shape[0] if rows is None else len(rows)
         logits = {column.name: np.empty(count, np.float32) for column in self.columns()}
         for start in range(0, count, _CHUNK):
             part = slice(start, min(start + _CHUNK, count))
@@ -187,7 +167,6 @@ class LexicalSignal(Signal[Blocks]):
             {
                 "settings": self.recipe(),
                 "intercepts": {name: weights.intercept for name, weights in self.weights.items()},
-                "penalties": self.penalties,
             },
         )
 
@@ -201,7 +180,6 @@ class LexicalSignal(Signal[Blocks]):
             SparseText(**prompt) if prompt else None,
             **settings,
         )
-        signal.penalties = dict(state.values["penalties"])
         signal.weights = {
             column.name: LogisticWeights(
                 state.arrays[column.name], float(state.values["intercepts"][column.name])
@@ -211,52 +189,37 @@ class LexicalSignal(Signal[Blocks]):
         return signal
 
     def recipe(self) -> dict[str, Any]:
-        """Return the arguments of the constructor as JSON values."""
-        return {
-            "responses": [asdict(spec) for spec in self.responses],
-            "prompt": asdict(self.prompt) if self.prompt else None,
-            "margin_penalties": list(self.margin_penalties),
-            "tie_penalties": list(self.tie_penalties),
-            "prompt_penalties": list(self.prompt_penalties),
-            "inner_folds": self.inner_folds,
-            "seed": self.seed,
-        }
+        """Return the arguments of the constructor."""
+        return asdict(self)
 
     def _regressions(self, block: str | None = None) -> Iterator[_Regression]:
         """Yield the regressions on one block, or on all, in the order of their columns."""
-        for spec in self.responses:
-            if block in (None, spec.unit):
-                yield _margin(spec.unit, self.margin_penalties)
-                yield _tie(spec.unit, "responses", self.tie_penalties)
+        for unit in (spec.unit for spec in self.responses):
+            if block in (None, unit):
+                texts = f"from the {unit} n-grams of the responses"
+                yield _Regression(unit, False, texts, self.margin_penalties)
+                yield _Regression(unit, True, texts, self.tie_penalties)
         if self.prompt and block in (None, _PROMPT):
-            yield _tie(_PROMPT, "prompt", self.prompt_penalties)
+            texts = f"from the {self.prompt.unit} n-grams of the prompt"
+            yield _Regression(_PROMPT, True, texts, self.prompt_penalties)
 
 
 class _Regression(NamedTuple):
-    """What one column is fitted on, and the penalties to choose from."""
+    """What one column is fitted on: even ones tell a tie from the rest, others a from b."""
 
-    column: Column
     block: str
-    penalties: tuple[float, ...]
+    even: bool
+    texts: str
+    penalties: Sequence[float]
 
     @property
-    def even(self) -> bool:
-        """Whether it tells a tie from the rest, with an intercept, rather than a from b."""
-        return self.column.parity is Parity.EVEN
-
-
-def _margin(unit: str, penalties: tuple[float, ...]) -> _Regression:
-    meaning = f"log odds that a beats b, from the {unit} n-grams of the responses"
-    column = Column(f"lexical_{unit}__margin", Parity.ODD, FAMILY, meaning, Kind.MARGIN)
-    return _Regression(column, unit, penalties)
-
-
-def _tie(block: str, texts: str, penalties: tuple[float, ...]) -> _Regression:
-    unit = "word" if block == _PROMPT else block
-    meaning = f"log odds of a tie, from the {unit} n-grams of the {texts}"
-    return _Regression(
-        Column(f"lexical_{block}__tie", Parity.EVEN, FAMILY, meaning), block, penalties
-    )
+    def column(self) -> Column:
+        """Return the column that its logits are."""
+        name = f"lexical_{self.block}__{'tie' if self.even else 'margin'}"
+        if self.even:
+            return Column(name, Parity.EVEN, FAMILY, f"log odds of a tie, {self.texts}")
+        meaning = f"log odds that a beats b, {self.texts}"
+        return Column(name, Parity.ODD, FAMILY, meaning, Kind.MARGIN)
 
 
 def _differences(spec: SparseText, texts: pl.DataFrame) -> sparse.csr_matrix:

@@ -9,12 +9,14 @@ import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
+from scipy import sparse
+from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
 from featlab.battles import read_battles, swap_battles
 from featlab.battles.folds import make_folds
 from featlab.columns import Kind, parities
-from featlab.errors import BattleError
+from featlab.errors import BattleError, ConfigError
 from featlab.generated import generate_battles
 from featlab.parity import Parity, swap
 from featlab.signals import Context, Need, Outcomes, Rows, load_signal, save_signal
@@ -164,15 +166,6 @@ def test_the_posterior_finds_the_writer(signal: IdentitySignal, battles: pl.Data
     assert (guesses == held_out["model_a"].to_numpy()).mean() > 5 * chance
 
 
-def test_strengths_are_those_of_the_training_rows_only(
-    signal: IdentitySignal, battles: pl.DataFrame
-) -> None:
-    training = battles[TRAINING]
-    played = pl.concat([training["model_a"], training["model_b"]]).value_counts()
-    games = dict(played.iter_rows())
-    assert dict(zip(signal.strengths.names, signal.strengths.games, strict=True)) == games
-
-
 def test_models_unseen_in_training_are_no_trouble(
     battles: pl.DataFrame, prepared: PreparedTexts
 ) -> None:
@@ -243,9 +236,9 @@ def test_shapes_keep_layout_and_lose_words() -> None:
 def test_authorship_chooses_what_it_reads_on_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [f"Certainly! {index}" if index % 2 else f"nah {index}" for index in range(90)]
     views, models = views_of_texts(pl.Series(texts)), pl.Series(["curt", "polite"] * 45)
-    whole = fit_authorship(views, np.arange(90), models)
+    whole = fit_authorship(views, np.arange(90), models, np.ones(90))
     monkeypatch.setattr("featlab.signals.identity.authorship._CHUNK", 20)
-    sampled = fit_authorship(views, np.arange(90), models)
+    sampled = fit_authorship(views, np.arange(90), models, np.ones(90))
     assert sampled.models == ("curt", "polite")
     assert len(sampled.buckets) < len(whole.buckets)
     guesses = [found.posterior(views).argmax(axis=1) for found in (whole, sampled)]
@@ -253,12 +246,13 @@ def test_authorship_chooses_what_it_reads_on_a_sample(monkeypatch: pytest.Monkey
 
 
 def test_the_softmax_is_scikit_learns() -> None:
-    from scipy import sparse
-
     generator = np.random.default_rng(0)
     dense = generator.normal(size=(200, 5)).astype(np.float32)
     classes = (dense[:, :3] + generator.normal(size=(200, 3))).argmax(axis=1)
-    rows = sparse.csr_matrix(dense)
-    ours = ridge_softmax(rows, classes, 3, penalty=2.0, steps=200).probabilities(rows)
-    theirs = LogisticRegression(C=0.5, tol=1e-8, max_iter=1000).fit(dense, classes)
+    weight = generator.uniform(0.5, 2.0, 200)
+    found, intercept = ridge_softmax(sparse.csr_matrix(dense), classes, 3, weight, 2.0, steps=200)
+    theirs = LogisticRegression(C=0.5, tol=1e-8, max_iter=1000).fit(dense, classes, weight)
+    ours = softmax(dense @ found + intercept, axis=1)
     np.testing.assert_allclose(ours, theirs.predict_proba(dense), atol=0.01)
+    with pytest.raises(ConfigError, match="above 0"):
+        ridge_softmax(sparse.csr_matrix(dense), classes, 3, weight, 0.0, steps=1)
