@@ -179,7 +179,6 @@ def bootstrap_strengths(
         Battles of one group (of one prompt) are drawn together; by default
         each battle is a group of its own.
     resamples : int
-        At least 1.
     seed : int
         Root seed of the draws.
 
@@ -188,11 +187,6 @@ def bootstrap_strengths(
     Two float64 arrays of shape (models,), in the order of the names that
     `fit_strengths` gives.
 
-    Raises
-    ------
-    ConfigError
-        When there are no resamples.
-
     Examples
     --------
     >>> names = pl.Series(["x", "y"] * 20), pl.Series(["y", "x"] * 20)
@@ -200,8 +194,6 @@ def bootstrap_strengths(
     >>> bool(low[0] < high[0])
     True
     """
-    if resamples < 1:
-        raise ConfigError(f"bootstrap of strengths: {resamples} resamples; give at least 1")
     games = _Games.of(model_a, model_b, label)
     penalties = (STRENGTH_REGULARISATION, TIE_REGULARISATION)
     start = games.solve(games.counts(games.weight), penalties)
@@ -345,17 +337,11 @@ def _loss(
     by_margin = known * ((win + win.T) / 4.0 - lead**2) + untied * alone * (1.0 - alone)
     by_both = -known * draw * lead
     by_tie = known * draw * (1.0 - draw)
-    mixed_edge, tie_edge = by_both.sum(axis=1), by_tie.sum(axis=1)
-    mixed_block = np.diag(mixed_edge) + by_both
-    eye = np.eye(models)
-    margin_block = np.diag(by_margin.sum(axis=1)) - by_margin + penalty * eye
-    tie_block = np.diag(tie_edge) + by_tie + tie_penalty * eye
-    tie_corner = np.array([[by_tie.sum() / 2.0 + _PARAMETER_RIDGE]])
-    curvature = np.block(
-        [
-            [margin_block, mixed_block, mixed_edge[:, None]],
-            [mixed_block.T, tie_block, tie_edge[:, None]],
-            [mixed_edge[None, :], tie_edge[None, :], tie_corner],
-        ]
-    )
+    margin_block = np.diag(by_margin.sum(axis=1)) - by_margin + penalty * np.eye(models)
+    mixed_block = np.diag(by_both.sum(axis=1)) + by_both
+    tie_block = np.diag(by_tie.sum(axis=1)) + by_tie + tie_penalty * np.eye(models)
+    edge = np.concatenate([by_both.sum(axis=1), by_tie.sum(axis=1)])
+    corner = by_tie.sum() / 2.0 + _PARAMETER_RIDGE
+    inner = np.block([[margin_block, mixed_block], [mixed_block.T, tie_block]])
+    curvature = np.block([[inner, edge[:, None]], [edge[None, :], np.array([[corner]])]])
     return float(loss), gradient, curvature

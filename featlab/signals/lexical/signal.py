@@ -146,12 +146,12 @@ class LexicalSignal(Signal[Blocks]):
 
     def transform(self, prepared: Blocks, rows: Rows | None = None) -> pl.DataFrame:
         """Return the columns of some rows, or of all: Float32."""
-        count = next(iter(prepared.values())).shape[0] if rows is None else len(rows)
-        logits = {column.name: np.empty(count, np.float32) for column in self.columns()}
-        for start in range(0, count, _CHUNK):
-            part = slice(start, min(start + _CHUNK, count))
+        rows = np.arange(next(iter(prepared.values())).shape[0]) if rows is None else rows
+        logits = {column.name: np.empty(len(rows), np.float32) for column in self.columns()}
+        for start in range(0, len(rows), _CHUNK):
+            part = slice(start, start + _CHUNK)
             for block, matrix in prepared.items():
-                features = matrix[part if rows is None else rows[part]]
+                features = matrix[rows[part]]
                 for regression in self._regressions(block):
                     # The margin comes first: it is done with the signs when the tie drops them.
                     if regression.even:
@@ -174,12 +174,9 @@ class LexicalSignal(Signal[Blocks]):
     def from_state(cls, state: State) -> Self:
         """Return the fitted signal that a state describes."""
         settings = dict(state.values["settings"])
-        prompt = settings.pop("prompt")
-        signal = cls(
-            [SparseText(**spec) for spec in settings.pop("responses")],
-            SparseText(**prompt) if prompt else None,
-            **settings,
-        )
+        settings["responses"] = [SparseText(**spec) for spec in settings["responses"]]
+        settings["prompt"] = SparseText(**settings["prompt"]) if settings["prompt"] else None
+        signal = cls(**settings)
         signal.weights = {
             column.name: LogisticWeights(
                 state.arrays[column.name], float(state.values["intercepts"][column.name])
