@@ -33,17 +33,14 @@ Batch = dict[str, npt.NDArray[Any]]
 
 @dataclass
 class ShardWorker:
-    """A Ray Data callable: numbers of shards in, what came of each out, as JSON.
-
-    Its task lives as long as the worker, so an encoder is loaded once.
-    """
+    """A Ray Data callable with one task for its life, so that an encoder is loaded once."""
 
     shards: Sequence[Shard]
     task: ShardTask
     fingerprint: str
 
     def __call__(self, batch: Batch) -> Batch:
-        """Make the one shard of a batch."""
+        """Make the shard whose number is the batch, and return what came of it as JSON."""
         shard = self.shards[batch["shard"].item()]
         try:
             made = make_shard(shard, self.task, self.fingerprint)

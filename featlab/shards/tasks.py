@@ -25,11 +25,9 @@ class ShardTask(Protocol):
 
     def fingerprint(self) -> str:
         """Return what changes when the file that `write` makes of a source could."""
-        ...
 
     def write(self, source: Path, target: Path) -> None:
         """Make the parquet file `target` of the file `source`."""
-        ...
 
 
 @dataclass(frozen=True)
