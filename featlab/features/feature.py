@@ -21,6 +21,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Self
 
 import polars as pl
 from polars._typing import PolarsDataType
@@ -88,6 +89,10 @@ class Feature:
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise FeatureError(f"feature name '{self.name}' is not words of [a-z0-9] joined by '_'")
+
+    def __deepcopy__(self, memo: object) -> Self:
+        # Nothing in it changes, and copied builders would compare unequal in cloned estimators.
+        return self
 
     def column(self, prefix: str) -> str:
         """Return the column's name for a text (or pair of texts) called `prefix`."""
