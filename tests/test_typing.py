@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +66,14 @@ def told(
         number, _, text = message.partition("program.py:")[2].partition(": ")
         said[lines[int(number) - 1]].append(text)
     return said
+
+
+def test_a_checker_sees_the_names_that_there_are() -> None:
+    stub = ast.parse((ROOT / "featlab" / "__init__.pyi").read_text())
+    seen = {
+        name.asname for node in stub.body if isinstance(node, ast.ImportFrom) for name in node.names
+    }
+    assert {*seen, "__version__"} == set(featlab.__all__)
 
 
 @pytest.mark.parametrize("name", featlab.__all__)

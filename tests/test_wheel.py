@@ -55,7 +55,7 @@ def test_it_is_small_and_holds_featlab_alone(wheel: Path) -> None:
     assert wheel.stat().st_size < 1_000_000
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0].split("-")[0] for name in names} == {"featlab"}
-    assert "featlab/py.typed" in names
+    assert {"featlab/py.typed", "featlab/__init__.pyi"} <= set(names)
     sources = {path.relative_to(ROOT).as_posix() for path in (ROOT / "featlab").rglob("*.py")}
     assert sources <= set(names)
 
