@@ -72,7 +72,7 @@ def incoming(frame: Any, columns: Sequence[str] | None) -> Incoming:
 
 
 def outgoing(query: pl.LazyFrame, frame: Incoming, container: str, text_format: TextFormat) -> Any:
-    """Give the computed columns in the chosen container; lazy stays lazy unless pandas is chosen."""
+    """Give the computed columns in the chosen container; a lazy frame stays lazy but for pandas."""
     given = frame.given
     as_pandas = container == "pandas" or (container == "default" and is_pandas(given))
     if isinstance(given, pl.LazyFrame) and not as_pandas:
