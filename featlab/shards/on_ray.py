@@ -63,7 +63,8 @@ def make_shards_on_ray(
     """Make shards as `featlab.shards.make_shards` does, by workers of a Ray cluster.
 
     Joins the cluster that this process or ``RAY_ADDRESS`` names; without one,
-    Ray starts one on this machine.
+    Ray starts one on this machine. A task that can work on no shard is told as an
+    error of each.
 
     Parameters
     ----------
@@ -75,11 +76,6 @@ def make_shards_on_ray(
         Cores, and so threads, of each worker.
     gpus : float
         Cards of each worker: 1 for an encoder on CUDA.
-
-    Returns
-    -------
-    ShardReport
-        Holds an error of each shard where the task can work on none.
 
     Raises
     ------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable
 from functools import partial
+from multiprocessing import get_context
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -255,6 +256,14 @@ def fingerprints_follow_parameters_and_columns(
 def pickling_keeps_a_fitted_transformer(transformer: Transformer, texts: pl.DataFrame) -> None:
     computed = transformer.fit_transform(texts)
     assert_frame_equal(pickle.loads(pickle.dumps(transformer)).transform(texts), computed)
+
+
+def test_a_spawned_worker_computes_the_same(texts: pl.DataFrame) -> None:
+    with get_context("spawn").Pool(1) as pool:
+        for name in ("own feature", "pair", "battles"):
+            transformer = clone(TRANSFORMERS[name]).fit(texts)
+            computed = pool.apply(transformer.transform, (texts,))
+            assert_frame_equal(computed, transformer.transform(texts))
 
 
 def test_battles_are_learned_from_in_a_pipeline() -> None:
