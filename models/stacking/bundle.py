@@ -82,10 +82,12 @@ def save_bundle(
     files += save_kernel(ensemble.blend.kernel, folder)
     signals = {}
     for name, fitted in ensemble.fitted.items():
-        kind = type(fitted[0])
+        kind, source = type(fitted[0]), getattr(fitted[0], "source", None)
         signals[name] = {
             "class": f"{kind.__module__}:{kind.__qualname__}",
             "folds": len(fitted),
+            "needs": ["an encoder"] if name in ("embedding", "encoder") else [],
+            "encoder": source and source.spec.to_dict(),
         }
         for fold, signal in enumerate(fitted):
             home = folder / "signals" / name / str(fold)
