@@ -1,4 +1,4 @@
-"""A run's bundle as it travels: its own files, and the frozen encoder it reads with.
+"""A run's bundle as it travels: its own files, and the frozen encoders it reads with.
 
 A bundle names a frozen encoder by its name on the hub or by a folder of the
 machine it was trained on. Neither is to be had without a network on another
@@ -7,72 +7,87 @@ machine, so the encoder's files come along and the copy names those.
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 from featlab.encoder.spec import EncoderSpec
+from featlab.encoder.weights import DOWNLOADED, find_weights
 from featlab.errors import BundleError
 from featlab.files import file_fingerprint, read_json, write_json
+from featlab.manifest import checked_files
+from featlab.signals import Need
 from models.stacking.bundle import MANIFEST
 
-_ENCODER_FILES = ("*.json", "*.safetensors", "vocab.txt", "merges.txt", "*.model")
-_TORCH_SIGNALS = frozenset({"embedding", "encoder"})
 
-
-def needs_torch(bundle: Path) -> bool:
-    """Whether a signal of the bundle reads with an encoder.
+def encoders_of(bundle: Path) -> tuple[bool, dict[str, EncoderSpec]]:
+    """Return whether a bundle needs torch, and signal -> the frozen encoder it needs besides.
 
     Raises
     ------
     BundleError
-        When the folder holds no bundle.
+        When the folder holds no bundle that says so.
     """
-    return bool(_TORCH_SIGNALS & set(_manifest(bundle)["signals"]))
-
-
-def copy_bundle(bundle: Path, kit: Path) -> None:
-    """Copy a bundle to ``run/bundle`` and its frozen encoder to ``encoder`` of a kit.
-
-    Raises
-    ------
-    BundleError
-        When the folder holds no bundle.
-    WeightsError
-        When the encoder's weights are not to be found here.
-    """
-    manifest = _manifest(bundle)
-    copy = kit / "run" / "bundle"
-    for name in (*manifest["sha256"], MANIFEST):
-        (copy / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(bundle / name, copy / name)
-    described = sorted((copy / "signals").rglob("embedding.json"))
-    for path in described:
-        description = read_json(path)
-        spec = EncoderSpec.from_dict(description["encoder"])
-        if not (kit / "encoder").is_dir():
-            _copy_encoder(spec, kit / "encoder")
-        description["encoder"] |= {"model": "encoder", "revision": None}
-        write_json(path, description)
-        manifest["sha256"][path.relative_to(copy).as_posix()] = file_fingerprint(path)
-    if described:
-        write_json(copy / MANIFEST, manifest)
-
-
-def _copy_encoder(spec: EncoderSpec, target: Path) -> None:
-    from featlab.encoder.weights import find_weights
-
-    source = find_weights(spec)
-    target.mkdir()
-    for pattern in _ENCODER_FILES:
-        for file in source.glob(pattern):
-            shutil.copyfile(file, target / file.name)
-
-
-def _manifest(bundle: Path) -> dict[str, Any]:
     if not (bundle / MANIFEST).is_file():
         raise BundleError(
             f"{bundle} holds no bundle (no {MANIFEST}); run make train-ensemble first"
         )
-    manifest: dict[str, Any] = read_json(bundle / MANIFEST)
-    return manifest
+    try:
+        signals = read_json(bundle / MANIFEST)["signals"]
+        torch = any(Need.ENCODER in entry["needs"] for entry in signals.values())
+        stated = {name: entry["encoder"] for name, entry in signals.items()}
+        return torch, {name: EncoderSpec.from_dict(spec) for name, spec in stated.items() if spec}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BundleError(
+            f"{bundle / MANIFEST} does not say what its signals need ({error!r}); train again"
+        ) from None
+
+
+def copy_bundle(bundle: Path, kit: Path) -> None:
+    """Copy a bundle to ``run/bundle`` and its frozen encoders to ``encoder`` of a kit.
+
+    Raises
+    ------
+    BundleError
+        When the folder holds no bundle, or a file of it is not what its manifest says.
+    WeightsError
+        When an encoder's weights are not to be found here.
+    """
+    frozen = encoders_of(bundle)[1]
+    manifest = read_json(bundle / MANIFEST)
+    files = checked_files(bundle, manifest["sha256"], besides=[MANIFEST])
+    copy = kit / "run" / "bundle"
+    for name, path in {**files, MANIFEST: bundle / MANIFEST}.items():
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy / name)
+    for signal, spec in frozen.items():
+        _copy_encoder(spec, kit / _home(spec))
+        for name in files:
+            if name.startswith(f"signals/{signal}/") and name.endswith(".json"):
+                _rename(copy / name, spec)
+                manifest["sha256"][name] = file_fingerprint(copy / name)
+        write_json(copy / MANIFEST, manifest)
+        _rename(copy / MANIFEST, spec)
+
+
+def _home(spec: EncoderSpec) -> str:
+    return f"encoder/{spec.id}"
+
+
+def _rename(path: Path, spec: EncoderSpec) -> None:
+    """Name an encoder's new home wherever a JSON file describes it."""
+
+    def renamed(value: dict[str, Any]) -> dict[str, Any]:
+        described = value.get("model") == spec.model and "max_tokens" in value
+        return value | {"model": _home(spec), "revision": None} if described else value
+
+    write_json(path, json.loads(path.read_text(encoding="utf-8"), object_hook=renamed))
+
+
+def _copy_encoder(spec: EncoderSpec, target: Path) -> None:
+    source = find_weights(spec)
+    target.mkdir(parents=True, exist_ok=True)
+    for pattern in (*DOWNLOADED, "*.model"):
+        for file in source.glob(pattern):
+            shutil.copyfile(file, target / file.name)
