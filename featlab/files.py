@@ -6,8 +6,9 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -66,3 +67,33 @@ def value_fingerprint(value: Any) -> str:
     """
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def fingerprints(given: Any) -> dict[str, str]:
+    """Return path -> `file_fingerprint` of every file that a structure of paths names.
+
+    Parameters
+    ----------
+    given : Path, or sequence, mapping or dataclass of them
+        A folder counts by the files in it, and ``None`` is no file.
+    """
+    return {str(file): file_fingerprint(file) for file in files_of(given)}
+
+
+def files_of(given: Any) -> list[Path]:
+    """Return every file that a structure of paths names; see `fingerprints`.
+
+    Examples
+    --------
+    >>> files_of({"one": Path("a"), "more": [Path("b"), None]})
+    [PosixPath('a'), PosixPath('b')]
+    """
+    if isinstance(given, Path):
+        if given.is_dir():
+            return [file for file in sorted(given.rglob("*")) if file.is_file()]
+        return [given]
+    if isinstance(given, Mapping):
+        given = list(given.values())
+    elif is_dataclass(given):
+        given = [getattr(given, field.name) for field in fields(given)]
+    return [file for part in given or () for file in files_of(part)]

@@ -1,16 +1,18 @@
-"""How far a long task is and how long it will take, told to whoever wants to know.
+"""How far a long task is and how long it will take, for whoever wants to know.
 
 The library prints nothing: it hands a `Progress` to a callback, and by default
-writes a line to the log now and then.
+writes a line to the log now and then. A command line says once who shows what
+is under way (`report_to`), so that work need not know by whom it is watched.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +80,73 @@ class LoggedProgress:
         if progress.done == progress.total or now - self._last >= self.interval:
             self._last = now
             logger.info("%s", progress)
+
+
+class Advance(Protocol):
+    """Called with the number of completed steps, and a remark to show."""
+
+    def __call__(self, done: int, remark: str = "", /) -> None:
+        """Move on."""
+
+
+class Reporter(Protocol):
+    """What shows a person what is under way."""
+
+    def note(self, message: str) -> None:
+        """Show one line."""
+
+    def task(self, title: str, total: int) -> AbstractContextManager[Advance]:
+        """Show a task of so many steps as long as the block lasts."""
+
+
+class LoggedReporter:
+    """A reporter that writes to the log, at level INFO."""
+
+    def note(self, message: str) -> None:
+        """Log one line."""
+        logger.info("%s", message)
+
+    @contextmanager
+    def task(self, title: str, total: int) -> Iterator[Advance]:
+        """Log a line now and then."""
+        start, log = time.monotonic(), LoggedProgress()
+
+        def advance(done: int, remark: str = "", /) -> None:
+            name = f"{title} ({remark})" if remark else title
+            share = done / max(total, 1)
+            log(Progress(name, done, total, share, time.monotonic() - start))
+
+        yield advance
+
+
+_reporter: Reporter = LoggedReporter()
+
+
+def report_to(reporter: Reporter) -> None:
+    """Let a reporter show notes and tasks from now on, in this process."""
+    global _reporter
+    _reporter = reporter
+
+
+def note(message: str) -> None:
+    """Show one line to whoever watches.
+
+    Examples
+    --------
+    >>> note("kernel: fitting")
+    """
+    _reporter.note(message)
+
+
+def task(title: str, total: int) -> AbstractContextManager[Advance]:
+    """Show a task to whoever watches; yields a function of the completed steps and a remark.
+
+    Examples
+    --------
+    >>> with task("folds", 5) as advance:
+    ...     advance(1, "fold 0")
+    """
+    return _reporter.task(title, total)
 
 
 def clock(seconds: float) -> str:

@@ -16,10 +16,11 @@ from pydantic import Field
 from featlab.battles import check_battles
 from featlab.errors import BattleError
 from featlab.files import atomic_path, file_fingerprint
+from featlab.progress import note
 from pipelines.download.errors import DownloadError, writable
 from pipelines.download.hub import RELEASE, fetch_from_hub
 from pipelines.download.kaggle import COMPETITION, fetch_from_kaggle, has_credentials
-from pipelines.run.console import run_command, say
+from pipelines.run.console import run_command
 from pipelines.run.settings import CommandSettings
 
 ROWS = 57_477
@@ -64,7 +65,7 @@ def from_hub(settings: DataCommandSettings) -> Path:
         raise
     # A release that differs from Kaggle's file in form alone is as good, and said to be so.
     same = settings.sha256 and file_fingerprint(part).startswith(settings.sha256)
-    say("byte for byte the competition's train.csv" if same else "the release's own form of it")
+    note("byte for byte the competition's train.csv" if same else "the release's own form of it")
     return part.replace(settings.data / f"train{part.suffix}")
 
 
@@ -94,14 +95,14 @@ def main(settings: DataCommandSettings) -> None:
     for target in (settings.data / "train.csv", settings.data / "train.parquet"):
         if target.is_file():
             count = check_battles(target, require_outcome=True)
-            say(f"{target} is there already: {count:,} battles")
+            note(f"{target} is there already: {count:,} battles")
             return
     source = settings.source
     if source == "auto":
         source = "kaggle" if has_credentials() else "hub"
-        say(f"source: {source} ({'with' if source == 'kaggle' else 'no'} credentials for Kaggle)")
+        note(f"source: {source} ({'with' if source == 'kaggle' else 'no'} credentials for Kaggle)")
     target = from_kaggle(settings) if source == "kaggle" else from_hub(settings)
-    say(f"{settings.rows:,} battles in {target}")
+    note(f"{settings.rows:,} battles in {target}")
 
 
 if __name__ == "__main__":

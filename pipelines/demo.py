@@ -13,8 +13,9 @@ from pydantic import Field
 
 from featlab.battles import PROBABILITIES
 from featlab.generated import expected_log_loss, truth_matrix, write_battles
-from models.evaluation.metrics import Probabilities, prior
-from pipelines.run.console import run_command, say
+from featlab.progress import note
+from models.probabilities import Probabilities, prior
+from pipelines.run.console import run_command
 from pipelines.run.settings import Preset, SubmitSettings, TrainSettings
 from pipelines.submit import main as submit
 from pipelines.train_ensemble import main as train_ensemble
@@ -39,7 +40,7 @@ def main(settings: DemoSettings) -> None:
     written = write_battles(
         folder, settings.battles_to_train, settings.battles_to_test, settings.seed
     )
-    say(f"generated {settings.battles_to_train} + {settings.battles_to_test} battles in {folder}")
+    note(f"generated {settings.battles_to_train} + {settings.battles_to_test} battles in {folder}")
     fields = set(TrainSettings.model_fields) - {"config", "data"}
     train_ensemble(
         TrainSettings.model_construct(

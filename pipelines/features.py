@@ -1,7 +1,7 @@
 """Compute the text signal of the training battles: ``python -m pipelines.features``.
 
-One streaming pass from the file to ``signals/text.parquet``; nothing is
-recomputed while the file, the settings and the declarations stay the same.
+Nothing is recomputed while the file, the settings and the declarations stay the
+same, and `pipelines.train_ensemble` goes on from it.
 """
 
 from __future__ import annotations
@@ -10,19 +10,47 @@ from pathlib import Path
 
 import polars as pl
 
-from featlab.battles import BattleSchema, explained, read_battles
-from featlab.errors import BattleError, ConfigError
-from featlab.features import BattleColumns, feature_table
-from featlab.files import atomic_path, file_fingerprint
-from pipelines.run.console import run_command, say
-from pipelines.run.folder import RunFolder
+from featlab.errors import ConfigError
+from featlab.features import feature_table
+from featlab.progress import note
+from featlab.signals.text import TextSignal
+from pipelines.run.console import run_command
+from pipelines.run.presets import context_of
+from pipelines.run.run import Run, open_run
 from pipelines.run.settings import DataSettings, FeatureSettings
+from pipelines.run.stages.battles import make_battles
+from pipelines.run.stages.signal import make_signal
 
-CODE = ("featlab.battles", "featlab.features")
+
+def main(settings: FeatureSettings) -> None:
+    """Compute the text signal, or list the features."""
+    if settings.list:
+        print_feature_table()
+        return
+    signal = TextSignal.from_settings(context_of(settings), 0)
+    source = training_file(settings.data)
+    with open_run(settings.run, settings.as_toml()) as run:
+        read_once(run, source, settings)
+        run.stage(
+            "text",
+            make_signal,
+            inputs={"battles": run.folder.battles, "extra": None, "folds": None},
+            outputs={
+                "columns": run.folder.signal("text"),
+                "extra_columns": None,
+                "fitted": run.folder.fitted("text"),
+            },
+            key=signal.recipe(),
+            code=[TextSignal],
+            kind=TextSignal,
+            context=context_of(settings),
+        )
+    features = len(signal.battle_columns.features)
+    note(f"{len(signal.columns())} columns of {features} features in {run.folder.signal('text')}")
 
 
 def training_file(data: Path) -> Path:
-    """The training file of a data folder.
+    """Return the training file of a data folder.
 
     Raises
     ------
@@ -38,46 +66,19 @@ def training_file(data: Path) -> Path:
     )
 
 
-def compute_text_signal(settings: DataSettings) -> BattleColumns:
-    """Make ``signals/text.parquet`` where it is not there yet, and return its columns."""
-    source = training_file(settings.data)
-    schema = settings.battles.schema_of_battles()
-    columns = BattleColumns(families=settings.families)
-    run = RunFolder(settings.run)
+def read_once(run: Run, source: Path, settings: DataSettings) -> None:
+    """Make the first stage of every run: its battles in the canonical columns."""
     run.stage(
-        "features",
-        inputs={
-            "battles": file_fingerprint(source),
-            "schema": repr(schema),
-            "columns": columns.fingerprint(),
-        },
-        outputs=[run.signal("text")],
-        code=CODE,
-        make=lambda: write_text_signal(source, schema, columns, run.signal("text")),
+        "battles",
+        make_battles,
+        inputs={"source": source},
+        outputs={"battles": run.folder.battles},
+        schema=settings.battles.schema_of_battles(),
     )
-    return columns
-
-
-def write_text_signal(
-    source: Path, schema: BattleSchema, columns: BattleColumns, target: Path
-) -> None:
-    """Stream the columns of a battle file into a parquet file, atomically."""
-    with atomic_path(target) as path, explained(source, schema):
-        columns.compute(read_battles(source, schema)).sink_parquet(path)
-        ids = pl.read_parquet(path, columns=["id"])["id"]
-        if ids.is_empty():
-            raise BattleError("there is no battle in it", source=str(source))
-        if ids.is_duplicated().any():
-            raise BattleError(
-                "holds duplicates",
-                source=str(source),
-                column=schema.id,
-                rows=ids.filter(ids.is_duplicated()).unique(maintain_order=True).head(5).to_list(),
-            )
 
 
 def print_feature_table() -> None:
-    """The table of features, as it stands, to standard output."""
+    """Print the table of features, as it stands, to standard output."""
     with pl.Config(
         tbl_rows=-1,
         tbl_cols=-1,
@@ -86,16 +87,6 @@ def print_feature_table() -> None:
         tbl_hide_dataframe_shape=True,
     ):
         print(feature_table())
-
-
-def main(settings: FeatureSettings) -> None:
-    """Compute the text signal, or list the features."""
-    if settings.list:
-        print_feature_table()
-        return
-    columns = compute_text_signal(settings)
-    run = RunFolder(settings.run)
-    say(f"{len(columns.names)} columns of {len(columns.features)} features in {run.signal('text')}")
 
 
 if __name__ == "__main__":

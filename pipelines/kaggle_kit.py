@@ -16,11 +16,12 @@ from pathlib import Path
 from pydantic import Field
 
 from featlab.errors import ConfigError
+from featlab.progress import note
 from pipelines.download.kaggle import COMPETITION
 from pipelines.kaggle.bundle import encoders_of
 from pipelines.kaggle.kit import estimate, write_dataset, write_notebook
 from pipelines.kaggle.wheels import write_wheels
-from pipelines.run.console import run_command, say
+from pipelines.run.console import run_command
 from pipelines.run.folder import RunFolder
 from pipelines.run.settings import CommandSettings
 
@@ -49,7 +50,7 @@ def main(settings: KaggleKitSettings) -> None:
     if settings.out.exists() and not (settings.out / "dataset" / "kit.json").is_file():
         raise ConfigError(f"{settings.out} exists and is no kit; choose another folder by --out")
     bundle, python = RunFolder(settings.run).bundle, settings.python_version
-    torch, _ = encoders_of(bundle)
+    torch = bool(encoders_of(bundle))
     expected = estimate(bundle, settings.sample)
     name, competition = f"{owner}/{settings.name}", settings.competition
     settings.out.parent.mkdir(parents=True, exist_ok=True)
@@ -62,9 +63,9 @@ def main(settings: KaggleKitSettings) -> None:
             shutil.rmtree(settings.out)
         made.replace(settings.out)
     size = sum(path.stat().st_size for path in settings.out.rglob("*") if path.is_file())
-    say(f"{size / 1e6:,.0f} MB in {settings.out}; {expected}")
-    say(f"kaggle datasets create -p {settings.out}/dataset --dir-mode zip")
-    say(f"kaggle kernels push -p {settings.out}/notebook")
+    note(f"{size / 1e6:,.0f} MB in {settings.out}; {expected}")
+    note(f"kaggle datasets create -p {settings.out}/dataset --dir-mode zip")
+    note(f"kaggle kernels push -p {settings.out}/notebook")
 
 
 if __name__ == "__main__":

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from featlab.battles import check_battles, explained, read_battles
+from featlab.progress import note, task
 from models.stacking.bundle import load_bundle
 from models.stacking.submission import submission_frame, write_submission
-from pipelines.run.console import progress, run_command, say
+from pipelines.run.console import run_command
 from pipelines.run.folder import RunFolder
 from pipelines.run.settings import SubmitSettings
 
 
 def main(settings: SubmitSettings) -> None:
     """Write the competition's CSV for the battles of the test file."""
-    ensemble, schema = load_bundle(RunFolder(settings.run).bundle)
+    predictor, schema = load_bundle(RunFolder(settings.run).bundle, settings.trust)
     count = check_battles(settings.test, schema)
-    with (
-        explained(settings.test, schema),
-        progress("predicting", count) as advance,
-    ):
-        ids, probabilities = ensemble.predict(read_battles(settings.test, schema), advance)
+    with explained(settings.test, schema), task("predicting", count) as advance:
+        ids, probabilities = predictor.predict(read_battles(settings.test, schema), advance)
     write_submission(submission_frame(ids, probabilities), ids, settings.out)
-    say(f"{count} battles predicted: {settings.out}")
+    note(f"{count} battles predicted: {settings.out}")
 
 
 if __name__ == "__main__":

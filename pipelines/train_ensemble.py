@@ -1,167 +1,211 @@
 """Train the ensemble: ``python -m pipelines.train_ensemble``.
 
-Signals, folds, search, the blend's fold models, temperature, bundle, metrics: each
-stage is made once and kept while nothing it depends on changes.
+Battles, folds, signals, kernel, search, blend, metrics: each stage is made once
+and kept while nothing it depends on changes.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
-import tomli_w
 
-from featlab.battles import PROBABILITIES
-from featlab.files import (
-    atomic_path,
-    file_fingerprint,
-    read_json,
-    value_fingerprint,
-    write_json,
-)
-from models.evaluation.metrics import Probabilities
-from models.stacking.blend import fit_blend
-from models.stacking.bundle import MANIFEST, PROBE, save_bundle
-from models.stacking.calibration import cross_fitted_temperature, fit_temperature
-from models.stacking.kernel import KernelOutOfFold, fit_kernel_stacker
-from models.stacking.predictor import Ensemble
-from models.stacking.search import SearchResult, open_study, search
-from pipelines.ensemble_figures import measure_ensemble, print_summary
-from pipelines.extra_battles import extra_inputs
-from pipelines.features import compute_text_signal
-from pipelines.learned_signals import compute_learned_signal, load_fitted
-from pipelines.report.study import draw_study
-from pipelines.run.console import progress, run_command, say
+from featlab.battles import ExtraFile
+from featlab.errors import BattleError
+from featlab.files import read_json
+from featlab.progress import note
+from featlab.signals.signal import Cost
+from pipelines.features import read_once, training_file
+from pipelines.run.console import run_command
 from pipelines.run.folder import RunFolder
-from pipelines.run.presets import resolve
+from pipelines.run.presets import Recipe, resolve
+from pipelines.run.run import Run, open_run
 from pipelines.run.settings import TrainSettings
+from pipelines.run.stages.blend import make_blend
+from pipelines.run.stages.extra import make_extra
+from pipelines.run.stages.folds import write_folds
+from pipelines.run.stages.kernel import make_kernel
+from pipelines.run.stages.metrics import make_metrics
+from pipelines.run.stages.search import make_search
+from pipelines.run.stages.signal import make_signal
+from pipelines.run.stages.study import make_study_figure
+from pipelines.run.training import BattleFiles, battle_files, table_files
 from pipelines.time_estimate import estimate_run
-from pipelines.training_data import (
-    TrainingData,
-    load_training_data,
-    models_are_named,
-    stacked_columns,
-    write_extra,
-    write_folds,
-)
-
-CODE = ("featlab", "models", "pipelines")
-
-PROBE_TOLERANCE = {"text": 1e-6, "encoder": 0.02}
-"""How far predictions may lie off on another machine; an encoder's arithmetic differs there."""
 
 
 def main(settings: TrainSettings) -> None:
     """Run every stage that is not up to date, and print what came out."""
-    run = RunFolder(settings.run)
-    write_config(settings, run)
-    text = compute_text_signal(settings)
-    write_folds(settings)
-    recipe = resolve(settings)
-    if settings.signals is None:
-        recipe = recipe.for_battles(named=models_are_named(settings))
-    say(f"preset {recipe.preset}, {recipe.reason}; signals: {', '.join(recipe.signals)}")
-    if settings.dry_run:
-        estimate_run(settings, recipe)
-        return
-    write_extra(settings, text)
-    signals = {"text": stacked_columns(text.parity)}
-    learned = [name for name in recipe.signals if name != "text"]
-    for name in learned:
-        signals[name] = stacked_columns(compute_learned_signal(name, settings, recipe))
-    inputs = {
-        "signals": {name: file_fingerprint(run.signal(name)) for name in signals},
-        "extra": extra_inputs(settings),
-        "folds": file_fingerprint(run.folds),
-        "settings": settings.model_dump(
-            mode="json", include={"seed", "trials", "repeats", "fold_repeats", "folds"}
-        ),
-        "battles": repr(settings.battles.schema_of_battles()),
-    }
-
-    def train() -> None:
-        data = load_training_data(run, signals)
-        say("kernel half: fitting")
-        kernel = fit_kernel_stacker(data.stacking, settings.seed)
-        found = run_search(settings, run, data, kernel[1])
-        blend, prediction = fit_blend(
-            data.stacking, found.parameters, settings.seed, settings.repeats, kernel
+    recipe, source = resolve(settings), training_file(settings.data)
+    extra = [ExtraFile.parse(given) for given in settings.extra]
+    for file in extra:
+        if not file.path.is_file():
+            raise BattleError("there is no such file", source=str(file.path))
+    with open_run(settings.run, settings.as_toml()) as run:
+        files = run.folder
+        read_once(run, source, settings)
+        if settings.signals is None:
+            recipe = recipe.for_battles(named=names_models(files))
+        note(f"preset {recipe.preset}, {recipe.reason}; signals: {', '.join(recipe.kinds)}")
+        run.stage(
+            "folds",
+            write_folds,
+            inputs={"battles": files.battles},
+            outputs={"folds": files.folds},
+            count=settings.folds,
+            seed=settings.seed,
         )
-        labels, folds = data.stacking.labels, data.stacking.folds
-        calibrated = cross_fitted_temperature(prediction.blend.probabilities, labels, folds)
-        temperature = fit_temperature(prediction.blend.probabilities, labels)
-        save_bundle(
-            Ensemble(text, {name: load_fitted(name, run) for name in learned}, blend, temperature),
-            settings.battles.schema_of_battles(),
-            run.bundle,
-            tolerance=PROBE_TOLERANCE["encoder" if recipe.encoder else "text"],
-        )
-        write_out_of_fold(run, data, calibrated)
-        figures = measure_ensemble(settings, data, prediction, found)
-        write_json(run.metrics, figures)
+        if extra:
+            run.stage(
+                "extra",
+                make_extra,
+                inputs={"battles": files.battles, "sources": [file.path for file in extra]},
+                outputs={"extra": files.extra},
+                weights=[file.weight for file in extra],
+                schema=settings.battles.schema_of_battles(),
+                folds=settings.folds,
+                seed=settings.seed,
+            )
+        training = battle_files(files, extra=bool(extra))
+        if settings.dry_run:
+            estimate_run(files, recipe, training)
+            return
+        for name in recipe.kinds:
+            learn_signal(run, recipe, name, training)
+        stack(run, recipe, training, settings)
+        run.finish()
+    print_summary(read_json(files.metrics))
 
+
+def names_models(files: RunFolder) -> bool:
+    """Return whether some training battle names both of its models."""
+    battles = pl.scan_parquet(files.battles)
+    if not {"model_a", "model_b"} <= set(battles.collect_schema()):
+        return False
+    named = pl.col("model_a").is_not_null() & pl.col("model_b").is_not_null()
+    return bool(battles.select(named.any()).collect().item())
+
+
+def learn_signal(run: Run, recipe: Recipe, name: str, training: BattleFiles) -> None:
+    """Make the columns and the states of one signal."""
+    files, kind = run.folder, recipe.kinds[name]
+    context = recipe.context_of(name, files)
+    extra_columns = None if training.extra is None else files.extra_signal(name)
     run.stage(
-        "ensemble",
-        inputs=inputs,
-        outputs=[
-            run.out_of_fold,
-            run.metrics,
-            run.bundle / MANIFEST,
-            run.bundle / PROBE,
-            run.report / "study.png",
+        name,
+        make_signal,
+        inputs={
+            "battles": training.battles,
+            "extra": training.extra,
+            "folds": None if kind.cost is Cost.NOTHING else training.folds,
+        },
+        outputs={
+            "columns": files.signal(name),
+            "extra_columns": extra_columns,
+            "fitted": files.fitted(name),
+        },
+        key=kind.from_settings(context, 0).recipe(),
+        code=[kind],
+        kind=kind,
+        context=context,
+    )
+
+
+def stack(run: Run, recipe: Recipe, training: BattleFiles, settings: TrainSettings) -> None:
+    """Fit the members on the signals, and measure what they are worth."""
+    files, seed = run.folder, settings.seed
+    columns = {name: recipe.columns(name) for name in recipe.kinds}
+    key: dict[str, Any] = {
+        "columns": [
+            (column.name, column.parity, column.kind)
+            for group in columns.values()
+            for column in group
         ],
-        code=CODE,
-        make=train,
+        "seed": seed,
+    }
+    table = table_files(files, training, columns)
+    run.stage(
+        "kernel",
+        make_kernel,
+        inputs={"table": table},
+        outputs={"fitted": files.fitted("kernel"), "predicted": files.kernel},
+        key=key,
+        signals=columns,
+        seed=seed,
     )
-    print_summary(read_json(run.metrics))
-
-
-def write_config(settings: TrainSettings, run: RunFolder) -> None:
-    """The settings as resolved, in the form that ``--config`` reads."""
-    resolved = settings.model_dump(mode="json", exclude_none=True, exclude={"config"})
-    with atomic_path(run.path / "config.toml") as path:
-        path.write_text(tomli_w.dumps(resolved), encoding="utf-8")
-
-
-def run_search(
-    settings: TrainSettings, run: RunFolder, data: TrainingData, kernel: KernelOutOfFold
-) -> SearchResult:
-    """Search the stacker's parameters, going on from an interrupted study of the same data."""
-    name = "-".join(
-        [
-            "blend",
-            file_fingerprint(run.folds)[:12],
-            *(file_fingerprint(run.signal(signal))[:12] for signal in data.signals),
-            *(
-                [value_fingerprint(extra_inputs(settings))[:12]]
-                if data.stacking.extra is not None
-                else []
-            ),
-            f"seed{settings.seed}",
-        ]
+    run.stage(
+        "search",
+        make_search,
+        inputs={"table": table, "kernel": files.kernel},
+        outputs={"found": files.search},
+        key={**key, "trials": settings.trials},
+        journal=files.journal,
+        signals=columns,
+        trials=settings.trials,
+        seed=seed,
     )
-    study = open_study(run.journal, name)
-    say(f"study {name} in {run.journal}; watch it with: optuna-dashboard {run.journal}")
-    with progress("search", settings.trials) as advance:
-        found = search(
-            data.stacking,
-            study,
-            settings.trials,
-            settings.seed,
-            lambda done, best: advance(done, f"best {best:.4f}"),
-            kernel=kernel,
+    run.stage(
+        "study",
+        make_study_figure,
+        inputs={"found": files.search},
+        outputs={"figure": files.report / "study.png"},
+        journal=files.journal,
+    )
+    run.stage(
+        "blend",
+        make_blend,
+        inputs={
+            "table": table,
+            "fitted": {name: files.fitted(name) for name in columns},
+            "kernel": files.fitted("kernel"),
+            "kernel_predicted": files.kernel,
+            "found": files.search,
+        },
+        outputs={
+            "bundle": files.bundle,
+            "members": files.members,
+            "out_of_fold": files.out_of_fold,
+        },
+        key={
+            **key,
+            "repeats": settings.repeats,
+            "schema": settings.battles.schema_of_battles(),
+        },
+        signals=columns,
+        kinds=recipe.kinds,
+        schema=settings.battles.schema_of_battles(),
+        repeats=settings.repeats,
+        seed=seed,
+    )
+    run.stage(
+        "metrics",
+        make_metrics,
+        inputs={"table": table, "members": files.members, "found": files.search},
+        outputs={"metrics": files.metrics},
+        key={**key, "repeats": settings.repeats, "other_foldings": settings.fold_repeats},
+        signals=columns,
+        repeats=settings.repeats,
+        other_foldings=settings.fold_repeats,
+        seed=seed,
+    )
+
+
+def print_summary(metrics: dict[str, Any]) -> None:
+    """Print the numbers that a person looks for first."""
+    rows = [("prior", metrics["prior"]["log_loss"])]
+    rows += [
+        (f"{name} alone", signal["after_calibration"]["log_loss"])
+        for name, signal in metrics["signals"].items()
+    ]
+    rows.append(("ensemble", metrics["ensemble"]["after_calibration"]["log_loss"]))
+    print(f"{'out of fold, calibrated':<28}log loss  95 % interval")
+    for name, loss in rows:
+        print(f"{name:<28}{loss['value']:.4f}    {loss['low']:.4f} to {loss['high']:.4f}")
+    for name, without in metrics["without"].items():
+        gain = without["gain"]
+        print(
+            f"{name + ' adds':<28}{gain['value']:+.4f}   {gain['low']:+.4f} to {gain['high']:+.4f}"
         )
-    draw_study(study, run.report / "study.png")
-    return found
-
-
-def write_out_of_fold(run: RunFolder, data: TrainingData, calibrated: Probabilities) -> None:
-    """``oof.parquet``: id, the three probabilities, fold and label."""
-    columns = {name: calibrated[:, index] for index, name in enumerate(PROBABILITIES)}
-    frame = pl.DataFrame({"id": data.ids, **columns}).with_columns(
-        pl.Series("fold", data.stacking.folds, pl.Int8),
-        pl.Series("label", data.stacking.labels, pl.Int8),
-    )
-    with atomic_path(run.out_of_fold) as path:
-        frame.write_parquet(path)
+    print(f"{'optimism of the search':<28}{metrics['search']['selection_optimism']:+.4f}")
 
 
 if __name__ == "__main__":

@@ -7,10 +7,10 @@ from featlab.signals.signal import (
     Cost,
     Need,
     Signal,
-    State,
     load_signal,
     save_signal,
 )
+from featlab.signals.state import State, load_state, save_state
 
 __all__ = [
     "REGISTRY",
@@ -24,5 +24,7 @@ __all__ = [
     "State",
     "find_signal",
     "load_signal",
+    "load_state",
     "save_signal",
+    "save_state",
 ]

@@ -10,7 +10,6 @@ saves and another loads. A new signal is one subclass and one line of
 
 from __future__ import annotations
 
-import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,24 +17,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from featlab.columns import Column
 from featlab.encoder.spec import EncoderSpec
 from featlab.errors import BundleError
-from featlab.files import atomic_path, read_json, write_json
 from featlab.signals.outcomes import Outcomes, Rows
+from featlab.signals.state import State, load_state, save_state
 
 PreparedT = TypeVar("PreparedT")
-
-FORMAT = 1
-ARRAYS = "signal.safetensors"
-VALUES = "signal.json"
-FILES = "files"
-PLAIN = frozenset({".json", ".safetensors", ".txt"})
-"""Endings of the files that a state may hold: nothing that is code or a pickle."""
 
 
 class Need(StrEnum):
@@ -84,26 +74,6 @@ class Context:
     store: Path | None = None
     folder: Path | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class State:
-    """What a fitted signal has learned.
-
-    Parameters
-    ----------
-    arrays : mapping of str to array
-        Numbers, written as safetensors.
-    values : mapping of str to JSON value
-        Names and settings.
-    files : Path, optional
-        A folder of further safetensors and JSON, written by a library in its
-        own layout: an encoder's weights and tokenizer.
-    """
-
-    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False)
-    values: Mapping[str, Any] = field(default_factory=dict)
-    files: Path | None = None
 
 
 class Signal(ABC, Generic[PreparedT]):
@@ -171,36 +141,30 @@ class Signal(ABC, Generic[PreparedT]):
     def from_state(cls, state: State) -> Self:
         """Return the fitted signal that a state describes."""
 
+    def expected_seconds(
+        self, battles: pl.LazyFrame, outcomes: Outcomes, folds: Rows
+    ) -> float | None:
+        """Return how long all folds will take, from a measured warm-up; None for some minutes.
+
+        Parameters
+        ----------
+        battles : LazyFrame
+            As `prepare` takes them.
+        outcomes : Outcomes
+            Of all battles.
+        folds : int64 array
+            The fold of each battle.
+        """
+        return None
+
     def recipe(self) -> dict[str, Any]:
         """Return what shapes the columns besides battles, folds and code: a key of caches."""
         return dict(vars(self))
 
 
 def save_signal(signal: Signal[Any], folder: Path) -> None:
-    """Write a fitted signal into a folder, in place of what it held; no pickle.
-
-    Raises
-    ------
-    BundleError
-        When its state holds files of an ending that is not in `PLAIN`.
-    """
-    from safetensors.numpy import save_file
-
-    state = signal.state()
-    (folder / VALUES).unlink(missing_ok=True)
-    if state.files is not None:
-        odd = [path.name for path in state.files.rglob("*") if path.is_file()]
-        odd = [name for name in odd if Path(name).suffix not in PLAIN]
-        if odd:
-            raise BundleError(f"{signal.name}: {', '.join(odd)} is neither safetensors nor JSON")
-        if state.files.resolve() != (folder / FILES).resolve():
-            shutil.copytree(state.files, folder / FILES, dirs_exist_ok=True)
-    with atomic_path(folder / ARRAYS) as path:
-        save_file({name: np.ascontiguousarray(value) for name, value in state.arrays.items()}, path)
-    # Last, so that a folder that has it is whole.
-    write_json(
-        folder / VALUES, {"signal": signal.name, "format": FORMAT, "values": dict(state.values)}
-    )
+    """Write what a fitted signal has learned into a folder; see `save_state`."""
+    save_state(signal.state(), folder, signal.name)
 
 
 def load_signal(kind: type[Signal[Any]], folder: Path) -> Signal[Any]:
@@ -211,23 +175,8 @@ def load_signal(kind: type[Signal[Any]], folder: Path) -> Signal[Any]:
     BundleError
         When the folder's content is no such signal.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
+    state = load_state(folder, kind.name)
     try:
-        description = read_json(folder / VALUES)
-        if description["format"] != FORMAT or description["signal"] != kind.name:
-            raise BundleError(
-                f"{folder / VALUES}: holds signal {description['signal']} in format "
-                f"{description['format']}; {kind.name} in format {FORMAT} is needed"
-            )
-        files = folder / FILES
-        return kind.from_state(
-            State(
-                load_file(folder / ARRAYS),
-                description["values"],
-                files if files.is_dir() else None,
-            )
-        )
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise BundleError(f"{folder}: holds no {kind.name} signal: {error}") from error
+        return kind.from_state(state)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BundleError(f"{folder}: holds no {kind.name}: {error}") from error

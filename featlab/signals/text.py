@@ -10,7 +10,8 @@ import polars as pl
 from featlab.columns import Column
 from featlab.features import FEATURES, BattleColumns, Feature
 from featlab.signals.outcomes import Outcomes, Rows
-from featlab.signals.signal import Context, Cost, Signal, State
+from featlab.signals.signal import Context, Cost, Signal
+from featlab.signals.state import State
 
 
 class TextSignal(Signal[pl.DataFrame]):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.evaluation.intervals import Floats, Z
-from models.evaluation.metrics import Estimate
+from models.evaluation.metrics import Interval
 
 PRIOR_PRECISION = 1e-2
 """Of each coefficient: a standard deviation of 10 on the log-odds scale."""
@@ -36,11 +36,11 @@ class LogisticFit:
     coefficients: Floats
     covariance: Floats
 
-    def estimate(self, column: int) -> Estimate:
+    def estimate(self, column: int) -> Interval:
         """A coefficient with its 95 % interval."""
         value = float(self.coefficients[column])
         margin = Z * float(np.sqrt(max(self.covariance[column, column], 0.0)))
-        return Estimate(value, value - margin, value + margin)
+        return Interval(value, value - margin, value + margin)
 
 
 def fit_logistic(

@@ -1,61 +1,103 @@
 """Everything ``metrics.json`` says of a trained ensemble, made from out-of-fold predictions.
 
-No figure here is taken on rows that chose it: signals and stacker are out of
+No metric here is taken on rows that chose it: signals and members are out of
 fold, the temperature is cross-fitted, and what the search gained by choosing
 among trials on these very folds is stated beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from featlab.parity import Parity
-from models.evaluation.metrics import (
-    Labels,
-    Probabilities,
-    bootstrap_mean,
-    evaluate,
-    log_loss,
-    paired_difference,
-    prior,
-    row_log_loss,
-    swap_asymmetry,
-)
+from featlab.battles.folds import deal_folds
+from featlab.columns import Column
+from featlab.randomness import derive_seed
+from models.evaluation.metrics import bootstrap_mean, evaluate, paired_difference, swap_asymmetry
+from models.probabilities import Rows, log_loss, out_of_fold_prior, row_log_loss
 from models.stacking.blend import BlendOutOfFold, fit_blend
 from models.stacking.calibration import cross_fitted_temperature, fit_temperature
 from models.stacking.search import SearchResult, plan_for, selection_optimism
-from models.stacking.table import StackingData
-from models.stacking.trees import BoostingParameters, OutOfFold
+from models.stacking.table import Table
+from models.stacking.trees import BoostingParameters
+
+Signals = Mapping[str, Sequence[Column]]
 
 
-def out_of_fold_prior(labels: Labels, folds: NDArray[np.int64]) -> Probabilities:
-    """For each fold, the outcome shares of the other folds: shape (n, 3)."""
-    result = np.empty((len(labels), 3))
-    for fold in np.unique(folds):
-        result[folds == fold] = prior(labels[folds != fold])
-    return result
-
-
-def evaluate_predictor(
-    prediction: OutOfFold, data: StackingData, groups: NDArray[Any], seed: int
+def measure_ensemble(
+    table: Table,
+    signals: Signals,
+    prediction: BlendOutOfFold,
+    found: SearchResult,
+    seed: int,
+    *,
+    repeats: int,
+    other_foldings: int,
+    on_step: Callable[[int, str], None] | None = None,
 ) -> dict[str, Any]:
-    """Figures of one predictor before and after a cross-fitted temperature."""
-    raw, labels = prediction.probabilities, data.labels
-    calibrated = cross_fitted_temperature(raw, labels, data.folds)
+    """Return the prior, each signal alone, the ensemble, its members, what each signal adds.
+
+    Each signal costs two further blends, so this takes longer than the ensemble
+    itself.
+
+    Parameters
+    ----------
+    table : Table
+    signals : mapping of str to sequence of Column
+        Signal -> its columns of the table.
+    prediction : BlendOutOfFold
+        Of the ensemble with all signals.
+    found : SearchResult
+        The parameters of its trees, and how they were found.
+    seed : int
+        Root seed.
+    repeats : int
+        Seeds a fold whose trees were averaged.
+    other_foldings : int
+        Foldings on which the tuned parameters are scored again, where no fold
+        shaped the columns.
+    on_step : callable, optional
+        Called with the number of completed fits and what is fitted next.
+    """
+    groups = table.groups
+    left_out = signals if len(signals) > 1 else {}
+    alone: dict[str, Any] = {}
+    without: dict[str, Any] = {}
+    step = on_step or (lambda done, what: None)
+    for name, columns in signals.items():
+        step(len(alone), f"{name} alone")
+        alone[name] = _measure_alone(table, columns, seed)
+    for name, columns in left_out.items():
+        step(len(alone) + len(without), f"without {name}")
+        without[name] = _measure_without(table, columns, prediction, found, seed, repeats)
+    foldings = other_foldings if set(signals) == {"text"} else 0
+    return {
+        "prior": evaluate(out_of_fold_prior(table.labels, table.folds), table.labels, groups, seed),
+        "signals": alone,
+        "ensemble": measure_blend(prediction, table, seed),
+        "members": _measure_members(prediction, table, seed),
+        "without": without,
+        "search": _measure_search(
+            found,
+            {
+                other: _loss_on_other_folds(table, other, found.parameters, seed)
+                for other in (derive_seed(seed, "refold", index) for index in range(foldings))
+            },
+        ),
+    }
+
+
+def measure_blend(prediction: BlendOutOfFold, table: Table, seed: int) -> dict[str, Any]:
+    """Return the metrics of one blend before and after a cross-fitted temperature."""
+    raw, labels, groups = prediction.probabilities, table.labels, table.groups
+    calibrated = cross_fitted_temperature(raw, labels, table.folds)
+    guess = out_of_fold_prior(labels, table.folds)
     return {
         "before_calibration": evaluate(raw, labels, groups, seed),
         "after_calibration": evaluate(calibrated, labels, groups, seed),
         "temperature": fit_temperature(raw, labels),
-        "gain_over_prior": asdict(
-            paired_difference(
-                out_of_fold_prior(labels, data.folds), calibrated, labels, groups, seed
-            )
-        ),
+        "gain_over_prior": asdict(paired_difference(guess, calibrated, labels, groups, seed)),
         "swap_asymmetry": {
             "one_order": swap_asymmetry(prediction.one_order, prediction.other_order),
             "mean_of_both_orders": swap_asymmetry(raw, raw[:, [1, 0, 2]]),
@@ -63,72 +105,54 @@ def evaluate_predictor(
     }
 
 
-def evaluate_signal_alone(
-    data: StackingData, columns: Mapping[str, Parity], groups: NDArray[Any], seed: int
-) -> dict[str, Any]:
-    """Figures of a blend that sees one signal only, with default parameters, so untuned."""
-    alone = data.select(list(columns))
-    _, prediction = fit_blend(alone, plan_for(len(data.labels)).default, seed)
-    return evaluate_predictor(prediction.blend, alone, groups, seed)
+def _measure_alone(table: Table, columns: Sequence[Column], seed: int) -> dict[str, Any]:
+    """A blend that sees one signal only, with default parameters, so untuned."""
+    own = {column.name for column in columns}
+    alone = table.select(lambda column: column.name in own)
+    _, prediction = fit_blend(alone, plan_for(len(table.labels)).default, seed)
+    return measure_blend(prediction, alone, seed)
 
 
-def evaluate_without_signal(
-    full: OutOfFold,
-    data: StackingData,
-    gone: Collection[str],
-    parameters: BoostingParameters,
-    groups: NDArray[Any],
+def _measure_without(
+    table: Table,
+    columns: Sequence[Column],
+    full: BlendOutOfFold,
+    found: SearchResult,
     seed: int,
     repeats: int,
 ) -> dict[str, Any]:
     """What a signal adds: the loss without it less the loss with it, calibrated, paired.
 
     The trees keep the parameters that were tuned with all signals.
-
-    Parameters
-    ----------
-    full : OutOfFold
-        Of the ensemble with all signals.
-    gone : collection of str
-        The signal's columns.
     """
-    labels, folds = data.labels, data.folds
+    labels, folds = table.labels, table.folds
+    gone = {column.name for column in columns}
     complete = cross_fitted_temperature(full.probabilities, labels, folds)
-    rest = data.select([name for name in data.frame.columns if name not in gone])
-    _, prediction = fit_blend(rest, parameters, seed, repeats)
-    without = cross_fitted_temperature(prediction.blend.probabilities, labels, folds)
+    rest = table.select(lambda column: column.name not in gone)
+    _, prediction = fit_blend(rest, found.parameters, seed, repeats)
+    without = cross_fitted_temperature(prediction.probabilities, labels, folds)
     return {
         "log_loss": log_loss(without, labels),
-        "gain": asdict(paired_difference(without, complete, labels, groups, seed)),
+        "gain": asdict(paired_difference(without, complete, labels, table.groups, seed)),
     }
 
 
-def evaluate_halves(
-    prediction: BlendOutOfFold, data: StackingData, groups: NDArray[Any], seed: int
-) -> dict[str, Any]:
-    """Each half by itself, calibrated, and how much better the blend is than it, paired."""
-    labels, folds = data.labels, data.folds
-    blended = cross_fitted_temperature(prediction.blend.probabilities, labels, folds)
-    found = {}
-    for name, part in prediction.parts.items():
-        alone = cross_fitted_temperature(part.probabilities, labels, folds)
-        found[name] = {
+def _measure_members(prediction: BlendOutOfFold, table: Table, seed: int) -> dict[str, Any]:
+    """Each member by itself, calibrated, and how much better the blend is than it, paired."""
+    labels, folds, groups = table.labels, table.folds, table.groups
+    blended = cross_fitted_temperature(prediction.probabilities, labels, folds)
+    measured = {}
+    for name, member in prediction.members.items():
+        alone = cross_fitted_temperature(member, labels, folds)
+        measured[name] = {
             "log_loss": asdict(bootstrap_mean(row_log_loss(alone, labels), groups, seed)),
             "gain_of_the_blend": asdict(paired_difference(alone, blended, labels, groups, seed)),
         }
-    return found
+    return measured
 
 
-def evaluate_search(result: SearchResult, refolded: Mapping[int, float]) -> dict[str, Any]:
-    """What was tried, and how far the best trial's figure can be trusted.
-
-    Parameters
-    ----------
-    result : SearchResult
-    refolded : mapping of int to float
-        Seed of another folding -> calibrated out-of-fold loss of the tuned
-        parameters on it.
-    """
+def _measure_search(result: SearchResult, refolded: Mapping[int, float]) -> dict[str, Any]:
+    """What was tried, and how far the best trial's loss can be trusted."""
     optimism = selection_optimism(result)
     return {
         "trials": result.finished + result.pruned,
@@ -142,11 +166,11 @@ def evaluate_search(result: SearchResult, refolded: Mapping[int, float]) -> dict
     }
 
 
-def loss_on_other_folds(
-    data: StackingData, folds: NDArray[np.int64], parameters: BoostingParameters, seed: int
+def _loss_on_other_folds(
+    table: Table, folding: int, parameters: BoostingParameters, seed: int
 ) -> float:
     """Calibrated out-of-fold loss of given parameters on folds that did not choose them."""
-    other = replace(data, folds=folds)
-    _, prediction = fit_blend(other, parameters, seed)
-    calibrated = cross_fitted_temperature(prediction.blend.probabilities, data.labels, folds)
-    return log_loss(calibrated, data.labels)
+    folds: Rows = deal_folds(table.groups, table.labels, len(table.fold_numbers), folding)
+    _, prediction = fit_blend(replace(table, folds=folds), parameters, seed)
+    calibrated = cross_fitted_temperature(prediction.probabilities, table.labels, folds)
+    return log_loss(calibrated, table.labels)

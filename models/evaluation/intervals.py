@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from models.evaluation.metrics import Estimate
+from models.evaluation.metrics import Interval
 
 Floats = NDArray[np.float64]
 
@@ -57,7 +57,7 @@ def binomial_z(successes: float, trials: float) -> float:
     return float((successes - trials / 2) / np.sqrt(trials / 4)) if trials else float("nan")
 
 
-def ratio(numerator: Floats, denominator: Floats, groups: NDArray[Any]) -> Estimate:
+def ratio(numerator: Floats, denominator: Floats, groups: NDArray[Any]) -> Interval:
     """A ratio of sums over rows, with a 95 % interval that respects groups of rows.
 
     The variance is the ratio's linearisation, summed inside groups: Cochran,
@@ -72,7 +72,7 @@ def ratio(numerator: Floats, denominator: Floats, groups: NDArray[Any]) -> Estim
 
     Returns
     -------
-    Estimate
+    Interval
         NaN throughout where the denominators sum to 0.
 
     Examples
@@ -83,13 +83,13 @@ def ratio(numerator: Floats, denominator: Floats, groups: NDArray[Any]) -> Estim
     """
     total = float(denominator.sum())
     if not len(denominator) or total == 0:
-        return Estimate(float("nan"), float("nan"), float("nan"))
+        return Interval(float("nan"), float("nan"), float("nan"))
     value = float(numerator.sum()) / total
     _, group = np.unique(groups, return_inverse=True)
     residuals = np.bincount(group, weights=numerator - value * denominator)
     count = len(residuals)
     correction = count / (count - 1) if count > 1 else float("inf")
     if count == 1:
-        return Estimate(value, float("nan"), float("nan"))
+        return Interval(value, float("nan"), float("nan"))
     margin = Z * float(np.sqrt(correction * (residuals**2).sum())) / total
-    return Estimate(value, value - margin, value + margin)
+    return Interval(value, value - margin, value + margin)

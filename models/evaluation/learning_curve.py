@@ -1,14 +1,14 @@
 """The learning curve: how the held-out loss falls with the number of training battles.
 
 For every held-out fold, nested subsets of the other folds' prompts train
-everything anew: the signals that learn, then both halves of the ensemble, trees
+everything anew: the signals that learn, then both members of the ensemble, trees
 and kernel, with default parameters. The same held-out battles score every
 subset, so the points differ by what was trained on and by nothing else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -17,18 +17,16 @@ import polars as pl
 from numpy.typing import NDArray
 
 from featlab.errors import ConfigError
-from featlab.parity import Parity
 from featlab.randomness import derive_seed
-from models.evaluation.metrics import RESAMPLES, Labels, Probabilities, bootstrap_mean, row_log_loss
-from models.evaluation.power_law import FEWEST_SIZES, Floats, PowerLaws, fit_power_laws
-from models.stacking.blend import mean_of_halves
+from featlab.signals.signal import Context, Signal
+from models.evaluation.metrics import RESAMPLES, bootstrap_mean
+from models.evaluation.power_law import FEWEST_SIZES, PowerLaws, fit_power_laws
+from models.probabilities import Floats, Probabilities, Rows, row_log_loss
+from models.stacking.blend import mean_of_members
 from models.stacking.kernel import fit_symmetric_kernel
-from models.stacking.out_of_fold import FittedSignal, out_of_fold
-from models.stacking.table import StackingData
+from models.stacking.out_of_fold import fit_folds, prepare
+from models.stacking.table import Table, stacked_columns, stacked_frame
 from models.stacking.trees import BoostingParameters, FoldTrainer, mean_over_orders
-
-Rows = NDArray[np.int64]
-Makers = Mapping[str, Callable[[int], FittedSignal]]
 
 PREDICTOR = "mean of LightGBM and the symmetric kernel, default parameters, not calibrated"
 
@@ -39,29 +37,28 @@ NOTE = (
 )
 
 _BAND_SIZES = 60
-_UNSEEN = ("label", "model_a", "model_b")
 
 
 @dataclass(frozen=True)
-class CurveData:
-    """What a learning curve is made from; rows are battles.
+class PreparedSignal:
+    """A signal that has to be fitted anew for every subset, and what it prepared of all battles.
 
     Parameters
     ----------
-    battles : DataFrame
-        Canonical battles with labels, for the signals that learn.
-    fixed : StackingData
-        Columns that need no training, with labels and folds.
-    groups : array, shape (n,)
-        Equal for battles of one prompt; no group stands in two folds.
-    makers : mapping of str to callable
-        Signal -> from a fold's number to an unfitted signal.
+    kind : type of Signal
+    context : Context
+    prepared : object
+        What the signal's `prepare` made.
     """
 
-    battles: pl.DataFrame = field(repr=False)
-    fixed: StackingData = field(repr=False)
-    groups: NDArray[Any] = field(repr=False)
-    makers: Makers
+    kind: type[Signal[Any]]
+    context: Context
+    prepared: Any = field(repr=False)
+
+    @classmethod
+    def of(cls, kind: type[Signal[Any]], context: Context, battles: pl.LazyFrame) -> PreparedSignal:
+        """Prepare a signal."""
+        return cls(kind, context, prepare(kind.from_settings(context, 0), battles))
 
 
 @dataclass(frozen=True)
@@ -125,7 +122,7 @@ def planned_subsets(folds: Sequence[int], shares: Sequence[float], draws: int) -
     ]
 
 
-def subset_rows(groups: NDArray[Any], folds: NDArray[np.int64], subset: Subset, seed: int) -> Rows:
+def subset_rows(groups: NDArray[Any], folds: Rows, subset: Subset, seed: int) -> Rows:
     """Training rows of a subset: whole groups, the same share of every fold but the held-out one.
 
     Of one draw and held-out fold, a smaller share's rows are all among a larger
@@ -151,51 +148,55 @@ def subset_rows(groups: NDArray[Any], folds: NDArray[np.int64], subset: Subset, 
     return np.sort(np.concatenate(kept))
 
 
-def predict_held_out(data: CurveData, rows: Rows, held_out: int, seed: int) -> Probabilities:
+def predict_held_out(
+    fixed: Table, signals: Sequence[PreparedSignal], rows: Rows, held_out: int, seed: int
+) -> Probabilities:
     """Train everything on `rows`, and predict the held-out fold.
 
     Parameters
     ----------
-    data : CurveData
-    rows : array of int
+    fixed : Table
+        Columns that need no training.
+    signals : sequence of PreparedSignal
+        Those that do.
+    rows : int64 array
         Training rows, none of them in the held-out fold.
     held_out : int
+        The fold.
     seed : int
-        Root seed of the trees.
+        Root seed of the members.
 
     Returns
     -------
     Float64 probabilities of the fold's battles, in their order.
     """
-    fixed = data.fixed
     scored = np.flatnonzero(fixed.folds == held_out)
     order = np.concatenate([rows, scored])
-    frames, parity = [fixed.frame[order]], dict(fixed.parity)
-    training = data.battles[rows]
-    unseen = data.battles.drop(*_UNSEEN, strict=False)[scored]
-    for make in data.makers.values():
-        inside, _ = out_of_fold(make, training, fixed.folds[rows], side_by_side=True)
-        whole = make(held_out).fit(training)
-        columns = {name: kind for name, kind in whole.parity().items() if kind is not Parity.SIDE}
-        frames.append(pl.concat([inside, whole.transform(unseen)]).select(*columns))
-        parity |= columns
-    stacking = StackingData(
-        pl.concat(frames, how="horizontal"), parity, fixed.labels[order], fixed.folds[order]
+    frames, columns = [fixed.frame[order]], fixed.columns
+    for signal in signals:
+        kind, context, prepared = signal.kind, signal.context, signal.prepared
+        inside, _ = fit_folds(kind, context, prepared, fixed.outcomes, fixed.folds, rows)
+        whole = kind.from_settings(context, held_out).fit(prepared, fixed.outcomes, rows)
+        made = pl.concat([inside, whole.transform(prepared, scored)])
+        stacked = stacked_columns(whole.columns())
+        frames.append(stacked_frame(made, stacked))
+        columns = (*columns, *stacked)
+    table = Table(
+        pl.concat(frames, how="horizontal"), columns, fixed.outcomes.take(order), fixed.folds[order]
     )
     parameters = BoostingParameters()
-    trainer = FoldTrainer(stacking, held_out, seed)
+    trainer = FoldTrainer(table, held_out, seed)
     rounds = max(trainer.fit_stopped(parameters).best_iteration, 1)
     trees = mean_over_orders(*trainer.predict_held_out(trainer.fit_all(parameters, rounds)))
     kernel = fit_symmetric_kernel(
-        stacking,
-        stacking.training_rows(held_out),
-        derive_seed(seed, "landmarks", held_out),
+        table, table.training_rows(held_out), derive_seed(seed, "landmarks", held_out)
     )
-    return mean_of_halves(trees, kernel.predict(stacking.frame[len(rows) :]))
+    return mean_of_members(trees, kernel.predict(table.frame[len(rows) :]))
 
 
 def measure_curve(
-    data: CurveData,
+    fixed: Table,
+    signals: Sequence[PreparedSignal],
     subsets: Sequence[Subset],
     seed: int,
     on_subset: Callable[[int, Subset], None] | None = None,
@@ -204,20 +205,21 @@ def measure_curve(
 
     Parameters
     ----------
-    data : CurveData
+    fixed, signals
+        As `predict_held_out` takes them.
     subsets : sequence of Subset
         As `planned_subsets` lists them for all folds.
     seed : int
     on_subset : callable, optional
-        Told how many subsets are done, and which was the last.
+        Called with the number of completed subsets and the last of them.
     """
-    labels: Labels = data.fixed.labels
+    labels = fixed.labels
     losses: dict[tuple[float, int], Floats] = {}
     counts: dict[float, list[int]] = {}
     for done, subset in enumerate(subsets, start=1):
-        rows = subset_rows(data.groups, data.fixed.folds, subset, seed)
-        scored = np.flatnonzero(data.fixed.folds == subset.held_out)
-        predicted = predict_held_out(data, rows, subset.held_out, seed)
+        rows = subset_rows(fixed.groups, fixed.folds, subset, seed)
+        scored = np.flatnonzero(fixed.folds == subset.held_out)
+        predicted = predict_held_out(fixed, signals, rows, subset.held_out, seed)
         of_draw = losses.setdefault((subset.share, subset.draw), np.full(len(labels), np.nan))
         of_draw[scored] = row_log_loss(predicted, labels[scored])
         counts.setdefault(subset.share, []).append(len(rows))

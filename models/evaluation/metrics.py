@@ -1,8 +1,4 @@
-"""How good probabilities are, with intervals that respect repeated prompts.
-
-Probabilities are float64 arrays of shape (n, 3) in the order of
-`featlab.battles.OUTCOMES`; labels are integers 0, 1 and 2.
-"""
+"""How good probabilities are, with intervals that respect repeated prompts."""
 
 from __future__ import annotations
 
@@ -14,45 +10,24 @@ from numpy.typing import NDArray
 
 from featlab.battles import OUTCOMES
 from featlab.randomness import derive_seed
+from models.probabilities import Labels, Probabilities, row_log_loss
 
-Probabilities = NDArray[np.float64]
-Labels = NDArray[np.int64]
-
-_SMALLEST = 1e-15
 RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A figure with the bounds of its 95 % bootstrap interval."""
+class Interval:
+    """A value with the bounds of its 95 % bootstrap interval."""
 
     value: float
     low: float
     high: float
 
 
-def row_log_loss(probabilities: Probabilities, labels: Labels) -> NDArray[np.float64]:
-    """The loss of each row, -log of the probability given to what happened.
-
-    Examples
-    --------
-    >>> row_log_loss(np.array([[0.5, 0.25, 0.25]]), np.array([0])).round(4)
-    array([0.6931])
-    """
-    chosen = probabilities[np.arange(len(labels)), labels]
-    loss: NDArray[np.float64] = -np.log(np.clip(chosen, _SMALLEST, 1.0))
-    return loss
-
-
-def log_loss(probabilities: Probabilities, labels: Labels) -> float:
-    """The mean loss, in nats."""
-    return float(row_log_loss(probabilities, labels).mean())
-
-
 def bootstrap_mean(
     values: NDArray[np.float64], groups: NDArray[Any], seed: int, resamples: int = RESAMPLES
-) -> Estimate:
-    """The mean of `values` with a 95 % interval over resampled groups.
+) -> Interval:
+    """Return the mean of `values` with a 95 % interval over resampled groups.
 
     Whole groups (battles of one prompt) are drawn with replacement, since rows
     of a group are not independent: the cluster bootstrap of Davison and
@@ -73,7 +48,7 @@ def bootstrap_mean(
         drawn = np.bincount(generator.integers(0, len(sums), len(sums)), minlength=len(sums))
         means[index] = drawn @ sums / (drawn @ sizes)
     low, high = np.quantile(means, [0.025, 0.975])
-    return Estimate(float(values.mean()), float(low), float(high))
+    return Interval(float(values.mean()), float(low), float(high))
 
 
 def paired_difference(
@@ -82,8 +57,8 @@ def paired_difference(
     labels: Labels,
     groups: NDArray[Any],
     seed: int,
-) -> Estimate:
-    """Loss of `first` less that of `second` on the same rows; below 0, `first` is better."""
+) -> Interval:
+    """Return the loss of `first` less that of `second`, paired; below 0, `first` is better."""
     difference = row_log_loss(first, labels) - row_log_loss(second, labels)
     return bootstrap_mean(difference, groups, seed)
 
@@ -91,7 +66,7 @@ def paired_difference(
 def expected_calibration_error(
     probabilities: Probabilities, labels: Labels, bins: int = 15
 ) -> float:
-    """Mean over the three classes of the gap between stated and observed frequency.
+    """Return the mean over the three classes of the gap between stated and observed frequency.
 
     Class-wise ECE with bins of equal counts: Kull et al., "Beyond temperature
     scaling", NeurIPS 2019, section 2; equal counts as in Nixon et al., 2019.
@@ -113,7 +88,7 @@ def expected_calibration_error(
 
 
 def swap_asymmetry(probabilities: Probabilities, swapped: Probabilities) -> float:
-    """Mean absolute change of P(a wins) when the battle is shown the other way round.
+    """Return the mean absolute change of P(a wins) when the battle is shown the other way round.
 
     `swapped` holds the predictions for the exchanged battles, in their own
     order of sides; 0 for a predictor that has no side.
@@ -124,7 +99,7 @@ def swap_asymmetry(probabilities: Probabilities, swapped: Probabilities) -> floa
 def evaluate(
     probabilities: Probabilities, labels: Labels, groups: NDArray[Any], seed: int
 ) -> dict[str, Any]:
-    """Every reported figure of one set of predictions, ready for ``metrics.json``.
+    """Return every metric of one set of predictions, ready for ``metrics.json``.
 
     Returns
     -------
@@ -143,10 +118,3 @@ def evaluate(
         "expected_calibration_error": expected_calibration_error(probabilities, labels),
         "battles": len(labels),
     }
-
-
-def prior(labels: Labels) -> Probabilities:
-    """The outcome shares of `labels`, wins made equal for both sides: shape (3,)."""
-    share = np.bincount(labels, minlength=3) / len(labels)
-    decisive = (share[0] + share[1]) / 2
-    return np.array([decisive, decisive, share[2]])

@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featlab.errors import ConfigError
-
-Floats = NDArray[np.float64]
+from models.probabilities import Floats
 
 EXPONENTS: Floats = np.linspace(0.05, 1.5, 291)
 """The exponents to choose from."""

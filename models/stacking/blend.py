@@ -1,95 +1,102 @@
-"""The blend: what the trees and the kernel half say of a battle, averaged.
+"""The blend: the mean of its two members, the trees and the kernel.
 
-The trees (`models.stacking.trees`) find thresholds in single columns, the kernel half
-(`models.stacking.kernel`) compares battles by all columns at once. Each gets
-half the vote: two weights fitted on a few thousand battles gain nothing that
-another folding keeps.
+The trees (`models.stacking.trees`) find thresholds in single columns, the kernel
+(`models.stacking.kernel`) compares battles by all columns at once. Each gets half
+the vote: two weights fitted on a few thousand battles gain nothing that another
+folding keeps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
-from featlab.parity import Parity
-from models.evaluation.metrics import Probabilities
-from models.stacking.kernel import KernelOutOfFold, KernelStacker, fit_kernel_stacker
-from models.stacking.table import StackingData
-from models.stacking.trees import BoostingParameters, OutOfFold, Stacker, fit_stacker
+from models.probabilities import Probabilities, exchanged
+from models.stacking.kernel import Kernel, KernelOutOfFold, fit_kernel
+from models.stacking.table import Table
+from models.stacking.trees import BoostingParameters, Trees, TreesOutOfFold, fit_trees
 
 
-def mean_of_halves(trees: Probabilities, kernel: Probabilities) -> Probabilities:
-    """The mean of both predictions, shape (n, 3)."""
+def mean_of_members(trees: Probabilities, kernel: Probabilities) -> Probabilities:
+    """Return the mean of both predictions, shape (n, 3)."""
     mean: Probabilities = (trees + kernel) / 2
     return mean
 
 
 @dataclass(frozen=True)
 class Blend:
-    """Both halves, fitted on the same battles and folds.
+    """Both members, fitted on the same battles and folds.
 
     Parameters
     ----------
-    trees : Stacker
-    kernel : KernelStacker
-    columns : tuple of str
-        Those that the halves read: the trees none that are coordinates of vectors.
-    parity : mapping of str to Parity
-        The parity of every column.
+    trees : Trees
+    kernel : Kernel
     """
 
-    trees: Stacker
-    kernel: KernelStacker
-    columns: Sequence[str]
-    parity: Mapping[str, Parity]
+    trees: Trees
+    kernel: Kernel
 
     def predict(self, frame: pl.DataFrame) -> Probabilities:
-        """Uncalibrated probabilities, float64 of shape (n, 3), exactly symmetric in the sides."""
-        return mean_of_halves(self.trees.predict(frame), self.kernel.predict(frame))
+        """Return raw probabilities, float64 of shape (n, 3), exactly symmetric in the sides."""
+        return mean_of_members(self.trees.predict(frame), self.kernel.predict(frame))
 
 
 @dataclass(frozen=True)
 class BlendOutOfFold:
-    """Out-of-fold predictions of the blend and of each half.
+    """What the blend and its members say of battles that their models never saw.
 
     Parameters
     ----------
-    blend, trees, kernel : OutOfFold
+    trees : TreesOutOfFold
+    kernel : float64 array of shape (n, 3)
     """
 
-    blend: OutOfFold
-    trees: OutOfFold
-    kernel: OutOfFold
+    trees: TreesOutOfFold
+    kernel: Probabilities
 
     @property
-    def parts(self) -> dict[str, OutOfFold]:
-        """The halves by name."""
-        return {"trees": self.trees, "kernel": self.kernel}
+    def probabilities(self) -> Probabilities:
+        """The blend, over both orders."""
+        return mean_of_members(self.trees.probabilities, self.kernel)
+
+    @property
+    def one_order(self) -> Probabilities:
+        """The blend of the battles as given only: what the swap asymmetry is read from."""
+        return mean_of_members(self.trees.one_order, self.kernel)
+
+    @property
+    def other_order(self) -> Probabilities:
+        """The blend of the exchanged battles, in their own order of sides."""
+        return mean_of_members(self.trees.other_order, exchanged(self.kernel))
+
+    @property
+    def members(self) -> dict[str, Probabilities]:
+        """The members by name, each over both orders."""
+        return {"trees": self.trees.probabilities, "kernel": self.kernel}
 
 
 def fit_blend(
-    data: StackingData,
+    table: Table,
     parameters: BoostingParameters,
     seed: int,
     repeats: int = 1,
-    kernel: tuple[KernelStacker, KernelOutOfFold] | None = None,
+    kernel: tuple[Kernel, KernelOutOfFold] | None = None,
 ) -> tuple[Blend, BlendOutOfFold]:
-    """Fit both halves, one model a fold (and repeat, for the trees), and predict out of fold.
+    """Fit both members, one model a fold (and repeat, for the trees), and predict out of fold.
 
     Parameters
     ----------
-    kernel : (KernelStacker, KernelOutOfFold), optional
-        The kernel half, where it is fitted already.
+    table : Table
+    parameters : BoostingParameters
+        Of the trees.
+    seed : int
+        Root seed.
+    repeats : int
+        Seeds a fold whose trees are averaged.
+    kernel : (Kernel, KernelOutOfFold), optional
+        The kernel, where it is fitted already.
     """
-    stacker, near = kernel or fit_kernel_stacker(data, seed)
-    trees, split = fit_stacker(data, parameters, seed, repeats, near.hidden_ties)
-    smooth, mirrored = near.probabilities, near.probabilities[:, [1, 0, 2]]
-    both = OutOfFold(
-        mean_of_halves(split.probabilities, smooth),
-        mean_of_halves(split.one_order, smooth),
-        mean_of_halves(split.other_order, mirrored),
-    )
-    blend = Blend(trees, stacker, tuple(data.frame.columns), dict(data.parity))
-    return blend, BlendOutOfFold(both, split, OutOfFold(smooth, smooth, mirrored))
+    fitted, near = kernel or fit_kernel(table, seed)
+    trees, split = fit_trees(table, parameters, seed, repeats, near.hidden_ties)
+    return Blend(trees, fitted), BlendOutOfFold(split, near.probabilities)

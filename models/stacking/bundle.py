@@ -1,52 +1,62 @@
-"""A trained ensemble as a folder of plain files, checked as it is read.
+"""A trained predictor as a folder of plain files, checked as it is read.
 
-===================================  ===================================================
-file                                 content
-===================================  ===================================================
-``manifest.json``                    format, versions, columns and parities, temperature,
-                                     battle schema, sha256 of every other file
-``stacker/{number}.txt``             LightGBM's text format, one file a fold and repeat
-``kernel.safetensors, kernel.json``  the kernel half, one pair of regressions a fold
-``signals/{name}/{fold}/``           the fitted state of a signal that learned
-``probe.json``                       battles and the probabilities they were given when
-                                     the bundle was written
-===================================  ===================================================
+==============================  ========================================================
+file                            content
+==============================  ========================================================
+``manifest.json``               format, versions, signals, columns, temperature, battle
+                                schema, sha256 of every other file
+``trees/{number}.txt``          LightGBM's text format, one file a fold and repeat
+``kernel/``                     the kernel's state, one pair of regressions a fold
+``signals/{name}/{fold}/``      the state of every signal, as `featlab.signals.state`
+                                writes it
+``probe.json``                  battles and the probabilities they were given when the
+                                bundle was written
+==============================  ========================================================
 
 Nothing is pickled. Loading checks every checksum and then predicts the probe:
 a library of another version that computes something else is found there, not
-on the leaderboard.
+on the leaderboard. A signal of this project is found by its name; the code of
+any other one runs only if whoever loads the bundle trusts its module.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
-from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import lightgbm as lgb
 import numpy as np
 import polars as pl
 
 from featlab.battles import BattleSchema, LabelColumn, OneHotColumns, read_battles
+from featlab.columns import Kind
 from featlab.errors import BundleError
-from featlab.features import BattleColumns
 from featlab.files import atomic_path, file_fingerprint, read_json, write_json
-from featlab.parity import Parity
+from featlab.signals import (
+    REGISTRY,
+    Need,
+    Signal,
+    find_signal,
+    load_signal,
+    load_state,
+    save_signal,
+    save_state,
+)
 from featlab.versions import versions
+from models.probabilities import Probabilities
 from models.stacking.blend import Blend
-from models.stacking.kernel_files import load_kernel, save_kernel
-from models.stacking.out_of_fold import FittedSignal
-from models.stacking.predictor import Ensemble
-from models.stacking.trees import Stacker
-from models.stacking.vector_columns import scalar_columns
+from models.stacking.kernel import Kernel
+from models.stacking.predictor import Predictor
+from models.stacking.trees import Trees
 
-FORMAT = 3
+FORMAT = 4
 MANIFEST = "manifest.json"
 PROBE = "probe.json"
+KERNEL = "kernel"
 
-PROBE_BATTLES = {
+PROBE_BATTLES: dict[str, list[Any]] = {
     "id": [1, 2, 3],
     "prompt": [["Why is the sky blue?"], ["Write a haiku", "in Spanish 😊"], [""]],
     "response_a": [
@@ -58,127 +68,159 @@ PROBE_BATTLES = {
 }
 
 
-def save_bundle(
-    ensemble: Ensemble, schema: BattleSchema, folder: Path, *, tolerance: float = 1e-6
-) -> None:
-    """Write an ensemble; the manifest comes last, so half a bundle is none.
+def save_bundle(predictor: Predictor, schema: BattleSchema, folder: Path) -> None:
+    """Write a predictor; the manifest comes last, so half a bundle is none.
 
     Parameters
     ----------
-    ensemble : Ensemble
+    predictor : Predictor
     schema : BattleSchema
         How the training file was read; test files are read the same way.
     folder : Path
-    tolerance : float
-        How far the probe's probabilities may lie off on another machine.
     """
     (folder / MANIFEST).unlink(missing_ok=True)
-    files: list[str] = []
-    for number, booster in enumerate(ensemble.blend.trees.boosters):
-        name = f"stacker/{number}.txt"
-        with atomic_path(folder / name) as path:
+    for number, booster in enumerate(predictor.blend.trees.boosters):
+        with atomic_path(folder / _tree_file(number)) as path:
             path.write_text(booster.model_to_string(), encoding="utf-8")
-        files.append(name)
-    files += save_kernel(ensemble.blend.kernel, folder)
-    signals = {}
-    for name, fitted in ensemble.fitted.items():
-        kind, source = type(fitted[0]), getattr(fitted[0], "source", None)
-        signals[name] = {
-            "class": f"{kind.__module__}:{kind.__qualname__}",
-            "folds": len(fitted),
-            "needs": ["an encoder"] if name in ("embedding", "encoder") else [],
-            "encoder": source and source.spec.to_dict(),
-        }
+    save_state(predictor.blend.kernel.state(), folder / KERNEL, KERNEL)
+    for name, fitted in predictor.signals.items():
         for fold, signal in enumerate(fitted):
-            home = folder / "signals" / name / str(fold)
-            signal.save(home)
-            files += sorted(
-                str(path.relative_to(folder)) for path in home.rglob("*") if path.is_file()
-            )
+            save_signal(signal, folder / "signals" / name / str(fold))
     write_json(
         folder / PROBE,
         {
-            "tolerance": tolerance,
+            "tolerance": max(fitted[0].probe_tolerance for fitted in predictor.signals.values()),
             "battles": PROBE_BATTLES,
-            "probabilities": _predict_probe(ensemble, PROBE_BATTLES).tolist(),
+            "probabilities": _predict_probe(predictor, PROBE_BATTLES).tolist(),
         },
     )
-    files.append(PROBE)
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
     write_json(
         folder / MANIFEST,
         {
             "format": FORMAT,
             "versions": versions(),
-            "temperature": ensemble.temperature,
-            "text_families": sorted({column.family for column in ensemble.text.columns}),
-            "signals": signals,
-            "columns": list(ensemble.blend.columns),
-            "parity": {name: ensemble.blend.parity[name] for name in ensemble.blend.columns},
-            "boosters": len(ensemble.blend.trees.boosters),
-            "schema": _schema_to_json(schema),
-            "sha256": {name: file_fingerprint(folder / name) for name in files},
+            "temperature": predictor.temperature,
+            "signals": {name: _class_name(fitted[0]) for name, fitted in predictor.signals.items()},
+            "encoders": _encoders(predictor),
+            "columns": [column.name for column in predictor.columns],
+            "boosters": len(predictor.blend.trees.boosters),
+            "schema": asdict(schema),
+            "sha256": {str(path.relative_to(folder)): file_fingerprint(path) for path in files},
         },
     )
 
 
-def load_bundle(folder: Path) -> tuple[Ensemble, BattleSchema]:
-    """Read an ensemble and the schema of its battles, checking files and predictions.
+def load_bundle(folder: Path, trusted: Collection[str] = ()) -> tuple[Predictor, BattleSchema]:
+    """Read a predictor and the schema of its battles, checking files and predictions.
+
+    Parameters
+    ----------
+    folder : Path
+    trusted : collection of str
+        Modules outside this project whose signals may be imported and run.
 
     Raises
     ------
     BundleError
         When the folder holds no bundle, a file is missing or altered, or this
         environment predicts the probe differently.
+    ConfigError
+        When a signal's module is not trusted.
     """
-    if not (folder / MANIFEST).is_file():
-        raise BundleError(
-            f"{folder} holds no bundle (no {MANIFEST}); run make train-ensemble first"
-        )
-    manifest = read_json(folder / MANIFEST)
-    if manifest["format"] != FORMAT:
-        raise BundleError(
-            f"{folder} has bundle format {manifest['format']}, this version reads {FORMAT}"
-        )
+    manifest = read_manifest(folder)
     for name, expected in manifest["sha256"].items():
         if not (folder / name).is_file():
             raise BundleError(f"{folder}: file {name} is missing")
         if file_fingerprint(folder / name) != expected:
             raise BundleError(f"{folder}: file {name} differs from its recorded sha256")
-    columns = tuple(manifest["columns"])
-    parity = {name: Parity(value) for name, value in manifest["parity"].items()}
-    scalars = scalar_columns(columns)
-    trees = Stacker(
-        tuple(scalars),
-        {name: parity[name] for name in scalars},
-        tuple(
-            lgb.Booster(model_str=(folder / f"stacker/{number}.txt").read_text(encoding="utf-8"))
-            for number in range(manifest["boosters"])
-        ),
-    )
-    fitted = {
-        name: [
-            _signal_class(entry["class"]).load(folder / "signals" / name / str(fold))
-            for fold in range(entry["folds"])
-        ]
-        for name, entry in manifest["signals"].items()
+    signals = {
+        name: load_fitted(find_signal(path, trusted), folder / "signals" / name)
+        for name, path in manifest["signals"].items()
     }
-    text = BattleColumns(families=manifest["text_families"])
-    blend = Blend(trees, load_kernel(folder), columns, parity)
-    ensemble = Ensemble(text, fitted, blend, manifest["temperature"])
-    _check_probe(ensemble, folder, manifest["versions"])
-    return ensemble, _schema_from_json(manifest["schema"])
+    boosters = tuple(
+        lgb.Booster(model_str=(folder / _tree_file(number)).read_text(encoding="utf-8"))
+        for number in range(manifest["boosters"])
+    )
+    kernel = Kernel.from_state(load_state(folder / KERNEL, KERNEL))
+    # The trees' columns are known once the signals are there.
+    predictor = Predictor(signals, Blend(Trees((), boosters), kernel), manifest["temperature"])
+    columns = predictor.columns
+    if [column.name for column in columns] != manifest["columns"]:
+        raise BundleError(
+            f"{folder}: was trained on other columns than this version makes; train again"
+        )
+    scalars = tuple(column for column in columns if column.kind is not Kind.VECTOR)
+    predictor = Predictor(signals, Blend(Trees(scalars, boosters), kernel), predictor.temperature)
+    _check_probe(predictor, folder, manifest["versions"])
+    return predictor, _schema_from_json(manifest["schema"])
 
 
-def _predict_probe(ensemble: Ensemble, columns: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    return ensemble.predict(read_battles(pl.DataFrame(columns)))[1]
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return a bundle's manifest.
+
+    Raises
+    ------
+    BundleError
+        When there is none, or its format is another.
+    """
+    if not (folder / MANIFEST).is_file():
+        raise BundleError(
+            f"{folder} holds no bundle (no {MANIFEST}); run make train-ensemble first"
+        )
+    manifest: dict[str, Any] = read_json(folder / MANIFEST)
+    if manifest["format"] != FORMAT:
+        raise BundleError(
+            f"{folder} has bundle format {manifest['format']}, this version reads {FORMAT}; "
+            "train again"
+        )
+    return manifest
 
 
-def _check_probe(ensemble: Ensemble, folder: Path, recorded: Mapping[str, str]) -> None:
+def load_fitted(kind: type[Signal[Any]], folder: Path) -> list[Signal[Any]]:
+    """Return the fitted signals of a folder that holds one a fold, in their order.
+
+    Raises
+    ------
+    BundleError
+        When there is none, or one cannot be read.
+    """
+    count = len(list(folder.iterdir())) if folder.is_dir() else 0
+    if not count:
+        raise BundleError(f"{folder}: holds no fitted signal")
+    return [load_signal(kind, folder / str(fold)) for fold in range(count)]
+
+
+def _tree_file(number: int) -> str:
+    return f"trees/{number}.txt"
+
+
+def _encoders(predictor: Predictor) -> dict[str, Any]:
+    """Return signal -> the frozen encoder it reads with; none where its state has the weights."""
+    states = {
+        name: fitted[0].state()
+        for name, fitted in predictor.signals.items()
+        if Need.ENCODER in fitted[0].needs
+    }
+    return {name: None if it.files else it.values["encoder"] for name, it in states.items()}
+
+
+def _class_name(signal: Signal[Any]) -> str:
+    kind = type(signal)
+    path = f"{kind.__module__}:{kind.__qualname__}"
+    return signal.name if REGISTRY.get(signal.name) and find_signal(signal.name) is kind else path
+
+
+def _predict_probe(predictor: Predictor, columns: Mapping[str, Sequence[Any]]) -> Probabilities:
+    return predictor.predict(read_battles(pl.DataFrame(columns)))[1]
+
+
+def _check_probe(predictor: Predictor, folder: Path, recorded: Mapping[str, str]) -> None:
     probe = read_json(folder / PROBE)
     expected = np.array(probe["probabilities"])
-    found = _predict_probe(ensemble, probe["battles"])
+    found = _predict_probe(predictor, probe["battles"])
     gap = float(np.abs(found - expected).max())
-    if gap > probe["tolerance"]:
+    if not gap <= probe["tolerance"]:
         here = versions()
         changed = ", ".join(
             f"{name} {old} -> {here.get(name, 'none')}"
@@ -190,17 +232,6 @@ def _check_probe(ensemble: Ensemble, folder: Path, recorded: Mapping[str, str]) 
             f"({changed or 'same versions, another machine'}); install the recorded versions "
             "or train again here"
         )
-
-
-def _signal_class(path: str) -> type[FittedSignal]:
-    module, _, name = path.partition(":")
-    if not module.startswith(("featlab.", "models.")):
-        raise BundleError(f"the bundle names a signal outside this project: {path}")
-    return cast(type[FittedSignal], getattr(import_module(module), name))
-
-
-def _schema_to_json(schema: BattleSchema) -> dict[str, Any]:
-    return asdict(schema)
 
 
 def _schema_from_json(value: dict[str, Any]) -> BattleSchema:

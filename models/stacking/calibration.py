@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from models.evaluation.metrics import Labels, Probabilities, log_loss
+from models.probabilities import Labels, Probabilities, log_loss
 
 _SMALLEST = 1e-15
 _LOG_BOUNDS = (np.log(0.2), np.log(10.0))

@@ -1,4 +1,4 @@
-"""The kernel half of the ensemble: battles that lie near each other end alike.
+"""The kernel: battles that lie near each other end alike.
 
 Two battles are near if their columns are. With d(x, y) the distance between two
 battles and x' the battle x with its sides exchanged,
@@ -22,15 +22,16 @@ directions, and as many landmarks as battles did no better.
 
 The distance adds up two blocks, scaled once and for all, so that nothing is left to search: scalar
 columns, whose mean squared distance is about 1, and vectors
-(`models.stacking.vector_columns`), the coordinates and their sizes, at `VECTOR_SHARE`.
+(`featlab.columns.Kind.VECTOR`), the coordinates and their sizes, at `VECTOR_SHARE`.
 Penalties are the prior's precision, so they do not depend on how many battles
 there are; each is chosen by leaving out one training fold after the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -41,13 +42,14 @@ from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
 from featlab.battles.schema import TIE
+from featlab.columns import Column, Kind
 from featlab.parity import Parity
 from featlab.randomness import derive_seed
+from featlab.signals.state import State
 from featlab.threads import in_threads
-from models.evaluation.metrics import Probabilities
-from models.stacking.scaled_columns import Floats, ScaledColumns, column_values
-from models.stacking.table import Matrix, StackingData
-from models.stacking.vector_columns import scalar_columns, vector_columns
+from models.probabilities import Floats, Probabilities, Rows
+from models.stacking.scaled_columns import ScaledColumns, column_values
+from models.stacking.table import Matrix, Table, weighted_shares
 
 PENALTIES = (1.6, 0.8, 0.4, 0.2, 0.1)
 """Prior precisions to choose from, strongest first."""
@@ -58,6 +60,7 @@ LANDMARKS = 1_000
 VECTOR_SHARE = 0.25
 """Mean squared distance between vectors, where that between scalar columns is 1."""
 
+_ARRAYS = ("landmarks_odd", "landmarks_even", "margin", "tie")
 _JITTER = 1e-6
 _STEPS = 60
 _ROUGHLY, _CLOSELY = 1e-6, 1e-10
@@ -84,15 +87,23 @@ class Coordinates:
     vector_scale: float
 
     @classmethod
-    def of(cls, frame: pl.DataFrame, parity: Mapping[str, Parity]) -> Coordinates:
+    def of(cls, frame: pl.DataFrame, columns: Iterable[Column]) -> Coordinates:
         """Measure the scales on training battles."""
-        scalars = scalar_columns(frame.columns)
-        vector = vector_columns(frame.columns)
+        columns = tuple(columns)
+
+        def scalars(parity: Parity) -> list[str]:
+            return [
+                column.name
+                for column in columns
+                if column.kind is not Kind.VECTOR and column.parity is parity
+            ]
+
+        vector = [column.name for column in columns if column.kind is Kind.VECTOR]
         squares = (np.nan_to_num(column_values(frame, vector)) ** 2).sum(axis=1)
         spread = 2.0 * float(squares.mean()) if vector else 0.0
         return cls(
-            ScaledColumns.of(frame, [n for n in scalars if parity[n] is Parity.ODD], odd=True),
-            ScaledColumns.of(frame, [n for n in scalars if parity[n] is Parity.EVEN], odd=False),
+            ScaledColumns.of(frame, scalars(Parity.ODD), odd=True),
+            ScaledColumns.of(frame, scalars(Parity.EVEN), odd=False),
             tuple(vector),
             (VECTOR_SHARE / spread) ** 0.5 if spread > 0.0 else 0.0,
         )
@@ -201,22 +212,70 @@ def joined_probabilities(margin: Floats, tie: Floats) -> Probabilities:
 
 
 @dataclass(frozen=True)
-class KernelStacker:
-    """One `SymmetricKernel` a fold, whose mean predicts."""
+class Kernel:
+    """The member that compares battles by all columns at once: fold models whose mean predicts."""
 
     models: Sequence[SymmetricKernel]
 
     def predict(self, frame: pl.DataFrame) -> Probabilities:
-        """Uncalibrated probabilities, float64 of shape (n, 3), exactly symmetric in the sides."""
+        """Return raw probabilities, float64 of shape (n, 3), exactly symmetric in the sides."""
         total = np.zeros((len(frame), 3))
         for model in self.models:
             total += model.predict(frame)
         return total / len(self.models)
 
+    def state(self) -> State:
+        """Return every fold model as arrays and names."""
+        arrays: dict[str, NDArray[Any]] = {}
+        values = []
+        for number, model in enumerate(self.models):
+            coordinates = model.coordinates
+            for side in ("odd", "even"):
+                columns: ScaledColumns = getattr(coordinates, side)
+                arrays[f"{number}.{side}.centre"] = columns.centre
+                arrays[f"{number}.{side}.spread"] = columns.spread
+            for name in _ARRAYS:
+                arrays[f"{number}.{name}"] = getattr(model, name)
+            values.append(
+                {
+                    "odd": list(coordinates.odd.names),
+                    "even": list(coordinates.even.names),
+                    "vector": list(coordinates.vector),
+                    "vector_scale": coordinates.vector_scale,
+                    "tie_intercept": model.tie_intercept,
+                    "penalties": list(model.penalties),
+                }
+            )
+        return State(arrays, {"models": values})
+
+    @classmethod
+    def from_state(cls, state: State) -> Kernel:
+        """Return the kernel that a state describes."""
+        models = []
+        for number, entry in enumerate(state.values["models"]):
+            odd, even = (
+                ScaledColumns(
+                    tuple(entry[side]),
+                    state.arrays[f"{number}.{side}.centre"],
+                    state.arrays[f"{number}.{side}.spread"],
+                )
+                for side in ("odd", "even")
+            )
+            margin_penalty, tie_penalty = entry["penalties"]
+            models.append(
+                SymmetricKernel(
+                    Coordinates(odd, even, tuple(entry["vector"]), float(entry["vector_scale"])),
+                    **{name: state.arrays[f"{number}.{name}"] for name in _ARRAYS},
+                    tie_intercept=float(entry["tie_intercept"]),
+                    penalties=(margin_penalty, tie_penalty),
+                )
+            )
+        return cls(tuple(models))
+
 
 @dataclass(frozen=True)
 class KernelOutOfFold:
-    """What the kernel half says of battles that its models never saw.
+    """What the kernel says of battles that its models never saw.
 
     Parameters
     ----------
@@ -227,50 +286,51 @@ class KernelOutOfFold:
     """
 
     probabilities: Probabilities
-    hidden_ties: Mapping[int, Floats] = field(repr=False)
+    hidden_ties: Mapping[int, Floats] = field(default_factory=dict, repr=False)
 
 
-def fit_kernel_stacker(data: StackingData, seed: int) -> tuple[KernelStacker, KernelOutOfFold]:
+def fit_kernel(table: Table, seed: int) -> tuple[Kernel, KernelOutOfFold]:
     """Fit one pair a fold on the other folds and the extra battles; predict out of fold."""
-    folds = data.fold_numbers
+    folds = table.fold_numbers
     # One BLAS thread a fold: sums come out the same for any number of threads.
     with threadpool_limits(limits=1, user_api="blas"):
         models = in_threads(
             lambda fold: fit_symmetric_kernel(
-                data, data.training_rows(fold), derive_seed(seed, "landmarks", fold)
+                table, table.training_rows(fold), derive_seed(seed, "landmarks", fold)
             ),
             folds,
         )
-    prediction = np.zeros((len(data.labels), 3))
+    prediction = np.zeros((len(table.labels), 3))
     hidden = {}
     for fold, model in zip(folds, models, strict=True):
-        rows = np.flatnonzero(data.folds == fold)
-        prediction[rows] = model.predict(data.frame[rows])
-        if data.extra is not None:
-            hidden[fold] = model.tie_probability(data.extra.frame)
-    return KernelStacker(tuple(models)), KernelOutOfFold(prediction, hidden)
+        rows = np.flatnonzero(table.folds == fold)
+        prediction[rows] = model.predict(table.frame[rows])
+        if table.extra is not None:
+            hidden[fold] = model.tie_probability(table.extra.frame)
+    return Kernel(tuple(models)), KernelOutOfFold(prediction, hidden)
 
 
-def fit_symmetric_kernel(data: StackingData, rows: NDArray[np.int64], seed: int) -> SymmetricKernel:
+def fit_symmetric_kernel(table: Table, rows: Rows, seed: int) -> SymmetricKernel:
     """Fit the pair on some battles and all extra ones, each penalty chosen across their folds.
 
     Parameters
     ----------
-    data : StackingData
-    rows : int array
+    table : Table
+    rows : int64 array
         The battles to fit on.
     seed : int
         Seed of the draw of landmarks.
     """
-    frame, folds = data.frame[rows], data.folds[rows]
-    shares = np.eye(3)[data.labels[rows]]
+    frame, folds = table.frame[rows], table.folds[rows]
+    shares = np.eye(3)[table.labels[rows]]
     tie_known = np.ones(len(rows), np.bool_)
-    if data.extra is not None:
-        frame = pl.concat([frame, data.extra.frame])
-        folds = np.concatenate([folds, data.extra.folds])
-        shares = np.concatenate([shares, data.extra.weighted_shares])
-        tie_known = np.concatenate([tie_known, data.extra.tie_known])
-    coordinates = Coordinates.of(frame, data.parity)
+    if table.extra is not None:
+        more = table.extra.outcomes
+        frame = pl.concat([frame, table.extra.frame])
+        folds = np.concatenate([folds, table.extra.folds])
+        shares = np.concatenate([shares, weighted_shares(more)])
+        tie_known = np.concatenate([tie_known, more.tie_known])
+    coordinates = Coordinates.of(frame, table.columns)
     odd, even = coordinates.place(frame)
     drawn = np.random.default_rng(seed).permutation(len(frame))[:LANDMARKS]
     landmarks = np.sort(drawn)
@@ -323,7 +383,7 @@ class _Regression:
     rows: Floats
     targets: Floats
     weight: Floats
-    folds: NDArray[np.int64]
+    folds: Rows
     intercept: bool
 
     @classmethod
@@ -333,7 +393,7 @@ class _Regression:
         between: Floats,
         hits: Floats,
         weight: Floats,
-        folds: NDArray[np.int64],
+        folds: Rows,
         kept: NDArray[np.bool_],
         *,
         intercept: bool,
@@ -373,7 +433,7 @@ class _Regression:
         )
         return coefficients, float(solution[size]) if self.intercept else 0.0, penalty
 
-    def _gram(self, rows: NDArray[np.int64]) -> Floats:
+    def _gram(self, rows: Rows) -> Floats:
         chosen = self.rows[rows]
         gram: Floats = chosen.T @ (chosen * self.weight[rows, None])
         return gram

@@ -1,128 +1,113 @@
-"""Signals that learn: fitted on the training folds, applied to the held-out one.
+"""Signals over folds: prepared once, fitted without a fold, applied to it.
 
-A signal is anything that has the five methods of `FittedSignal`. Its
-out-of-fold columns train the stacker; on new battles the mean over the fold
+The out-of-fold columns train the members; on new battles the mean over the fold
 models stands in their place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from itertools import count
-from pathlib import Path
-from typing import Protocol, Self
+from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from featlab.parity import Parity
+from featlab.signals.outcomes import TRAINING_ONLY, Outcomes, Rows
+from featlab.signals.signal import Context, Cost, Signal
 from featlab.threads import in_threads
 
 
-class FittedSignal(Protocol):
-    """What the ensemble asks of a signal that learns."""
-
-    def fit(self, battles: pl.DataFrame) -> Self:
-        """Learn from canonical battles with labels, and with names where there are any."""
-
-    def transform(self, battles: pl.DataFrame) -> pl.DataFrame:
-        """The signal's columns, Float32, one row a battle; reads no label and no name."""
-
-    def parity(self) -> dict[str, Parity]:
-        """The parity of every column."""
-
-    def save(self, folder: Path) -> None:
-        """Write the fitted state, without pickle."""
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote."""
-
-
-@dataclass(frozen=True)
-class ExtraBattles:
-    """Further battles for the training side, dealt to the folds of those they join.
-
-    A fold's signal learns neither from the fold nor from the extra battles
-    dealt to it, so that the columns of all battles are out of fold.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        From `featlab.battles.read_extra`; none of their prompts may be among
-        those of the battles they join.
-    folds : array of int, shape (n,)
-    """
-
-    frame: pl.DataFrame = field(repr=False)
-    folds: NDArray[np.int64] = field(repr=False)
+def prepare(signal: Signal[Any], battles: pl.LazyFrame) -> Any:
+    """Return what a signal prepares of battles, with what only training may see taken away."""
+    return signal.prepare(battles.drop(TRAINING_ONLY, strict=False))
 
 
 def out_of_fold(
-    make: Callable[[int], FittedSignal],
-    battles: pl.DataFrame,
-    folds: NDArray[np.int64],
+    kind: type[Signal[Any]],
+    context: Context,
+    battles: pl.LazyFrame,
+    outcomes: Outcomes,
+    folds: Rows,
     on_fold: Callable[[int], None] | None = None,
-    extra: ExtraBattles | None = None,
-    *,
-    side_by_side: bool = False,
-) -> tuple[pl.DataFrame, list[FittedSignal]]:
+) -> tuple[pl.DataFrame, list[Signal[Any]]]:
     """Fit one signal a fold on the other folds, and transform the fold by it.
 
     Parameters
     ----------
-    make : callable
-        From the fold's number to an unfitted signal.
-    battles : DataFrame
-        Canonical battles, shape (n, ...).
-    folds : array of int, shape (n,)
+    kind : type of Signal
+    context : Context
+    battles : LazyFrame
+        Canonical battles; extra ones count as battles of the fold they are
+        dealt to.
+    outcomes : Outcomes
+        Of the battles, in their order.
+    folds : int64 array of shape (n,)
     on_fold : callable, optional
-        Told how many folds are done, after each.
-    extra : ExtraBattles, optional
-        Further battles for the training side only.
-    side_by_side : bool
-        Fit as many folds at once as there are threads, to the same columns: for
-        signals that keep to one thread, at the price of as many times the memory.
+        Called with the number of completed folds, after each.
 
     Returns
     -------
-    The out-of-fold columns in the order of the battles, then of the extra ones,
-    and the fitted signals.
+    The out-of-fold columns in the order of the battles, and the fitted signals:
+    one a fold, or a single one where there is nothing to fit.
     """
-    if extra is not None:
-        own = battles.with_columns(pl.col("id").cast(pl.String))
-        battles = pl.concat([own, extra.frame], how="diagonal_relaxed")
-        folds = np.concatenate([folds, extra.folds])
-    done = count(1)
+    first = kind.from_settings(context, 0)
+    prepared = prepare(first, battles)
+    if kind.cost is Cost.NOTHING:
+        return first.transform(prepared), [first]
+    return fit_folds(kind, context, prepared, outcomes, folds, np.arange(len(folds)), on_fold)
 
-    def fit_fold(fold: int) -> tuple[pl.DataFrame, FittedSignal]:
-        signal = make(fold).fit(battles[np.flatnonzero(folds != fold)])
-        columns = signal.transform(battles[np.flatnonzero(folds == fold)])
+
+def fit_folds(
+    kind: type[Signal[Any]],
+    context: Context,
+    prepared: Any,
+    outcomes: Outcomes,
+    folds: Rows,
+    rows: Rows,
+    on_fold: Callable[[int], None] | None = None,
+) -> tuple[pl.DataFrame, list[Signal[Any]]]:
+    """Do as `out_of_fold` with some rows of what is prepared already.
+
+    Parameters
+    ----------
+    rows : int64 array
+        The battles to train on and to transform; the others are not touched.
+
+    See `out_of_fold` for the other parameters.
+    """
+    done = count(1)
+    own = folds[rows]
+
+    def fit_fold(fold: int) -> tuple[pl.DataFrame, Signal[Any]]:
+        signal = kind.from_settings(context, fold).fit(prepared, outcomes, rows[own != fold])
+        columns = signal.transform(prepared, rows[own == fold])
         if on_fold is not None:
             on_fold(next(done))
         return columns, signal
 
-    numbers = [int(fold) for fold in np.unique(folds)]
-    if side_by_side:
+    numbers = [int(fold) for fold in np.unique(own)]
+    if kind.cost is Cost.ONE_THREAD:
         with threadpool_limits(limits=1, user_api="blas"):
             made = in_threads(fit_fold, numbers)
     else:
         made = [fit_fold(fold) for fold in numbers]
-    rows = np.concatenate([np.flatnonzero(folds == fold) for fold in numbers])
-    columns = pl.concat([part for part, _ in made])[np.argsort(rows, kind="stable")]
+    order = np.concatenate([np.flatnonzero(own == fold) for fold in numbers])
+    columns = pl.concat([part for part, _ in made])[np.argsort(order, kind="stable")]
     return columns, [signal for _, signal in made]
 
 
-def mean_transform(fitted: Sequence[FittedSignal], battles: pl.DataFrame) -> pl.DataFrame:
-    """The mean of the fold models' columns on battles that none of them saw.
+def mean_columns(fitted: Sequence[Signal[Any]], battles: pl.LazyFrame) -> pl.DataFrame:
+    """Return the mean of the fold models' columns on battles that none of them saw.
 
     The sum runs in the order of the folds and in float64, so that it is exactly
     odd or even where its terms are.
     """
-    frames = [signal.transform(battles).cast(pl.Float64) for signal in fitted]
+    prepared = prepare(fitted[0], battles)
+    if len(fitted) == 1:
+        return fitted[0].transform(prepared)
+    frames = [signal.transform(prepared).cast(pl.Float64) for signal in fitted]
     return frames[0].select(
         (pl.sum_horizontal(frame[name] for frame in frames) / len(frames))
         .cast(pl.Float32)

@@ -1,57 +1,71 @@
-"""The whole predictor: signals, the blend of trees and kernel half, temperature."""
+"""The whole predictor: signals, the blend of trees and kernel, temperature."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import polars as pl
 
-from featlab.features import BattleColumns
-from models.evaluation.metrics import Probabilities
+from featlab.columns import Column
+from featlab.signals.signal import Signal
+from models.probabilities import Probabilities
 from models.stacking.blend import Blend
 from models.stacking.calibration import apply_temperature
-from models.stacking.margin_sizes import margin_sizes
-from models.stacking.out_of_fold import FittedSignal, mean_transform
+from models.stacking.out_of_fold import mean_columns
+from models.stacking.table import stacked_columns, stacked_frame
 
 BATCH = 5_000
 
 
 @dataclass(frozen=True)
-class Ensemble:
+class Predictor:
     """Predicts the three probabilities of battles it has never seen.
 
     Parameters
     ----------
-    text : BattleColumns
-        The text signal's columns.
-    fitted : mapping of str to sequence of FittedSignal
-        Signals that learned, one model a fold.
+    signals : mapping of str to sequence of Signal
+        Name -> fitted signals, one a fold or a single one, in the order of the
+        table's columns.
     blend : Blend
     temperature : float
     """
 
-    text: BattleColumns
-    fitted: Mapping[str, Sequence[FittedSignal]] = field(repr=False)
-    blend: Blend
+    signals: Mapping[str, Sequence[Signal[Any]]] = field(repr=False)
+    blend: Blend = field(repr=False)
     temperature: float
 
-    def signals(self, battles: pl.DataFrame) -> pl.DataFrame:
-        """``id`` and every signal's columns for canonical battles."""
-        frames = [self.text.compute(battles.lazy()).collect()]
-        frames += [mean_transform(models, battles) for models in self.fitted.values()]
-        joined = pl.concat(frames, how="horizontal")
-        return joined.with_columns(margin_sizes(joined.columns))
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns that the members read, in order."""
+        return tuple(
+            column
+            for fitted in self.signals.values()
+            for column in stacked_columns(fitted[0].columns())
+        )
+
+    def table(self, battles: pl.LazyFrame) -> pl.DataFrame:
+        """Return `columns` for canonical battles."""
+        frames = [mean_columns(fitted, battles) for fitted in self.signals.values()]
+        return stacked_frame(pl.concat(frames, how="horizontal"), self.columns)
 
     def predict(
         self, battles: pl.LazyFrame, on_batch: Callable[[int], None] | None = None
     ) -> tuple[pl.Series, Probabilities]:
-        """Ids in input order and calibrated probabilities, float64 of shape (n, 3).
+        """Return ids in input order and calibrated probabilities, float64 of shape (n, 3).
 
         Battles are read and predicted `BATCH` at a time, so memory does not
         grow with their number. Exchanging the sides of a battle exchanges its
         first two probabilities exactly.
+
+        Parameters
+        ----------
+        battles : LazyFrame
+            Canonical battles.
+        on_batch : callable, optional
+            Called with the number of predicted battles, after each batch.
         """
         ids: list[pl.Series] = []
         parts: list[Probabilities] = []
@@ -60,7 +74,7 @@ class Ensemble:
             batch = battles.slice(start, BATCH).collect(engine="streaming")
             if batch.is_empty():
                 break
-            raw = self.blend.predict(self.signals(batch))
+            raw = self.blend.predict(self.table(batch.lazy()))
             ids.append(batch["id"])
             parts.append(apply_temperature(raw, self.temperature))
             start += len(batch)

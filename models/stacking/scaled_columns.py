@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from models.probabilities import Floats
 
 LARGEST = 4.0
 """Scaled columns are clipped here: one battle of huge length must not move every other."""

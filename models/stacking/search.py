@@ -1,4 +1,4 @@
-"""Search for the stacker's parameters with Optuna, on the same folds that score it.
+"""Search for the trees' parameters with Optuna, on the same folds that score it.
 
 The study lives in a journal file, so that an interrupted search goes on where
 it stopped; every trial draws from its own seed, so that it then ends where an
@@ -32,10 +32,10 @@ from optuna.trial import TrialState
 
 from featlab.randomness import derive_seed
 from featlab.threads import thread_count
-from models.evaluation.metrics import log_loss
-from models.stacking.blend import mean_of_halves
+from models.probabilities import log_loss
+from models.stacking.blend import mean_of_members
 from models.stacking.kernel import KernelOutOfFold
-from models.stacking.table import StackingData
+from models.stacking.table import Table
 from models.stacking.trees import BoostingParameters, FoldTrainer, mean_over_orders
 
 _log = logging.getLogger(__name__)
@@ -199,7 +199,7 @@ def open_study(journal: Path, name: str) -> optuna.Study:
 
 
 def search(
-    data: StackingData,
+    data: Table,
     study: optuna.Study,
     trials: int,
     seed: int,
@@ -210,7 +210,7 @@ def search(
 
     Parameters
     ----------
-    data : StackingData
+    data : Table
     study : Study
         From `open_study`; what it holds already is not run again.
     trials : int
@@ -283,7 +283,7 @@ def _fold_loss(
     probabilities = mean_over_orders(*trainer.predict_held_out(booster))
     if kernel is not None:
         near = kernel.probabilities[trainer.held_out_rows]
-        probabilities = mean_of_halves(probabilities, near)
+        probabilities = mean_of_members(probabilities, near)
     return log_loss(probabilities, trainer.data.labels[trainer.held_out_rows])
 
 

@@ -10,7 +10,7 @@ import polars as pl
 from featlab.battles import PROBABILITIES
 from featlab.errors import SubmissionError
 from featlab.files import atomic_path
-from models.evaluation.metrics import Probabilities
+from models.probabilities import Probabilities
 
 COLUMNS = ("id", *PROBABILITIES)
 _TOLERANCE = 1e-9

@@ -1,4 +1,4 @@
-"""Battles as the ensemble's halves see them: columns, outcomes and folds.
+"""The table that the members learn from: the columns of every signal, outcomes and folds.
 
 Besides the battles of a run, which are predicted out of fold and scored, there
 may be extra ones that only ever train. A source that holds no ties has hidden
@@ -10,7 +10,7 @@ weighted so; a model of ties that learned from other battles says what p is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -19,137 +19,138 @@ import polars as pl
 from numpy.typing import NDArray
 
 from featlab.battles.schema import TIE
+from featlab.columns import Column, Kind, parities
 from featlab.parity import Parity, swap
-from models.evaluation.metrics import Labels
-from models.stacking.vector_columns import scalar_columns
+from featlab.signals.outcomes import Outcomes
+from models.probabilities import Floats, Labels, Rows
 
 Matrix = NDArray[np.float32]
-Floats = NDArray[np.float64]
 
+_SIZE = "_size"
 _LIKELIEST_TIE = 0.9
 
 
+def stacked_columns(columns: Iterable[Column]) -> tuple[Column, ...]:
+    """Return the columns that the members see of a signal's.
+
+    Side columns go, since their pairings stand for them. Every margin brings
+    its size along: odd, it is of no use for ties to anything linear, although a
+    battle that a signal cannot decide is the likelier tie.
+
+    Examples
+    --------
+    >>> margin = Column("m", Parity.ODD, "f", "log odds", Kind.MARGIN)
+    >>> [(column.name, column.parity.value) for column in stacked_columns([margin])]
+    [('m', 'odd'), ('m_size', 'even')]
+    """
+    kept = [column for column in columns if column.parity is not Parity.SIDE]
+    sizes = [
+        replace(
+            column,
+            name=column.name + _SIZE,
+            parity=Parity.EVEN,
+            kind=Kind.SCALAR,
+            meaning=f"size of: {column.meaning}",
+        )
+        for column in kept
+        if column.kind is Kind.MARGIN
+    ]
+    return (*kept, *sizes)
+
+
+def stacked_frame(frame: pl.DataFrame, columns: Iterable[Column]) -> pl.DataFrame:
+    """Return the columns of `stacked_columns`, made of a frame of a signal's own columns."""
+    present = set(frame.columns)
+    return frame.select(
+        pl.col(column.name)
+        if column.name in present
+        else pl.col(column.name.removesuffix(_SIZE)).abs().alias(column.name)
+        for column in columns
+    )
+
+
 @dataclass(frozen=True)
-class ExtraRows:
-    """Further battles that only ever train.
+class Table:
+    """Battles as the members see them, a row a battle.
 
     Parameters
     ----------
     frame : DataFrame
-        The same columns as those of the battles they join.
-    shares : float64 array of shape (n, 3)
-        The outcome, or a teacher's probabilities of it; rows sum to 1.
-    weight : float64 array of shape (n,)
-        How many battles each counts for.
-    tie_known : bool array of shape (n,)
-        Where false, the source holds no ties, so that it tells who wins only.
-    folds : int array of shape (n,)
-        The fold whose signals have not learned from the battle.
+        Numeric columns only.
+    columns : tuple of Column
+        Those of `frame`, in order.
+    outcomes : Outcomes
+    folds : int64 array of shape (n,)
+        0 to K - 1; for extra battles, the fold whose signals have not learned
+        from them.
+    extra : Table, optional
+        Battles with the same columns that are never held out and never scored.
     """
 
     frame: pl.DataFrame = field(repr=False)
-    shares: Floats = field(repr=False)
-    weight: Floats = field(repr=False)
-    tie_known: NDArray[np.bool_] = field(repr=False)
-    folds: NDArray[np.int64] = field(repr=False)
+    columns: tuple[Column, ...] = field(repr=False)
+    outcomes: Outcomes
+    folds: Rows = field(repr=False)
+    extra: Table | None = None
 
     @property
-    def weighted_shares(self) -> Floats:
-        """The outcomes, each counting for its battle's weight: float64 of shape (n, 3)."""
-        weighted: Floats = self.shares * self.weight[:, None]
-        return weighted
+    def labels(self) -> Labels:
+        """What happened: 0 a won, 1 b won, 2 tie."""
+        return self.outcomes.labels
 
-    def outcomes(self, hidden_ties: Floats) -> tuple[NDArray[np.int64], Labels, Floats]:
-        """Row, label and weight of every outcome that a battle stands for.
+    @property
+    def groups(self) -> Rows:
+        """Equal for battles of one prompt."""
+        return self.outcomes.groups
 
-        Parameters
-        ----------
-        hidden_ties : float64 array of shape (n,)
-            The chance of a tie, read where the source holds none.
-
-        Examples
-        --------
-        >>> rows = ExtraRows(
-        ...     pl.DataFrame({"x": [1.0]}),
-        ...     np.array([[1.0, 0.0, 0.0]]),
-        ...     np.ones(1),
-        ...     np.array([False]),
-        ...     np.zeros(1, np.int64),
-        ... )
-        >>> [part.tolist() for part in rows.outcomes(np.array([0.2]))]
-        [[0, 0], [0, 2], [1.0, 0.25]]
-        """
-        chance = np.where(self.tie_known, 0.0, np.minimum(hidden_ties, _LIKELIEST_TIE))
-        counted = self.weighted_shares
-        counted[:, TIE] += self.weight * chance / (1.0 - chance)
-        rows, labels = np.nonzero(counted > 0.0)
-        return rows, labels.astype(np.int64), counted[rows, labels]
-
-
-@dataclass(frozen=True)
-class StackingData:
-    """The battles of a run, and extra ones for the training side.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        One row a battle, numeric columns only.
-    parity : mapping of str to Parity
-        The parity of every column of `frame`.
-    labels : array of int, shape (n,)
-    folds : array of int, shape (n,)
-        0 to K - 1.
-    extra : ExtraRows, optional
-        Never held out and never scored.
-    """
-
-    frame: pl.DataFrame
-    parity: Mapping[str, Parity]
-    labels: Labels
-    folds: NDArray[np.int64]
-    extra: ExtraRows | None = None
-
-    def select(self, names: Sequence[str]) -> StackingData:
-        """The same battles with some of their columns."""
-        extra = self.extra and replace(self.extra, frame=self.extra.frame.select(names))
-        parity = {name: self.parity[name] for name in names}
-        return replace(self, frame=self.frame.select(names), parity=parity, extra=extra)
+    def select(self, wanted: Callable[[Column], bool]) -> Table:
+        """Return the same battles with the columns that are wanted."""
+        columns = tuple(filter(wanted, self.columns))
+        frame = self.frame.select(column.name for column in columns)
+        return replace(
+            self, frame=frame, columns=columns, extra=self.extra and self.extra.select(wanted)
+        )
 
     @cached_property
-    def columns(self) -> list[str]:
-        """The columns that trees split on: no coordinates of vectors."""
-        return scalar_columns(self.frame.columns)
+    def scalars(self) -> tuple[Column, ...]:
+        """The columns that trees split on.
+
+        Among hundreds of coordinates of vectors, trees would pick single ones
+        and learn noise; only the kernel, which looks at distances, reads those.
+        """
+        return tuple(column for column in self.columns if column.kind is not Kind.VECTOR)
 
     @cached_property
     def both_orders(self) -> tuple[Matrix, Matrix]:
-        """Those columns as given and exchanged, each float32 of shape (n, columns)."""
-        return matrices(self.frame.select(self.columns), self.parity)
-
-    @cached_property
-    def extra_in_both_orders(self) -> tuple[Matrix, Matrix]:
-        """The same of the extra battles."""
-        frame = self.frame.clear() if self.extra is None else self.extra.frame
-        return matrices(frame.select(self.columns), self.parity)
+        """The scalar columns as given and exchanged, each float32 of shape (n, columns)."""
+        return matrices(self.frame, self.scalars)
 
     @property
     def fold_numbers(self) -> list[int]:
         """The folds there are, in order."""
         return [int(fold) for fold in np.unique(self.folds)]
 
-    def training_rows(self, held_out: int) -> NDArray[np.int64]:
-        """Row numbers outside a fold."""
+    def training_rows(self, held_out: int) -> Rows:
+        """Return the row numbers outside a fold."""
         return np.flatnonzero(self.folds != held_out)
 
-    def stopping_split(self, held_out: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Training rows to fit on and, the fold after the held-out one, to stop on."""
+    def stopping_split(self, held_out: int) -> tuple[Rows, Rows]:
+        """Return training rows to fit on and, the fold after the held-out one, to stop on."""
         numbers = self.fold_numbers
         stopping = numbers[(numbers.index(held_out) + 1) % len(numbers)]
         fitting = np.flatnonzero((self.folds != held_out) & (self.folds != stopping))
         return fitting, np.flatnonzero(self.folds == stopping)
 
 
+def matrices(frame: pl.DataFrame, columns: Iterable[Column]) -> tuple[Matrix, Matrix]:
+    """Return columns of a frame and of its swapped image as float32 matrices."""
+    parity = parities(columns)
+    given = frame.select(list(parity)).cast(pl.Float32)
+    return given.to_numpy(), swap(given, parity).to_numpy()
+
+
 def exchanged_labels(labels: Labels) -> Labels:
-    """The labels of the exchanged battles.
+    """Return the labels of the exchanged battles.
 
     Examples
     --------
@@ -159,7 +160,30 @@ def exchanged_labels(labels: Labels) -> Labels:
     return np.where(labels < TIE, 1 - labels, labels)
 
 
-def matrices(frame: pl.DataFrame, parity: Mapping[str, Parity]) -> tuple[Matrix, Matrix]:
-    """A frame and its swapped image as float32 matrices."""
-    given = frame.cast(pl.Float32)
-    return given.to_numpy(), swap(given, parity).to_numpy()
+def weighted_shares(outcomes: Outcomes) -> Floats:
+    """Return the outcomes, each counting for its battle's weight: float64 of shape (n, 3)."""
+    weighted: Floats = outcomes.shares * outcomes.weight[:, None]
+    return weighted
+
+
+def counted_outcomes(outcomes: Outcomes, hidden_ties: Floats) -> tuple[Rows, Labels, Floats]:
+    """Return row, label and weight of every outcome that a battle stands for.
+
+    Parameters
+    ----------
+    outcomes : Outcomes
+    hidden_ties : float64 array of shape (n,)
+        The chance of a tie, read where the source holds none.
+
+    Examples
+    --------
+    >>> battle = pl.DataFrame({"prompt": [["?"]], "label": [0], "tie_known": [False]})
+    >>> counted = counted_outcomes(Outcomes.of(battle), np.array([0.2]))
+    >>> [part.tolist() for part in counted]
+    [[0, 0], [0, 2], [1.0, 0.25]]
+    """
+    chance = np.where(outcomes.tie_known, 0.0, np.minimum(hidden_ties, _LIKELIEST_TIE))
+    counted = weighted_shares(outcomes)
+    counted[:, TIE] += outcomes.weight * chance / (1.0 - chance)
+    rows, labels = np.nonzero(counted > 0.0)
+    return rows, labels.astype(np.int64), counted[rows, labels]

@@ -1,4 +1,4 @@
-"""The stacker: LightGBM on both orders of every battle, averaged over both orders.
+"""The trees: LightGBM on both orders of every battle, averaged over both orders.
 
 A battle and its mirror image enter training together, and a prediction is the
 mean over the two, so that predicting the exchanged battle gives exactly the
@@ -18,14 +18,13 @@ from threading import Event
 import lightgbm as lgb
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from featlab.battles.schema import TIE
-from featlab.parity import Parity
+from featlab.columns import Column
 from featlab.randomness import derive_seed
 from featlab.threads import in_threads
-from models.evaluation.metrics import Labels, Probabilities
-from models.stacking.table import Floats, Matrix, StackingData, exchanged_labels, matrices
+from models.probabilities import Floats, Labels, Probabilities, Rows, exchanged
+from models.stacking.table import Matrix, Table, counted_outcomes, exchanged_labels, matrices
 
 DATASET_PARAMETERS: dict[str, object] = {"max_bin": 127, "feature_pre_filter": False}
 """Fixed, so that columns are binned once for every trial of a search."""
@@ -86,32 +85,32 @@ class TrainingSet:
         Of the battles as given.
     weight : float64 array of shape (n,), optional
         How many battles each row counts for; all for 1 by default.
-    columns : sequence of str
+    names : sequence of str
+        Of the columns.
     """
 
     given: Matrix = field(repr=False)
     exchanged: Matrix = field(repr=False)
     labels: Labels = field(repr=False)
     weight: Floats | None = field(repr=False)
-    columns: Sequence[str]
+    names: Sequence[str]
 
     @classmethod
-    def of(
-        cls, data: StackingData, rows: NDArray[np.int64], hidden_ties: Floats | None = None
-    ) -> TrainingSet:
+    def of(cls, data: Table, rows: Rows, hidden_ties: Floats | None = None) -> TrainingSet:
         """Some battles and, where the chance of their hidden ties is given, all extra ones."""
         given, exchanged = data.both_orders
-        own = cls(given[rows], exchanged[rows], data.labels[rows], None, data.columns)
+        names = [column.name for column in data.scalars]
+        own = cls(given[rows], exchanged[rows], data.labels[rows], None, names)
         if data.extra is None or hidden_ties is None:
             return own
-        given, exchanged = data.extra_in_both_orders
-        outcome, labels, weight = data.extra.outcomes(hidden_ties)
+        given, exchanged = data.extra.both_orders
+        outcome, labels, weight = counted_outcomes(data.extra.outcomes, hidden_ties)
         return cls(
             np.vstack([own.given, given[outcome]]),
             np.vstack([own.exchanged, exchanged[outcome]]),
             np.concatenate([own.labels, labels]),
             np.concatenate([np.ones(len(rows)), weight]),
-            data.columns,
+            names,
         )
 
     def in_both_orders(self, reference: lgb.Dataset | None = None) -> lgb.Dataset:
@@ -144,7 +143,7 @@ class TrainingSet:
             matrix,
             labels,
             weight=weight,
-            feature_name=list(self.columns),
+            feature_name=list(self.names),
             reference=reference,
             params={**DATASET_PARAMETERS, "verbosity": -1, "num_threads": 1},
             free_raw_data=True,
@@ -162,8 +161,7 @@ def predict_both_orders(
 
 def mean_over_orders(given: Probabilities, swapped: Probabilities) -> Probabilities:
     """The mean of a prediction and its mirror image, in the order given."""
-    mirrored = swapped[:, [1, 0, 2]]
-    mean: Probabilities = (given + mirrored) / 2
+    mean: Probabilities = (given + exchanged(swapped)) / 2
     return mean
 
 
@@ -182,7 +180,7 @@ class FoldTrainer:
 
     Parameters
     ----------
-    data : StackingData
+    data : Table
     held_out : int
         The fold that is predicted and never trained on.
     seed : int
@@ -193,7 +191,7 @@ class FoldTrainer:
     """
 
     def __init__(
-        self, data: StackingData, held_out: int, seed: int, hidden_ties: Floats | None = None
+        self, data: Table, held_out: int, seed: int, hidden_ties: Floats | None = None
     ) -> None:
         self.data = data
         self.held_out = held_out
@@ -201,7 +199,7 @@ class FoldTrainer:
         self.held_out_rows = np.flatnonzero(data.folds == held_out)
         if data.extra is not None and hidden_ties is None:
             share = float((data.labels[data.training_rows(held_out)] == TIE).mean())
-            hidden_ties = np.full(len(data.extra.weight), share)
+            hidden_ties = np.full(len(data.extra.folds), share)
         self.hidden_ties = hidden_ties
 
     @cached_property
@@ -218,7 +216,7 @@ class FoldTrainer:
         fitting = TrainingSet.of(self.data, rows, self.hidden_ties).in_one_order(seed).construct()
         return fitting, self._stopping(stopping, fitting)
 
-    def _stopping(self, rows: NDArray[np.int64], fitting: lgb.Dataset) -> lgb.Dataset:
+    def _stopping(self, rows: Rows, fitting: lgb.Dataset) -> lgb.Dataset:
         return TrainingSet.of(self.data, rows).in_both_orders(reference=fitting).construct()
 
     @cached_property
@@ -277,24 +275,23 @@ class FoldTrainer:
 
 
 @dataclass(frozen=True)
-class Stacker:
-    """Fold models whose mean predicts.
+class Trees:
+    """The member that finds thresholds in single columns: fold models whose mean predicts.
 
     Parameters
     ----------
-    columns : sequence of str
+    columns : tuple of Column
         The columns, in the order the models know them.
-    parity : mapping of str to Parity
     boosters : sequence of Booster
+        One a fold and repeat.
     """
 
-    columns: Sequence[str]
-    parity: Mapping[str, Parity]
+    columns: tuple[Column, ...] = field(repr=False)
     boosters: Sequence[lgb.Booster] = field(repr=False)
 
     def predict(self, frame: pl.DataFrame) -> Probabilities:
-        """Uncalibrated probabilities, float64 of shape (n, 3), exactly symmetric in the sides."""
-        given, swapped = matrices(frame.select(self.columns), self.parity)
+        """Return raw probabilities, float64 of shape (n, 3), exactly symmetric in the sides."""
+        given, swapped = matrices(frame, self.columns)
         total = np.zeros((len(frame), 3))
         for both in in_threads(
             lambda booster: predict_both_orders(booster, given, swapped), self.boosters
@@ -304,31 +301,33 @@ class Stacker:
 
 
 @dataclass(frozen=True)
-class OutOfFold:
-    """Out-of-fold predictions of the stacker.
+class TreesOutOfFold:
+    """What trees say of battles that they never saw, each array of shape (n, 3).
 
     Parameters
     ----------
-    probabilities : array, shape (n, 3)
-        Mean over both orders.
-    one_order : array, shape (n, 3)
-        As given only, before averaging: what the swap asymmetry is read from.
-    other_order : array, shape (n, 3)
-        For the exchanged battles, in their own order.
+    one_order : float64 array
+        Of the battles as given.
+    other_order : float64 array
+        Of the exchanged battles, in their own order of sides.
     """
 
-    probabilities: Probabilities
     one_order: Probabilities
     other_order: Probabilities
 
+    @property
+    def probabilities(self) -> Probabilities:
+        """The mean over both orders: what predicts."""
+        return mean_over_orders(self.one_order, self.other_order)
 
-def fit_stacker(
-    data: StackingData,
+
+def fit_trees(
+    data: Table,
     parameters: BoostingParameters,
     seed: int,
     repeats: int = 1,
     hidden_ties: Mapping[int, Floats] | None = None,
-) -> tuple[Stacker, OutOfFold]:
+) -> tuple[Trees, TreesOutOfFold]:
     """Fit one model a fold and repeat, and predict every battle by models that never saw it.
 
     The number of rounds is found by early stopping inside the training folds;
@@ -354,9 +353,7 @@ def fit_stacker(
             one_order[rows] += given / repeats
             other_order[rows] += swapped / repeats
     boosters = tuple(booster for of_fold in fitted for booster, _, _ in of_fold)
-    parity = {name: data.parity[name] for name in data.columns}
-    stacker = Stacker(tuple(data.columns), parity, boosters)
-    return stacker, OutOfFold(mean_over_orders(one_order, other_order), one_order, other_order)
+    return Trees(data.scalars, boosters), TreesOutOfFold(one_order, other_order)
 
 
 def _fit_repeats(

@@ -22,8 +22,8 @@ from huggingface_hub.errors import (
 from huggingface_hub.file_download import http_get
 
 from featlab.files import file_fingerprint
+from featlab.progress import note
 from pipelines.download.errors import AGAIN, BY_HAND, DownloadError, writable
-from pipelines.run.console import say
 
 RELEASE = "lmarena-ai/arena-human-preference-55k"
 # The base of every failure of the client's transport, which was another library in each version.
@@ -69,7 +69,7 @@ def _fetch(repository: str, folder: Path) -> Path:
     files = {file.rfilename: file for file in release.siblings or []}
     name = training_file(repository, list(files))
     size, lfs = files[name].size or 0, files[name].lfs
-    say(f"{name} of {repository}, {size / 1e6:,.0f} MB, from {api.endpoint}")
+    note(f"{name} of {repository}, {size / 1e6:,.0f} MB, from {api.endpoint}")
     identity = lfs.sha256 if lfs else files[name].blob_id or str(release.sha)
     part = folder / f".train.{identity[:16]}.part{PurePosixPath(name).suffix}"
     url = hf_hub_url(repository, name, repo_type="dataset", revision=release.sha)

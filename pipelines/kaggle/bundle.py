@@ -14,33 +14,27 @@ from typing import Any
 
 from featlab.encoder.spec import EncoderSpec
 from featlab.encoder.weights import DOWNLOADED, find_weights
-from featlab.errors import BundleError
-from featlab.files import file_fingerprint, read_json, write_json
+from featlab.errors import BundleError, ConfigError
+from featlab.files import file_fingerprint, write_json
 from featlab.manifest import checked_files
-from featlab.signals import Need
-from models.stacking.bundle import MANIFEST
+from models.stacking.bundle import MANIFEST, read_manifest
 
 
-def encoders_of(bundle: Path) -> tuple[bool, dict[str, EncoderSpec]]:
-    """Return whether a bundle needs torch, and signal -> the frozen encoder it needs besides.
+def encoders_of(bundle: Path) -> dict[str, EncoderSpec | None]:
+    """Return each signal that needs torch, with the frozen encoder it needs besides, if any.
 
     Raises
     ------
     BundleError
         When the folder holds no bundle that says so.
     """
-    if not (bundle / MANIFEST).is_file():
-        raise BundleError(
-            f"{bundle} holds no bundle (no {MANIFEST}); run make train-ensemble first"
-        )
+    manifest = read_manifest(bundle)
     try:
-        signals = read_json(bundle / MANIFEST)["signals"]
-        torch = any(Need.ENCODER in entry["needs"] for entry in signals.values())
-        stated = {name: entry["encoder"] for name, entry in signals.items()}
-        return torch, {name: EncoderSpec.from_dict(spec) for name, spec in stated.items() if spec}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        stated = manifest["encoders"].items()
+        return {name: spec and EncoderSpec.from_dict(spec) for name, spec in stated}
+    except (ConfigError, KeyError, AttributeError, TypeError) as error:
         raise BundleError(
-            f"{bundle / MANIFEST} does not say what its signals need ({error!r}); train again"
+            f"{bundle}: the manifest does not say which encoders it needs ({error!r}); train again"
         ) from None
 
 
@@ -54,14 +48,16 @@ def copy_bundle(bundle: Path, kit: Path) -> None:
     WeightsError
         When an encoder's weights are not to be found here.
     """
-    frozen = encoders_of(bundle)[1]
-    manifest = read_json(bundle / MANIFEST)
+    frozen = encoders_of(bundle)
+    manifest = read_manifest(bundle)
     files = checked_files(bundle, manifest["sha256"], besides=[MANIFEST])
     copy = kit / "run" / "bundle"
     for name, path in {**files, MANIFEST: bundle / MANIFEST}.items():
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy / name)
     for signal, spec in frozen.items():
+        if spec is None:
+            continue
         _copy_encoder(spec, kit / _home(spec))
         for name in files:
             if name.startswith(f"signals/{signal}/") and name.endswith(".json"):

@@ -12,6 +12,8 @@ from typing import Any
 import lightgbm as lgb
 import numpy as np
 import polars as pl
+from models.stacking.kernel_files import load_kernel
+from models.stacking.margin_sizes import with_margin_sizes
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
@@ -35,8 +37,6 @@ from models.stacking.blend import mean_of_halves
 from models.stacking.bundle import MANIFEST
 from models.stacking.calibration import cross_fitted_temperature
 from models.stacking.kernel import KernelStacker
-from models.stacking.kernel_files import load_kernel
-from models.stacking.margin_sizes import with_margin_sizes
 from models.stacking.table import Matrix, StackingData
 from models.stacking.trees import mean_over_orders, predict_both_orders
 from pipelines.features import training_file

@@ -6,27 +6,46 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from featlab.errors import FeatlabError
+from featlab.progress import Advance, report_to
 from pipelines.run.settings import CommandSettings
 
 Settings = TypeVar("Settings", bound=CommandSettings)
 
-
-class Progressed(Protocol):
-    """Told how many steps are done, and a remark to show."""
-
-    def __call__(self, done: int, remark: str = "") -> None:
-        """Move the bar."""
-
-
 EXIT_BAD_INPUT = 2
 console = Console(stderr=True, highlight=False)
+
+
+class ConsoleReporter:
+    """Notes as lines and tasks as bars, on standard error."""
+
+    def note(self, message: str) -> None:
+        """Print one line."""
+        console.print(message, markup=False, soft_wrap=True)
+
+    @contextmanager
+    def task(self, title: str, total: int) -> Iterator[Advance]:
+        """Show a bar with the time left."""
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[remark]}"),
+        )
+        with Progress(*columns, console=console, transient=True) as bar:
+            shown = bar.add_task(title, total=total, remark="")
+
+            def advance(done: int, remark: str = "", /) -> None:
+                bar.update(shown, completed=done, remark=remark)
+
+            yield advance
 
 
 def run_command(
@@ -44,6 +63,7 @@ def run_command(
             handlers=[RichHandler(console=console, show_path=False)],
             force=True,
         )
+        report_to(ConsoleReporter())
         command(loaded)
     except FeatlabError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -51,27 +71,3 @@ def run_command(
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on from here", file=sys.stderr)
         raise SystemExit(130) from None
-
-
-def say(message: str) -> None:
-    """One line for the person at the command line."""
-    console.print(message, markup=False, soft_wrap=True)
-
-
-@contextmanager
-def progress(title: str, total: int) -> Iterator[Progressed]:
-    """A bar with the time left; yields a function of the steps done and a remark."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[remark]}"),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(title, total=total, remark="")
-
-        def advance(done: int, remark: str = "") -> None:
-            bar.update(task, completed=done, remark=remark)
-
-        yield advance

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
+from typing import Any
 
+from featlab.columns import Column
 from featlab.encoder.spec import MINILM, MODERNBERT_BASE, EncoderSpec
 from featlab.errors import ConfigError, WeightsError
-from pipelines.run.settings import EncoderSettings, Preset, TrainSettings
+from featlab.signals import REGISTRY, Context, Need, Signal, find_signal
+from models.stacking.table import stacked_columns
+from pipelines.run.folder import RunFolder
+from pipelines.run.settings import DataSettings, EncoderSettings, Preset, TrainSettings
 
-SIGNALS = ("text", "lexical", "identity", "embedding", "encoder")
-"""Every signal, in the order of the stacker's columns."""
+ALWAYS = "text"
+"""The signal that every ensemble has."""
 
-BY_DEFAULT = {
+BY_DEFAULT: Mapping[str, tuple[str, ...]] = {
     "fast": ("text", "lexical", "identity"),
-    "cpu": SIGNALS,
-    "modernbert": SIGNALS,
+    "cpu": tuple(REGISTRY),
+    "modernbert": tuple(REGISTRY),
 }
 """Preset -> its signals."""
 
@@ -28,62 +34,96 @@ class Recipe:
     ----------
     preset : str
         ``fast``, ``cpu`` or ``modernbert``.
-    signals : tuple of str
-        In the order of `SIGNALS`; the text signal is always there.
-    encoder : EncoderSpec, optional
-        The encoder, where a signal needs one.
+    kinds : mapping of str to type of Signal
+        Name -> class, in the order of the table's columns.
+    context : Context
+        What signals are told.
     reason : str
         Why it came to this.
     """
 
     preset: str
-    signals: tuple[str, ...]
-    encoder: EncoderSpec | None
+    kinds: Mapping[str, type[Signal[Any]]]
+    context: Context = field(repr=False)
     reason: str
 
     def for_battles(self, *, named: bool) -> Recipe:
-        """The same recipe, without the identity signal where battles name no models."""
-        if named or "identity" not in self.signals:
+        """Return the recipe without signals that need model names, where battles have none."""
+        kept = {
+            name: kind for name, kind in self.kinds.items() if Need.MODEL_NAMES not in kind.needs
+        }
+        if named or len(kept) == len(self.kinds):
             return self
+        gone = ", ".join(name for name in self.kinds if name not in kept)
         return replace(
             self,
-            signals=tuple(name for name in self.signals if name != "identity"),
-            reason=f"{self.reason}; without identity, since the battles name no models",
+            kinds=kept,
+            reason=f"{self.reason}; without {gone}, since the battles name no models",
         )
+
+    def context_of(self, name: str, run: RunFolder) -> Context:
+        """Return what one signal of a run is told."""
+        return replace(self.context, folder=run.fitted(name))
+
+    def columns(self, name: str) -> tuple[Column, ...]:
+        """Return the columns of a signal that the members see."""
+        return stacked_columns(self.kinds[name].from_settings(self.context, 0).columns())
+
+
+def context_of(settings: DataSettings, encoder: EncoderSpec | None = None) -> Context:
+    """Return what the settings tell the signals."""
+    families = None if settings.families is None else tuple(settings.families)
+    if not isinstance(settings, TrainSettings):
+        return Context(settings.seed, families)
+    teacher = settings.encoder.soft_labels
+    return Context(
+        settings.seed,
+        families,
+        encoder,
+        settings.encoder.store,
+        options={
+            "fine_tuning": settings.encoder.fine_tuning().to_dict(),
+            "soft_labels": None if teacher is None else str(teacher),
+        },
+    )
 
 
 def resolve(settings: TrainSettings) -> Recipe:
-    """The recipe of a preset on this machine, with the signals switched as the settings say.
+    """Return the recipe of a preset on this machine, with the signals that the settings name.
+
+    Every signal is made once, so that a setting that it refuses is refused here.
 
     Raises
     ------
     ConfigError
         For a signal that does not exist, or an encoder without torch.
+    FeatureError
+        For a feature family that does not exist.
     """
     preset, reason = (
         _automatic() if settings.preset == "auto" else (settings.preset, "as asked for")
     )
-    if settings.signals is None:
-        signals: tuple[str, ...] = BY_DEFAULT[preset]
-    else:
-        unknown = set(settings.signals) - set(SIGNALS)
-        if unknown:
-            raise ConfigError(
-                f"no signal {', '.join(sorted(unknown))}; there are {', '.join(SIGNALS)}"
-            )
-        chosen = {"text", *settings.signals}
-        signals = tuple(name for name in SIGNALS if name in chosen)
-    encoder = None
-    if {"embedding", "encoder"} & set(signals):
-        if find_spec("torch") is None:
-            raise ConfigError(
-                "the embedding and encoder signals need torch: install featlab[encoder]"
-            )
-        encoder = _encoder(preset, settings.encoder)
-    return Recipe(preset, signals, encoder, reason)
+    names: Sequence[str] = BY_DEFAULT[preset]
+    if settings.signals is not None:
+        chosen = dict.fromkeys([ALWAYS, *settings.signals])
+        names = [name for name in (*REGISTRY, *chosen) if name in chosen]
+    kinds = {}
+    for name in dict.fromkeys(names):
+        kind = find_signal(name)
+        if Need.ENCODER in kind.needs and find_spec("torch") is None:
+            raise ConfigError(f"the {name} signal needs torch: install featlab[encoder]")
+        if kind.name in kinds:
+            raise ConfigError(f"two signals are called {kind.name}")
+        kinds[kind.name] = kind
+    needy = any(Need.ENCODER in kind.needs for kind in kinds.values())
+    encoder = _encoder(preset, settings.encoder) if needy else None
+    context = context_of(settings, encoder)
+    for kind in kinds.values():
+        kind.from_settings(context, 0)
+    return Recipe(preset, kinds, context, reason)
 
 
-def _encoder(preset: Preset, settings: EncoderSettings) -> EncoderSpec:
+def _encoder(preset: str, settings: EncoderSettings) -> EncoderSpec:
     spec = MODERNBERT_BASE if preset == "modernbert" else MINILM
     if settings.model is not None:
         spec = replace(spec, model=settings.model)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Self
 
+import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
@@ -126,7 +127,7 @@ class CommandSettings(BaseSettings):
         global _toml_path
         _toml_path = _config_path(arguments)
         try:
-            return cls(_cli_parse_args=list(arguments), _cli_prog_name=program)
+            return cls(_cli_parse_args=cls._spread(arguments), _cli_prog_name=program)
         except ValidationError as error:
             problems = "; ".join(
                 f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
@@ -137,6 +138,28 @@ class CommandSettings(BaseSettings):
             raise ConfigError(f"settings cannot be read: {error}") from None
         finally:
             _toml_path = None
+
+    @classmethod
+    def _spread(cls, arguments: Sequence[str]) -> list[str]:
+        """``--signals text lexical`` as ``--signals text --signals lexical``."""
+        lists = {
+            f"--{name.replace('_', '-')}"
+            for name, field in cls.model_fields.items()
+            if "list[" in str(field.annotation)
+        }
+        spread: list[str] = []
+        for argument in arguments:
+            last = spread[-2] if len(spread) > 1 else ""
+            if last in lists and not argument.startswith("-"):
+                spread.append(last)
+            spread.append(argument)
+        return spread
+
+    def as_toml(self) -> str:
+        """Return the settings as resolved, in the form that ``--config`` reads."""
+        return tomli_w.dumps(
+            self.model_dump(mode="json", exclude_none=True, exclude={"config", "list"})
+        )
 
 
 _toml_path: Path | None = None
@@ -179,7 +202,9 @@ class TrainSettings(DataSettings):
     """Settings of ``pipelines.train_ensemble``."""
 
     preset: Preset = Field("auto", description="which signals take part")
-    signals: list[str] | None = Field(None, description="signals in place of the preset's")
+    signals: list[str] | None = Field(
+        None, description="signals in place of the preset's; your own as my_module:MySignal"
+    )
     extra: list[str] = Field(
         [],
         description="FILE or FILE:WEIGHT of further battles for the training side only; "
@@ -202,12 +227,14 @@ class SubmitSettings(CommandSettings):
 
     test: Path = Field(Path("data/test.csv"), description="battles to predict")
     out: Path = Field(Path("submission.csv"), description="CSV to write")
+    trust: list[str] = Field(
+        [], description="modules outside this project whose signals the bundle may run"
+    )
 
 
 class LearningCurveSettings(CommandSettings):
     """Settings of ``pipelines.learning_curve``."""
 
-    data: Path | None = Field(None, description="data folder, in place of the run's own")
     shares: list[float] = Field(
         [0.125, 0.25, 0.5, 0.7, 1.0], description="parts of the training battles, at least three"
     )
@@ -220,7 +247,6 @@ class LearningCurveSettings(CommandSettings):
 class ReportSettings(CommandSettings):
     """Settings of ``pipelines.report.__main__``."""
 
-    data: Path | None = Field(None, description="data folder, in place of the run's own")
     out: Path | None = Field(None, description="folder to write; the run's report folder if none")
     examples: bool = Field(True, description="show example battles, collapsed, on the page")
     readme_figures: Path | None = Field(

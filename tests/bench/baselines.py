@@ -30,10 +30,8 @@ from featlab.battles import PROBABILITIES, joined_turns, read_battles
 from featlab.features import BattleColumns
 from featlab.parity import Parity
 from featlab.threads import thread_count
-from models.evaluation.metrics import bootstrap_mean, paired_difference, prior, row_log_loss
-
-Rows = NDArray[np.int64]
-Probabilities = NDArray[np.float64]
+from models.evaluation.metrics import bootstrap_mean, paired_difference
+from models.probabilities import Probabilities, Rows, prior, row_log_loss
 
 
 @dataclass(frozen=True)

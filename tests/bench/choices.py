@@ -27,23 +27,18 @@ from sklearn.model_selection import PredefinedSplit
 
 import models.stacking.kernel
 from featlab.battles.schema import TIE
+from featlab.columns import Kind
 from featlab.parity import Parity
 from featlab.threads import wait_passively
-from models.evaluation.metrics import (
-    Labels,
-    Probabilities,
-    bootstrap_mean,
-    paired_difference,
-    row_log_loss,
-)
-from models.stacking.blend import mean_of_halves
+from models.evaluation.metrics import bootstrap_mean, paired_difference
+from models.probabilities import Labels, Probabilities, row_log_loss
+from models.stacking.blend import mean_of_members
 from models.stacking.calibration import cross_fitted_temperature
-from models.stacking.kernel import KernelOutOfFold, fit_kernel_stacker, joined_probabilities
+from models.stacking.kernel import KernelOutOfFold, fit_kernel, joined_probabilities
 from models.stacking.scaled_columns import ScaledColumns
-from models.stacking.table import StackingData
-from models.stacking.trees import BoostingParameters, FoldTrainer, fit_stacker, mean_over_orders
-from models.stacking.vector_columns import scalar_columns
-from pipelines.report.run_data import load_run
+from models.stacking.table import Table
+from models.stacking.trees import BoostingParameters, FoldTrainer, fit_trees, mean_over_orders
+from pipelines.run.finished import finished_run
 from pipelines.run.folder import RunFolder
 
 SEED = 0
@@ -51,20 +46,20 @@ KEPT = 100
 """Columns that a selection by stability keeps."""
 
 
-def fit_trees(
-    data: StackingData,
+def default_trees(
+    data: Table,
     kernel: KernelOutOfFold | None = None,
     repeats: int = 1,
     hidden_ties: dict[int, NDArray[np.float64]] | None = None,
 ) -> Probabilities:
     """Out-of-fold predictions of the trees with default parameters."""
     ties = hidden_ties if hidden_ties is not None else (kernel.hidden_ties if kernel else {})
-    return fit_stacker(data, BoostingParameters(), SEED, repeats, ties)[1].probabilities
+    return fit_trees(data, BoostingParameters(), SEED, repeats, ties)[1].probabilities
 
 
-def fit_ridge(data: StackingData) -> Probabilities:
+def fit_ridge(data: Table) -> Probabilities:
     """Ridge logistic regressions: odd columns for who wins, even ones for ties."""
-    data = data.select(scalar_columns(data.frame.columns))
+    data = data.select(lambda column: column.kind is not Kind.VECTOR)
     found = np.zeros((len(data.labels), 3))
     for fold in data.fold_numbers:
         rows, held = data.training_rows(fold), np.flatnonzero(data.folds == fold)
@@ -74,9 +69,9 @@ def fit_ridge(data: StackingData) -> Probabilities:
             frame, labels, folds = data.frame[rows], data.labels[rows], data.folds[rows]
             if odd and data.extra is not None:
                 frame = pl.concat([frame, data.extra.frame])
-                labels = np.concatenate([labels, data.extra.shares.argmax(1)])
+                labels = np.concatenate([labels, data.extra.outcomes.shares.argmax(1)])
                 folds = np.concatenate([folds, data.extra.folds])
-            names = [name for name in frame.columns if data.parity[name] is kind]
+            names = [column.name for column in data.columns if column.parity is kind]
             columns = ScaledColumns.of(frame, names, odd=odd)
             kept = np.flatnonzero(labels != TIE) if odd else np.arange(len(labels))
             model = LogisticRegressionCV(
@@ -94,40 +89,41 @@ def fit_ridge(data: StackingData) -> Probabilities:
     return found
 
 
-def two_boosters(data: StackingData, kernel: KernelOutOfFold) -> Probabilities:
+def two_boosters(data: Table, kernel: KernelOutOfFold) -> Probabilities:
     """Who wins from odd columns, ties from even ones: two sets of trees, joined."""
 
     def part(kind: Parity) -> Probabilities:
-        names = [name for name in data.columns if data.parity[name] is kind]
-        return fit_trees(data.select(names), kernel)
+        return default_trees(data.select(lambda column: column.parity is kind), kernel)
 
     odd, even = part(Parity.ODD), part(Parity.EVEN)
     margin = np.log(odd[:, 0] / odd[:, 1])
     return joined_probabilities(margin, np.log(even[:, TIE] / (1.0 - even[:, TIE])))
 
 
-def stable_columns(data: StackingData, kernel: KernelOutOfFold) -> Probabilities:
+def stable_columns(data: Table, kernel: KernelOutOfFold) -> Probabilities:
     """Trees on the columns whose least gain over the training folds is largest."""
     found = np.zeros((len(data.labels), 3))
     for fold in data.fold_numbers:
         rows = data.training_rows(fold)
-        inside = replace(data, frame=data.frame[rows], labels=data.labels[rows])
-        inside = replace(inside, folds=data.folds[rows])
+        inside = replace(
+            data, frame=data.frame[rows], outcomes=data.outcomes.take(rows), folds=data.folds[rows]
+        )
         gains = []
         for left_out in inside.fold_numbers:
             trainer = FoldTrainer(inside, left_out, SEED, kernel.hidden_ties.get(fold))
             gains.append(trainer.fit_stopped(BoostingParameters()).feature_importance("gain"))
         least = np.min([gain / max(gain.sum(), 1e-12) for gain in gains], axis=0)
-        kept = [data.columns[column] for column in np.sort(np.argsort(-least)[:KEPT])]
-        trainer = FoldTrainer(data.select(kept), fold, SEED, kernel.hidden_ties.get(fold))
+        kept = {data.scalars[column].name for column in np.argsort(-least)[:KEPT]}
+        chosen = data.select(lambda column, kept=kept: column.name in kept)
+        trainer = FoldTrainer(chosen, fold, SEED, kernel.hidden_ties.get(fold))
         rounds = max(trainer.fit_stopped(BoostingParameters()).best_iteration, 1)
         booster = trainer.fit_all(BoostingParameters(), rounds)
         found[trainer.held_out_rows] = mean_over_orders(*trainer.predict_held_out(booster))
     return found
 
 
-def logistic_blend(data: StackingData, trees: Probabilities, near: Probabilities) -> Probabilities:
-    """Both halves' log probabilities weighed by a logistic regression on the other folds."""
+def logistic_blend(data: Table, trees: Probabilities, near: Probabilities) -> Probabilities:
+    """Both members' log probabilities weighed by a logistic regression on the other folds."""
     both = [np.log(trees), np.log(near)]
     rows = np.hstack(both)
     exchanged = np.hstack([part[:, [1, 0, 2]] for part in both])
@@ -162,19 +158,19 @@ def isotonic(probabilities: Probabilities, labels: Labels, folds: NDArray[Any]) 
     return found / found.sum(axis=1, keepdims=True)
 
 
-def refit_kernel(data: StackingData, **constants: float) -> Probabilities:
-    """The kernel half with other constants."""
+def refit_kernel(data: Table, **constants: float) -> Probabilities:
+    """The kernel with other constants."""
     with ExitStack() as changed:
         for name, value in constants.items():
             changed.enter_context(mock.patch.object(models.stacking.kernel, name, value))
-        return fit_kernel_stacker(data, SEED)[1].probabilities
+        return fit_kernel(data, SEED)[1].probabilities
 
 
-def choices(data: StackingData) -> dict[str, Callable[[], Probabilities]]:
+def choices(data: Table) -> dict[str, Callable[[], Probabilities]]:
     """Name -> what makes its out-of-fold predictions, calibrated."""
-    kernel = fit_kernel_stacker(data, SEED)[1]
-    near, trees = kernel.probabilities, fit_trees(data, kernel)
-    blend = mean_of_halves(trees, near)
+    kernel = fit_kernel(data, SEED)[1]
+    near, trees = kernel.probabilities, default_trees(data, kernel)
+    blend = mean_of_members(trees, near)
     folds, labels = data.folds, data.labels
 
     def calibrated(made: Callable[[], Probabilities]) -> Callable[[], Probabilities]:
@@ -184,40 +180,42 @@ def choices(data: StackingData) -> dict[str, Callable[[], Probabilities]]:
         "**trees and kernel, half each**": lambda: blend,
         "trees alone": lambda: trees,
         "kernel alone": lambda: near,
-        "ridge regressions in place of the kernel": lambda: mean_of_halves(trees, fit_ridge(data)),
+        "ridge regressions in place of the kernel": lambda: mean_of_members(trees, fit_ridge(data)),
         "ridge regressions as a third voice": lambda: (trees + near + fit_ridge(data)) / 3,
-        "halves weighed by a logistic regression": lambda: logistic_blend(data, trees, near),
-        "three seeds a fold": lambda: mean_of_halves(fit_trees(data, kernel, 3), near),
-        "two boosters: odd columns for who wins, even for ties": lambda: mean_of_halves(
+        "members weighed by a logistic regression": lambda: logistic_blend(data, trees, near),
+        "three seeds a fold": lambda: mean_of_members(default_trees(data, kernel, 3), near),
+        "two boosters: odd columns for who wins, even for ties": lambda: mean_of_members(
             two_boosters(data, kernel), near
         ),
-        f"trees on the {KEPT} columns of steadiest gain": lambda: mean_of_halves(
+        f"trees on the {KEPT} columns of steadiest gain": lambda: mean_of_members(
             stable_columns(data, kernel), near
         ),
-        "kernel of half the landmarks": lambda: mean_of_halves(
+        "kernel of half the landmarks": lambda: mean_of_members(
             trees, refit_kernel(data, LANDMARKS=models.stacking.kernel.LANDMARKS // 2)
         ),
     }
-    if len(data.columns) < len(data.frame.columns):
-        scalars = data.select(data.columns)
+    if len(data.scalars) < len(data.columns):
+        scalars = data.select(lambda column: column.kind is not Kind.VECTOR)
         tried |= {
-            "kernel without vectors": lambda: mean_of_halves(trees, refit_kernel(scalars)),
-            "vectors at four times the share": lambda: mean_of_halves(
+            "kernel without vectors": lambda: mean_of_members(trees, refit_kernel(scalars)),
+            "vectors at four times the share": lambda: mean_of_members(
                 trees, refit_kernel(data, VECTOR_SHARE=1.0)
             ),
         }
     if data.extra is not None:
         alone = replace(data, extra=None)
-        no_ties = {fold: np.zeros(len(data.extra.weight)) for fold in data.fold_numbers}
+        no_ties = {fold: np.zeros(len(data.extra.folds)) for fold in data.fold_numbers}
         tried |= {
-            "extra battles for the signals only": lambda: mean_of_halves(
-                fit_trees(alone), refit_kernel(alone)
+            "extra battles for the signals only": lambda: mean_of_members(
+                default_trees(alone), refit_kernel(alone)
             ),
-            "extra battles for the kernel, not the trees": lambda: mean_of_halves(
-                fit_trees(alone), near
+            "extra battles for the kernel, not the trees": lambda: mean_of_members(
+                default_trees(alone), near
             ),
-            "hidden ties at the base rate": lambda: mean_of_halves(fit_trees(data), near),
-            "no hidden ties": lambda: mean_of_halves(fit_trees(data, hidden_ties=no_ties), near),
+            "hidden ties at the base rate": lambda: mean_of_members(default_trees(data), near),
+            "no hidden ties": lambda: mean_of_members(
+                default_trees(data, hidden_ties=no_ties), near
+            ),
         }
     return {
         **{name: calibrated(made) for name, made in tried.items()},
@@ -232,8 +230,8 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="finished run folder")
     options = parser.parse_args()
     wait_passively()
-    run = load_run(RunFolder(options.run))
-    data, groups = run.stacking, run.verdicts.groups
+    data = finished_run(RunFolder(options.run)).table()
+    groups = data.groups
     tried = choices(data)
     chosen = next(iter(tried.values()))()
     print("| what | log loss | 95 % interval | worse by | 95 % interval | seconds |")

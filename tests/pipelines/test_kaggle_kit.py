@@ -20,6 +20,7 @@ from featlab.encoder.spec import EncoderSpec
 from featlab.errors import BundleError, ConfigError
 from featlab.files import file_fingerprint, write_json
 from featlab.manifest import checked_files
+from models.stacking.bundle import FORMAT
 from models.stacking.submission import COLUMNS
 from pipelines import kaggle_kit
 from pipelines.kaggle import submit as kaggle_submit
@@ -219,12 +220,12 @@ def test_the_estimate_is_in_proportion_to_the_sample(trained: Path, generated: P
     assert expected > (float(found[2]) - 0.1) * 400
 
 
-def bundle_of(folder: Path, files: dict[str, Any], **signals: Any) -> Path:
+def bundle_of(folder: Path, files: dict[str, Any], **more: Any) -> Path:
     """Lay out a bundle of JSON files."""
     for name, value in files.items():
         write_json(folder / name, value)
     sha256 = {name: file_fingerprint(folder / name) for name in files}
-    write_json(folder / "manifest.json", {"signals": signals, "sha256": sha256})
+    write_json(folder / "manifest.json", {"format": FORMAT, "sha256": sha256, **more})
     return folder
 
 
@@ -241,16 +242,14 @@ def test_a_frozen_encoder_comes_along(tmp_path: Path) -> None:
     bundle = bundle_of(
         tmp_path / "bundle",
         {**states, **other},
-        text={"needs": [], "encoder": None},
-        frozen={"needs": ["an encoder"], "encoder": spec},
-        tuned={"needs": ["an encoder"], "encoder": None},
+        encoders={"frozen": spec, "tuned": None},
     )
-    assert encoders_of(bundle) == (True, {"frozen": EncoderSpec(str(model), max_tokens=64)})
+    assert encoders_of(bundle) == {"frozen": EncoderSpec(str(model), max_tokens=64), "tuned": None}
     copy_bundle(bundle, tmp_path / "kit")
     copied = tmp_path / "kit" / "run" / "bundle"
     manifest = json.loads((copied / "manifest.json").read_text())
     checked_files(copied, manifest["sha256"], besides=["manifest.json"])
-    moved = manifest["signals"]["frozen"]["encoder"]
+    moved = manifest["encoders"]["frozen"]
     assert {**moved, "model": str(model)} == spec
     for name in states:
         assert json.loads((copied / name).read_text()) == {"values": {"encoder": moved}}
@@ -266,12 +265,12 @@ def test_a_frozen_encoder_comes_along(tmp_path: Path) -> None:
 def test_what_is_no_bundle_is_refused_and_nothing_leaves_the_kit(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="holds no bundle"):
         encoders_of(tmp_path)
-    with pytest.raises(BundleError, match="what its signals need"):
-        encoders_of(bundle_of(tmp_path / "silent", {}, lexical={"folds": 5}))
-    bundle = bundle_of(tmp_path / "bundle", {"probe.json": {}})
+    with pytest.raises(BundleError, match="which encoders"):
+        encoders_of(bundle_of(tmp_path / "silent", {}))
+    bundle = bundle_of(tmp_path / "bundle", {"probe.json": {}}, encoders={})
     (tmp_path / "payload.py").write_text("")
     (bundle / "link").symlink_to(".")
-    manifest: dict[str, Any] = {"signals": {}, "sha256": {}}
+    manifest = json.loads((bundle / "manifest.json").read_text())
     for name in ("link/../payload.py", "../payload.py", str(tmp_path / "payload.py"), "link"):
         manifest["sha256"] = {name: file_fingerprint(tmp_path / "payload.py")}
         write_json(bundle / "manifest.json", manifest)

@@ -8,13 +8,13 @@ from typing import Any
 
 import polars as pl
 import pytest
+from pipelines.learned_signals import signal_maker
 
 from featlab.files import read_json, write_json
 from featlab.generated import write_battles
 from featlab.signals.lexical.signal import LexicalSignal
 from featlab.signals.sparse_text import SparseText
 from models.stacking.bundle import MANIFEST
-from pipelines.learned_signals import signal_maker
 from pipelines.learning_curve import main
 from pipelines.run.console import run_command
 from pipelines.run.settings import LearningCurveSettings

@@ -1,0 +1,217 @@
+"""A run: stages that are made once, and kept while nothing that they are made from changes.
+
+A stage is a function of files and values that writes files. It is made again
+when a file it reads has other content, a value is another, or its code changed
+(`pipelines.run.code`). The manifest says what each stage was made from and what
+it wrote. One command at a time works on a run folder, and nothing in it changes
+before the first stage that has to be made is made: a command that fails on its
+settings or its input leaves a finished run as it was.
+"""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from featlab.errors import ConfigError
+from featlab.files import (
+    atomic_path,
+    file_fingerprint,
+    files_of,
+    fingerprints,
+    read_json,
+    value_fingerprint,
+    write_json,
+)
+from featlab.progress import note
+from featlab.versions import versions
+from pipelines.run.code import code_fingerprint
+from pipelines.run.folder import RunFolder
+
+LOCK = ".lock"
+
+
+class Run:
+    """A run folder that this process may change; made by `open_run`.
+
+    Parameters
+    ----------
+    folder : RunFolder
+        Where everything lies.
+    config : str
+        The resolved settings as TOML, written with the first stage that is made.
+    """
+
+    def __init__(self, folder: RunFolder, config: str) -> None:
+        self.folder = folder
+        self._config = config
+
+    def stage(
+        self,
+        name: str,
+        function: Callable[..., None],
+        *,
+        inputs: Mapping[str, Any],
+        outputs: Mapping[str, Path | None],
+        key: Mapping[str, Any] | None = None,
+        code: Sequence[Any] = (),
+        **values: Any,
+    ) -> bool:
+        """Call a function unless its outputs are there already; return whether it was called.
+
+        It is called with inputs, outputs and values as keyword arguments.
+
+        Parameters
+        ----------
+        name : str
+            The stage's name in the manifest.
+        function : callable
+            Writes the outputs. Its module and what that imports are its code.
+        inputs : mapping
+            Files that it reads: paths, or sequences, mappings and dataclasses of
+            them; folders count by the files in them, and ``None`` is no file.
+        outputs : mapping of str to Path
+            Files and folders that it writes inside the run folder.
+        key : mapping, optional
+            What stands for the values in the stage's key; the values themselves
+            by default.
+        code : sequence of classes and functions
+            What it is handed that counts as its code.
+
+        Raises
+        ------
+        ConfigError
+            When an input changed while the stage read it.
+        """
+        read = fingerprints(inputs)
+        made_from = {
+            "inputs": read,
+            "values": value_fingerprint(dict(values if key is None else key)),
+            "code": code_fingerprint([part.__module__ for part in (function, *code)]),
+        }
+        manifest = read_manifest(self.folder)
+        known = manifest["stages"].get(name)
+        if known and known["made_from"] == made_from and self._intact(known["outputs"]):
+            note(f"{name}: unchanged, nothing recomputed")
+            return False
+        start = time.monotonic()
+        function(**inputs, **outputs, **values)
+        seconds = time.monotonic() - start
+        if changed := [path for path, old in fingerprints(inputs).items() if read[path] != old]:
+            raise ConfigError(
+                f"{', '.join(changed)} changed while {name} was made from it; run the command again"
+            )
+        self._write_config()
+        manifest["versions"] = versions()
+        manifest["stages"][name] = {
+            "made_from": made_from,
+            "seconds": round(seconds, 3),
+            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+            "outputs": {
+                str(file.relative_to(self.folder.path)): file_fingerprint(file)
+                for output in outputs.values()
+                for file in files_of(output)
+            },
+        }
+        write_json(self.folder.manifest, manifest)
+        note(f"{name}: done in {seconds:.1f} s")
+        return True
+
+    def finish(self) -> None:
+        """Keep the settings, also where no stage had to be made again for them."""
+        self._write_config()
+
+    def _write_config(self) -> None:
+        with atomic_path(self.folder.config) as path:
+            path.write_text(self._config, encoding="utf-8")
+
+    def _intact(self, outputs: Mapping[str, str]) -> bool:
+        return all(
+            (self.folder.path / name).is_file()
+            and file_fingerprint(self.folder.path / name) == expected
+            for name, expected in outputs.items()
+        )
+
+
+@contextmanager
+def open_run(path: Path, config: str) -> Iterator[Run]:
+    """Lock a run folder for this process; the lock dies with it.
+
+    Parameters
+    ----------
+    path : Path
+        The run folder, made if it is not there.
+    config : str
+        The resolved settings as TOML.
+
+    Raises
+    ------
+    ConfigError
+        When another process works on the folder.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(path / LOCK, timeout=0):
+            yield Run(RunFolder(path), config)
+    except Timeout:
+        raise ConfigError(
+            f"another command is at work in {path}; wait until it ends, or name another --run"
+        ) from None
+
+
+def read_manifest(folder: RunFolder) -> dict[str, Any]:
+    """Return a run's manifest; that of an empty run where there is none."""
+    found: dict[str, Any] = (
+        read_json(folder.manifest) if folder.manifest.is_file() else {"stages": {}}
+    )
+    return found
+
+
+def require_finished(folder: RunFolder, *stages: str) -> dict[str, Any]:
+    """Return the manifest of a run whose stages are made from each other's present outputs.
+
+    Parameters
+    ----------
+    folder : RunFolder
+    stages : str
+        What must be there, with all that it was made from.
+
+    Raises
+    ------
+    ConfigError
+        When a stage is missing, or was made from an older output of another.
+    """
+    manifest = read_manifest(folder)
+    made = manifest["stages"]
+    makers = {
+        str(folder.path / output): name
+        for name, stage in made.items()
+        for output in stage["outputs"]
+    }
+    waiting, seen = list(stages), set()
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        if name not in made:
+            raise _unfinished(folder, f"no {name}")
+        for path, digest in made[name]["made_from"]["inputs"].items():
+            if maker := makers.get(path):
+                output = str(Path(path).relative_to(folder.path))
+                if made[maker]["outputs"][output] != digest:
+                    raise _unfinished(folder, f"{name} is older than {maker}")
+                waiting.append(maker)
+    if not folder.config.is_file():
+        raise _unfinished(folder, f"no {folder.config.name}")
+    return manifest
+
+
+def _unfinished(folder: RunFolder, why: str) -> ConfigError:
+    return ConfigError(f"{folder.path} is no finished run ({why}); run make train-ensemble first")

@@ -1,0 +1,116 @@
+"""The blend: its trees with the best parameters, the temperature, and the bundle that predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from featlab.battles import OUTCOMES, PROBABILITIES, BattleSchema
+from featlab.columns import Column
+from featlab.files import atomic_path
+from featlab.signals.signal import Signal
+from models.probabilities import Probabilities
+from models.stacking.blend import BlendOutOfFold, fit_blend
+from models.stacking.bundle import load_fitted, save_bundle
+from models.stacking.calibration import cross_fitted_temperature, fit_temperature
+from models.stacking.predictor import Predictor
+from models.stacking.trees import TreesOutOfFold
+from pipelines.run.stages.kernel import read_kernel, read_kernel_out_of_fold
+from pipelines.run.stages.search import read_search
+from pipelines.run.training import TableFiles, read_table
+
+_PARTS = ("trees", "trees_exchanged", "kernel")
+
+
+def make_blend(
+    *,
+    table: TableFiles,
+    fitted: Mapping[str, Path],
+    kernel: Path,
+    kernel_predicted: Path,
+    found: Path,
+    bundle: Path,
+    members: Path,
+    out_of_fold: Path,
+    signals: Mapping[str, Sequence[Column]],
+    kinds: Mapping[str, type[Signal[Any]]],
+    schema: BattleSchema,
+    repeats: int,
+    seed: int,
+) -> None:
+    """Fit the trees, calibrate the blend, and write bundle and out-of-fold predictions.
+
+    Parameters
+    ----------
+    table : TableFiles
+        What the members learn from.
+    fitted : mapping of str to Path
+        Signal -> the folder of its states.
+    kernel, kernel_predicted : Path
+        The fitted kernel, and what it says out of fold.
+    found : Path
+        What the search found.
+    bundle : Path
+        Folder to write the predictor into.
+    members : Path
+        Parquet to write: raw predictions of the members.
+    out_of_fold : Path
+        Parquet to write: ``id``, calibrated probabilities, fold and label.
+    signals : mapping of str to sequence of Column
+        Signal -> its columns.
+    kinds : mapping of str to type of Signal
+        Signal -> its class.
+    schema : BattleSchema
+        How the training file was read.
+    repeats : int
+        Seeds a fold whose trees are averaged.
+    seed : int
+        Root seed.
+    """
+    data = read_table(table, signals)
+    blend, prediction = fit_blend(
+        data,
+        read_search(found).parameters,
+        seed,
+        repeats,
+        (read_kernel(kernel), read_kernel_out_of_fold(kernel_predicted)),
+    )
+    raw, labels = prediction.probabilities, data.labels
+    predictor = Predictor(
+        {name: load_fitted(kinds[name], folder) for name, folder in fitted.items()},
+        blend,
+        fit_temperature(raw, labels),
+    )
+    save_bundle(predictor, schema, bundle)
+    trees = prediction.trees
+    columns: dict[str, Probabilities] = {}
+    for part, values in zip(
+        _PARTS, (trees.one_order, trees.other_order, prediction.kernel), strict=True
+    ):
+        columns |= {f"{part}_{name}": values[:, index] for index, name in enumerate(OUTCOMES)}
+    with atomic_path(members) as path:
+        pl.DataFrame(columns).write_parquet(path)
+    calibrated = cross_fitted_temperature(raw, labels, data.folds)
+    ids = pl.read_parquet(table.training.battles, columns=["id"])["id"]
+    frame = pl.DataFrame(
+        {
+            "id": ids,
+            **{name: calibrated[:, index] for index, name in enumerate(PROBABILITIES)},
+            "fold": pl.Series(data.folds, dtype=pl.Int8),
+            "label": pl.Series(labels, dtype=pl.Int8),
+        }
+    )
+    with atomic_path(out_of_fold) as path:
+        frame.write_parquet(path)
+
+
+def read_members(members: Path) -> BlendOutOfFold:
+    """Return the raw out-of-fold predictions of a run."""
+    frame = pl.read_parquet(members)
+    one, other, kernel = (
+        frame.select(f"{part}_{name}" for name in OUTCOMES).to_numpy() for part in _PARTS
+    )
+    return BlendOutOfFold(TreesOutOfFold(one, other), kernel)

@@ -1,0 +1,67 @@
+"""One signal: its columns, out of fold where it learns, and what it has learned."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from featlab.files import atomic_path
+from featlab.progress import task
+from featlab.signals.signal import Context, Cost, Signal, save_signal
+from models.stacking.out_of_fold import out_of_fold, prepare
+from pipelines.run.training import BattleFiles, read_outcomes, scan_battles
+
+
+def make_signal(
+    *,
+    battles: Path,
+    extra: Path | None,
+    folds: Path | None,
+    columns: Path,
+    extra_columns: Path | None,
+    fitted: Path,
+    kind: type[Signal[Any]],
+    context: Context,
+) -> None:
+    """Fit a signal fold by fold, and write its columns and states.
+
+    Parameters
+    ----------
+    battles, extra, folds : Path
+        Of the run; folds are not read where there is nothing to fit.
+    columns, extra_columns : Path
+        Parquet to write: ``id`` and the signal's columns.
+    fitted : Path
+        Folder to write the states into, a folder a fold.
+    kind : type of Signal
+        The signal.
+    context : Context
+        What the run tells it.
+    """
+    both = scan_battles(battles, extra)
+    if kind.cost is Cost.NOTHING or folds is None:
+        signal = kind.from_settings(context, 0)
+        made, signals = signal.transform(prepare(signal, both)), [signal]
+    else:
+        outcomes, dealt, _ = read_outcomes(BattleFiles(battles, folds, extra))
+        with task(kind.name, len(np.unique(dealt))) as advance:
+            made, signals = out_of_fold(kind, context, both, outcomes, dealt, advance)
+    for fold, signal in enumerate(signals):
+        save_signal(signal, fitted / str(fold))
+    for stale in fitted.iterdir():
+        if stale.is_dir() and int(stale.name) >= len(signals):
+            shutil.rmtree(stale)
+    ids = pl.read_parquet(battles, columns=["id"])["id"]
+    _write(made.head(len(ids)), ids, columns)
+    if extra is not None and extra_columns is not None:
+        more = pl.read_parquet(extra, columns=["id"])["id"]
+        _write(made.tail(len(more)), more, extra_columns)
+
+
+def _write(frame: pl.DataFrame, ids: pl.Series, target: Path) -> None:
+    with atomic_path(target) as path:
+        frame.insert_column(0, ids).write_parquet(path)
