@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 RUNTIME = (
     *("lightgbm", "numpy", "polars", "pydantic-settings", "rich", "safetensors"),
-    *("scikit-learn", "scipy", "threadpoolctl"),
+    *("scikit-learn", "scipy", "threadpoolctl", "tomli-w"),
 )
 """What `pipelines.submit` imports, besides torch and transformers where there is an encoder."""
 
