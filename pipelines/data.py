@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import Field
 
 from featlab.battles import check_battles
-from featlab.errors import BattleError
+from featlab.errors import FeatlabError
 from featlab.files import atomic_path, file_fingerprint
 from featlab.progress import note
 from pipelines.download.errors import DownloadError, writable
@@ -47,10 +47,7 @@ class DataCommandSettings(CommandSettings):
 
 def check_training_file(path: Path, rows: int) -> None:
     """Refuse a file of other columns, of broken rows, or of another number of battles."""
-    try:
-        found = check_battles(path, require_outcome=True)
-    except BattleError as error:
-        raise DownloadError(f"what came is no file of battles: {error}") from None
+    found = check_battles(path, require_outcome=True)
     if found != rows:
         raise DownloadError(f"{path} holds {found:,} battles, not {rows:,}; it was not taken")
 
@@ -60,7 +57,7 @@ def from_hub(settings: DataCommandSettings) -> Path:
     part = fetch_from_hub(settings.release, settings.data)
     try:
         check_training_file(part, settings.rows)
-    except DownloadError:
+    except FeatlabError:
         part.unlink()
         raise
     # A release that differs from Kaggle's file in form alone is as good, and said to be so.

@@ -57,7 +57,8 @@ def main(settings: KaggleKitSettings) -> None:
     with tempfile.TemporaryDirectory(dir=settings.out.parent, prefix=".kit") as scratch:
         made = Path(scratch) / "kit"
         write_wheels(made / "dataset" / "wheels", python, torch=torch, whole=settings.all_wheels)
-        write_dataset(made / "dataset", bundle, name, competition, python, expected)
+        said = {"python": python, "competition": competition, "estimate": expected}
+        write_dataset(made / "dataset", bundle, name, said)
         write_notebook(made / "notebook", name, competition)
         if settings.out.exists():
             shutil.rmtree(settings.out)

@@ -103,14 +103,7 @@ def _complete(part: Path, size: int, url: str) -> None:
     with writable(part.parent, size - have), part.open("ab" if have <= size else "wb") as stream:
         while (have := stream.tell()) < size:
             try:
-                http_get(
-                    url,
-                    stream,
-                    resume_size=have,
-                    headers=headers,
-                    expected_size=size,
-                    displayed_filename=url.rpartition("/")[2],
-                )
+                http_get(url, stream, resume_size=have, headers=headers, expected_size=size)
             except _TransportError:
                 # The client takes up connections that end or hang, not those that are reset.
                 if stream.tell() <= have:

@@ -58,25 +58,22 @@ def copy_bundle(bundle: Path, kit: Path) -> None:
     for signal, spec in frozen.items():
         if spec is None:
             continue
-        _copy_encoder(spec, kit / _home(spec))
+        home = f"encoder/{spec.id}"
+        _copy_encoder(spec, kit / home)
         for name in files:
             if name.startswith(f"signals/{signal}/") and name.endswith(".json"):
-                _rename(copy / name, spec)
+                _rename(copy / name, spec, home)
                 manifest["sha256"][name] = file_fingerprint(copy / name)
         write_json(copy / MANIFEST, manifest)
-        _rename(copy / MANIFEST, spec)
+        _rename(copy / MANIFEST, spec, home)
 
 
-def _home(spec: EncoderSpec) -> str:
-    return f"encoder/{spec.id}"
-
-
-def _rename(path: Path, spec: EncoderSpec) -> None:
+def _rename(path: Path, spec: EncoderSpec, home: str) -> None:
     """Name an encoder's new home wherever a JSON file describes it."""
 
     def renamed(value: dict[str, Any]) -> dict[str, Any]:
         described = value.get("model") == spec.model and "max_tokens" in value
-        return value | {"model": _home(spec), "revision": None} if described else value
+        return value | {"model": home, "revision": None} if described else value
 
     write_json(path, json.loads(path.read_text(encoding="utf-8"), object_hook=renamed))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from featlab import __version__
@@ -53,9 +54,7 @@ def estimate(bundle: Path, sample: Path | None) -> str:
     )
 
 
-def write_dataset(
-    kit: Path, bundle: Path, name: str, competition: str, python: str, expected: str
-) -> None:
+def write_dataset(kit: Path, bundle: Path, name: str, said: Mapping[str, str]) -> None:
     """Complete ``dataset/``, whose wheels are there; ``kit.json`` comes last and lists all else.
 
     Parameters
@@ -63,8 +62,8 @@ def write_dataset(
     kit, bundle : Path
     name : str
         The dataset's on Kaggle, ``owner/name``.
-    competition, python, expected : str
-        What the script asks for and says when it runs.
+    said : mapping of str to str
+        What the script reads besides: ``python``, ``competition``, ``estimate``.
     """
     copy_bundle(bundle, kit)
     for source in sorted(file for room in SOURCE for file in (ROOT / room).rglob("*.py")):
@@ -76,11 +75,9 @@ def write_dataset(
     write_json(
         kit / submit.DESCRIPTION,
         {
+            **said,
             "featlab": __version__,
-            "python": python,
-            "competition": competition,
             "requirements": ["{}=={}".format(*name_and_version(wheel)) for wheel in wheels],
-            "estimate": expected,
             "sha256": {path.relative_to(kit).as_posix(): file_fingerprint(path) for path in files},
         },
     )
