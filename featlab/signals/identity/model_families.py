@@ -32,7 +32,7 @@ _LETTERS = re.compile(r"[a-z]+")
 
 
 def family(model: str) -> str:
-    """Return the family of a model: that of `MODEL_FAMILIES`, else the letters its name begins with.
+    """Return a model's family: that of `MODEL_FAMILIES`, else the letters its name begins with.
 
     Examples
     --------
