@@ -54,6 +54,21 @@ class LoopbackHub:
 
 
 @contextmanager
+def answering(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Answer on a free port of loopback until the block ends."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextmanager
 def serving(hub: LoopbackHub) -> Iterator[LoopbackHub]:
     """Serve until the block ends."""
 
@@ -115,15 +130,8 @@ def serving(hub: LoopbackHub) -> Iterator[LoopbackHub]:
                 )
                 self.connection.close()
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    hub.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield hub
-    finally:
-        hub.release.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with answering(Handler) as hub.url:
+        try:
+            yield hub
+        finally:
+            hub.release.set()

@@ -25,17 +25,7 @@ from tests.pipelines.loopback_kaggle import LoopbackKaggle
 
 ROOT = Path(__file__).parents[2]
 ROWS = 60
-LEADING_HERE = (
-    "HF_",
-    "KAGGLE",
-    "FEATLAB_",
-    "http_proxy",
-    "https_proxy",
-    "all_proxy",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "ALL_PROXY",
-)
+LEADING_HERE = ("hf_", "kaggle", "featlab_", "http_proxy", "https_proxy", "all_proxy")
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +70,9 @@ class Command:
 
     def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
         kept = {
-            name: value for name, value in os.environ.items() if not name.startswith(LEADING_HERE)
+            name: value
+            for name, value in os.environ.items()
+            if not name.lower().startswith(LEADING_HERE)
         }
         own = {"HOME": str(self.home), "COLUMNS": "300", "no_proxy": "127.0.0.1"}
         return subprocess.Popen(
