@@ -6,13 +6,9 @@ normal prior keeps coefficients finite where a column separates the outcomes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-from models.evaluation.intervals import Floats, Z
+from models.evaluation.intervals import Floats, Groups, Z
 from models.evaluation.metrics import Estimate
 
 PRIOR_PRECISION = 1e-2
@@ -22,78 +18,44 @@ _STEPS = 60
 _CLOSE = 1e-9
 
 
-@dataclass(frozen=True)
-class LogisticFit:
-    """Coefficients and their covariance.
+def fit_logistic(design: Floats, target: Floats, groups: Groups) -> list[Estimate]:
+    """Return the log-odds of `target` for a unit of each column of `design`, of shape (n, k).
 
-    Parameters
-    ----------
-    coefficients : float64 array, shape (k,)
-        In log-odds for each unit of a column.
-    covariance : float64 array, shape (k, k)
-    """
-
-    coefficients: Floats
-    covariance: Floats
-
-    def estimate(self, column: int) -> Estimate:
-        """A coefficient with its 95 % interval."""
-        value = float(self.coefficients[column])
-        margin = Z * float(np.sqrt(max(self.covariance[column, column], 0.0)))
-        return Estimate(value, value - margin, value + margin)
-
-
-def fit_logistic(
-    design: Floats, target: Floats, groups: NDArray[Any], weights: Floats | None = None
-) -> LogisticFit:
-    """Fit log-odds linear in the columns of `design`.
-
-    Parameters
-    ----------
-    design : float64 array, shape (n, k)
-        A column of ones is the intercept.
-    target : float64 array, shape (n,)
-        In [0, 1]: outcomes, or probabilities that a model states.
-    groups : array, shape (n,)
-        Equal for rows that are not independent.
-    weights : float64 array, shape (n,), optional
-
-    Returns
-    -------
-    LogisticFit
-        With the sandwich covariance over groups: Liang and Zeger,
-        "Longitudinal data analysis using generalized linear models",
-        Biometrika 73, 1986.
+    Intervals are from the sandwich covariance over groups: Liang and Zeger,
+    "Longitudinal data analysis using generalized linear models", Biometrika 73,
+    1986. A column of ones is the intercept; the target is 0 or 1.
 
     Examples
     --------
     >>> won = np.array([1.0] * 75 + [0.0] * 25)
-    >>> fit = fit_logistic(np.ones((100, 1)), won, np.arange(100))
-    >>> round(float(fit.coefficients[0]), 2) == round(float(np.log(3)), 2)
+    >>> (found,) = fit_logistic(np.ones((100, 1)), won, np.arange(100))
+    >>> round(found.value, 2) == round(float(np.log(3)), 2)
     True
     """
-    weight = np.ones(len(target)) if weights is None else weights
     prior = PRIOR_PRECISION * np.eye(design.shape[1])
     coefficients = np.zeros(design.shape[1])
+
+    def residuals_and_information() -> tuple[Floats, Floats]:
+        stated = 1.0 / (1.0 + np.exp(-np.clip(design @ coefficients, -35.0, 35.0)))
+        spread = (design * (stated * (1 - stated))[:, None]).T @ design
+        return target - stated, spread + prior
+
     for _ in range(_STEPS):
-        stated = _logistic(design @ coefficients)
-        slope = design.T @ (weight * (target - stated)) - prior @ coefficients
-        information = (design * (weight * stated * (1 - stated))[:, None]).T @ design + prior
-        step = np.linalg.solve(information, slope)
+        residuals, information = residuals_and_information()
+        step = np.linalg.solve(information, design.T @ residuals - prior @ coefficients)
         # A full step overshoots where the likelihood is flat; 2 log-odds is a long way.
         step *= min(1.0, 2.0 / max(float(np.abs(step).max()), _CLOSE))
         coefficients = coefficients + step
         if np.abs(step).max() < _CLOSE:
             break
-    stated = _logistic(design @ coefficients)
-    information = (design * (weight * stated * (1 - stated))[:, None]).T @ design + prior
+    residuals, information = residuals_and_information()
+    scores = design * residuals[:, None]
     _, group = np.unique(groups, return_inverse=True)
-    scores = design * (weight * (target - stated))[:, None]
     summed = np.column_stack([np.bincount(group, weights=column) for column in scores.T])
     inverse = np.linalg.inv(information)
-    return LogisticFit(coefficients, inverse @ (summed.T @ summed) @ inverse)
-
-
-def _logistic(log_odds: Floats) -> Floats:
-    value: Floats = 1.0 / (1.0 + np.exp(-np.clip(log_odds, -35.0, 35.0)))
-    return value
+    covariance = inverse @ (summed.T @ summed) @ inverse
+    margins = Z * np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    return [
+        Estimate(float(value), float(value - margin), float(value + margin))
+        for value, margin in zip(coefficients, margins, strict=True)
+    ]

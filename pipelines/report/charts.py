@@ -1,4 +1,4 @@
-"""The shapes that figures are made of: dots with intervals, bars, histograms, bands."""
+"""The shapes that figures are made of: dots with intervals, bars, lines, shaded tables."""
 
 from __future__ import annotations
 
@@ -8,12 +8,96 @@ from typing import Any
 import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
+from matplotlib.axis import Axis
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from pipelines.report.theme import BLUE, GREY, LABEL_LENGTH, SERIES, SKY, shortened
+from pipelines.report.theme import BLUE, GREY, LABEL_LENGTH, ORANGE, SERIES, SKY
+from pipelines.report.words import outcome_name, shortened
 
 Bounds = tuple[str, str, str]
+Style = tuple[str, str]
 SHARE: Bounds = ("share", "low", "high")
+LOSS: Bounds = ("log_loss", "low", "high")
+
+OUTCOME_STYLES: dict[str, Style] = {"a": (BLUE, "o"), "b": (ORANGE, "s"), "tie": (GREY, "^")}
+
+
+def percent_axis(axis: Axis) -> None:
+    """Print an axis of shares in per cent, each tick to the digits that it has."""
+    axis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10]))
+    axis.set_major_formatter(FuncFormatter(lambda share, _: f"{round(100 * share, 6):g} %"))
+
+
+def log_counts(axes: Axes, along: str) -> None:
+    """Make the horizontal axis one of counts on a log scale, with ticks that have room."""
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    steps = (1.0, 2.0, 5.0) if high < 300 * low else (1.0,)
+    axes.xaxis.set_major_locator(LogLocator(subs=steps))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel(along)
+
+
+def rows_height(count: int, each: float = 0.24, frame: float = 1.3) -> float:
+    """Return inches for a figure with a row each category."""
+    return frame + each * max(count, 2)
+
+
+def name_rows(axes: Axes, names: Sequence[Any], length: int = LABEL_LENGTH) -> None:
+    """Name horizontal rows from top to bottom."""
+    axes.set_yticks(range(len(names)), [shortened(str(name), length) for name in names])
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.grid(visible=False, axis="y")
+
+
+def legend_above(axes: Axes, columns: int = 3) -> None:
+    """Put a legend between title and axes, where it hides no data."""
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, borderaxespad=0.2,
+        handletextpad=0.4, columnspacing=1.0,
+    )  # fmt: skip
+
+
+def interval(
+    axes: Axes,
+    places: Any,
+    frame: pl.DataFrame,
+    columns: Bounds = SHARE,
+    *,
+    style: Style = (BLUE, "o"),
+    label: str | None = None,
+    horizontal: bool = False,
+    joined: bool = False,
+) -> None:
+    """Draw markers with interval lines at given places along the other axis.
+
+    Parameters
+    ----------
+    axes : Axes
+    places : array_like, shape (n,)
+    frame : DataFrame
+        A row each place.
+    columns : tuple of three str
+        Value, low, high.
+    style : pair of str
+        Colour and marker.
+    label : str, optional
+        In the legend.
+    horizontal : bool
+        The values lie along the horizontal axis.
+    joined : bool
+        A thin line joins the markers.
+    """
+    value, low, high = (frame[column].cast(pl.Float64).to_numpy() for column in columns)
+    bounds = np.nan_to_num(np.vstack([value - low, high - value])).clip(0)
+    drawn: Any = {"color": style[0], "markersize": 3.6, "elinewidth": 1.1, "label": label}
+    if horizontal:
+        axes.errorbar(value, places, xerr=bounds, fmt=style[1], **drawn)
+    else:
+        axes.errorbar(places, value, yerr=bounds, fmt=style[1], **drawn)
+    if joined:
+        axes.plot(places, value, color=style[0], linewidth=0.8, alpha=0.6)
 
 
 def dots(
@@ -22,14 +106,14 @@ def dots(
     label: str,
     columns: Bounds = SHARE,
     *,
+    along: str,
     series: str | None = None,
     reference: float | None = None,
-    percent: bool = False,
-    styles: Mapping[str, tuple[str, str]] | None = None,
-    columns_of_legend: int = 3,
+    styles: Mapping[str, Style] | None = None,
+    legend_columns: int = 3,
     label_length: int = LABEL_LENGTH,
 ) -> None:
-    """Values with their intervals, a row each category from top to bottom.
+    """Draw values with their intervals, a row each category from top to bottom.
 
     Parameters
     ----------
@@ -40,107 +124,129 @@ def dots(
         Column of the categories, drawn in the order they come.
     columns : tuple of three str
         Value, low, high; null and NaN are left out.
+    along : str
+        Label of the horizontal axis.
     series : str, optional
         Column of the series, drawn beside each other.
     reference : float, optional
         Where a line marks "no effect".
-    percent : bool
-    styles : mapping of str to (colour, marker), optional
+    styles : mapping of str to Style, optional
         By series.
-    columns_of_legend, label_length : int
+    legend_columns, label_length : int
     """
-    categories = frame[label].unique(maintain_order=True).to_list()
-    position = {name: index for index, name in enumerate(categories)}
-    kinds = [None] if series is None else frame[series].unique(maintain_order=True).to_list()
-    spread = 0.0 if len(kinds) == 1 else min(0.26, 0.72 / len(kinds))
-    for index, kind in enumerate(kinds):
-        part = frame if series is None else frame.filter(pl.col(series) == kind)
-        part = part.filter(pl.col(columns[0]).is_finite())
-        colour, marker = (styles or {}).get(kind or "", SERIES[index % len(SERIES)])
-        if series is None:
-            colour = BLUE
-        heights = np.array([position[name] for name in part[label]], float)
-        heights += (index - (len(kinds) - 1) / 2) * spread
-        interval(
-            axes, heights, part, columns, colour=colour, marker=marker, label=kind, horizontal=True
-        )
+    names = frame[label].unique(maintain_order=True).to_list()
+    position = {name: index for index, name in enumerate(names)}
+    parts = {None: frame} if series is None else _parts(frame, series)
+    spread = min(0.26, 0.72 / len(parts))
+    for index, (kind, part) in enumerate(parts.items()):
+        shown = part.filter(pl.col(columns[0]).is_finite())
+        style = (BLUE, "o") if kind is None else (styles or {}).get(kind, SERIES[index % 4])
+        heights = np.array([position[name] for name in shown[label]], float)
+        heights += (index - (len(parts) - 1) / 2) * spread
+        interval(axes, heights, shown, columns, style=style, label=kind, horizontal=True)
     if reference is not None:
         axes.axvline(reference, color=GREY, linewidth=0.9, linestyle="--", zorder=1)
-    axes.set_yticks(
-        range(len(categories)), [shortened(str(name), label_length) for name in categories]
-    )
-    axes.set_ylim(len(categories) - 0.4, -0.6)
-    axes.grid(visible=False, axis="y")
-    if percent:
-        axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    name_rows(axes, names, label_length)
+    axes.set_xlabel(along)
     if series is not None:
-        legend_above(axes, columns_of_legend)
+        legend_above(axes, legend_columns)
 
 
-def legend_above(axes: Axes, columns: int = 3) -> None:
-    """A legend between title and axes, where it hides no data."""
-    axes.legend(
-        loc="lower left",
-        bbox_to_anchor=(0, 1.0),
-        ncols=columns,
-        borderaxespad=0.2,
-        handletextpad=0.4,
-        columnspacing=1.0,
+def _parts(frame: pl.DataFrame, column: str) -> dict[Any, pl.DataFrame]:
+    return {key[0]: part for key, part in frame.group_by(column, maintain_order=True)}
+
+
+def side_by_side(frame: pl.DataFrame, label: str, kinds: Mapping[str, str]) -> pl.DataFrame:
+    """Return a row each category and kind: ``label, kind, value, low, high``.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        For each kind the columns ``kind, kind_low, kind_high``.
+    label : str
+        Column of the categories, whose underscores become spaces.
+    kinds : mapping of str to str
+        Kind -> its name in the legend.
+    """
+    return pl.concat(
+        frame.select(
+            pl.col(label).str.replace_all("_+", " "),
+            pl.lit(name).alias("kind"),
+            pl.col(kind).alias("value"),
+            pl.col(f"{kind}_low").alias("low"),
+            pl.col(f"{kind}_high").alias("high"),
+        )
+        for kind, name in kinds.items()
     )
 
 
-def interval(
+def by_outcome(axes: Axes, frame: pl.DataFrame, places: Any) -> None:
+    """Draw the shares of the three outcomes at the same places, a little apart."""
+    for index, (outcome, style) in enumerate(OUTCOME_STYLES.items()):
+        part = frame.filter(pl.col("outcome") == outcome)
+        shifted = np.asarray(places) + (index - 1) * 0.1
+        interval(axes, shifted, part, style=style, label=outcome_name(outcome), joined=True)
+
+
+def bars(
     axes: Axes,
-    places: Any,
-    frame: pl.DataFrame,
-    columns: Bounds = SHARE,
-    *,
-    colour: str = BLUE,
-    marker: str = "o",
-    label: str | None = None,
-    horizontal: bool = False,
+    names: Sequence[Any],
+    values: Any,
+    texts: Sequence[str],
+    along: str,
+    ends: Any = None,
 ) -> None:
-    """Markers with interval lines at given places along the other axis."""
-    value, low, high = (frame[column].cast(pl.Float64).to_numpy() for column in columns)
-    bounds = np.nan_to_num(np.vstack([value - low, high - value])).clip(0)
-    style: dict[str, Any] = {
-        "fmt": marker,
-        "color": colour,
-        "markersize": 3.6,
-        "elinewidth": 1.1,
-        "label": label,
-    }
-    if horizontal:
-        axes.errorbar(value, places, xerr=bounds, **style)
-    else:
-        axes.errorbar(places, value, yerr=bounds, **style)
+    """Draw horizontal bars from top to bottom, each with a text at its end.
+
+    Parameters
+    ----------
+    axes : Axes
+    names : sequence
+    values : array_like
+    texts : sequence of str
+    along : str
+        Label of the horizontal axis.
+    ends : array_like, optional
+        Where the texts begin, if not at the end of the bars.
+    """
+    axes.barh(range(len(names)), values, color=SKY, height=0.7)
+    for place, (text, end) in enumerate(zip(texts, values if ends is None else ends, strict=True)):
+        axes.annotate(text, (end, place), xytext=(4, 0), textcoords="offset points", va="center",
+                      fontsize=7)  # fmt: skip
+    name_rows(axes, names, 36)
+    axes.set_xlabel(along)
 
 
 def histogram(axes: Axes, frame: pl.DataFrame, low: str, high: str, count: str) -> None:
-    """Bars between two bounds, shares of all on the vertical axis."""
-    counts = frame[count].to_numpy()
-    left, right = frame[low].to_numpy(), frame[high].to_numpy()
-    axes.bar(
-        left, counts / counts.sum(), width=right - left, align="edge", color=SKY, edgecolor="white",
-        linewidth=0.4,
-    )  # fmt: skip
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    """Draw bars between two bounds, shares of all on the vertical axis."""
+    left, width = frame[low], (frame[high] - frame[low]).to_numpy()
+    axes.bar(left, frame[count] / frame[count].sum(), width=width, align="edge", color=SKY,
+             edgecolor="white", linewidth=0.4)  # fmt: skip
+    percent_axis(axes.yaxis)
     axes.grid(visible=False, axis="x")
 
 
-def stacked(
-    axes: Axes, names: Sequence[str], parts: Mapping[str, Any], colours: Sequence[str]
+def shaded(
+    axes: Axes, shares: Any, names: Sequence[str], texts: Any, dark: float, **style: Any
 ) -> None:
-    """Horizontal bars of parts laid end to end, a row each name from top to bottom."""
-    start = np.zeros(len(names))
-    for (label, values), colour in zip(parts.items(), colours, strict=True):
-        axes.barh(range(len(names)), values, left=start, height=0.75, color=colour, label=label)
-        start = start + np.asarray(values, float)
-    axes.set_yticks(range(len(names)), [shortened(name) for name in names])
-    axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.grid(visible=False, axis="y")
+    """Draw a square table of shares, shaded, with a text in each cell.
 
-
-def rows_height(count: int, each: float = 0.2, frame: float = 1.5) -> float:
-    """Inches for a figure with a row each category."""
-    return frame + each * max(count, 2)
+    Parameters
+    ----------
+    axes : Axes
+    shares : float64 array, shape (k, k)
+    names : sequence of str
+        Of rows and columns.
+    texts : sequence of str, length k * k
+    dark : float
+        Share above which a text is white.
+    **style
+        Of the texts.
+    """
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=max(dark / 0.65, shares.max()), aspect="auto")
+    for ((row, column), share), text in zip(np.ndenumerate(shares), texts, strict=True):
+        colour = "white" if share > dark else "#111111"
+        axes.text(column, row, text, ha="center", va="center", color=colour, **style)
+    axes.set_xticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), names)
+    axes.grid(visible=False)

@@ -1,19 +1,76 @@
-"""One declaration a figure; the page, the PNG and the CSV follow from it."""
+"""A figure is one decorated function; the page, the PNG and the CSV follow from it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from types import ModuleType
 
+import numpy as np
 import polars as pl
-from matplotlib.figure import Figure as Canvas
 
 from pipelines.report.run_data import RunData
-from pipelines.report.theme import WIDTH, render
+from pipelines.report.theme import render
 
 
 class LeftOut(Exception):  # noqa: N818
     """A figure that this run cannot have; its message says why, and what would change that."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a run must have for a figure.
+
+    Parameters
+    ----------
+    met : callable
+        Called with the run.
+    otherwise : str
+        Why the figure is left out where it is not met, and what would change that.
+    """
+
+    met: Callable[[RunData], bool]
+    otherwise: str
+
+
+NAMES = Need(lambda data: bool(data.named.any()), "the training file names no models")
+
+
+@dataclass(frozen=True, eq=False)
+class Plot:
+    """What a figure shows of one run.
+
+    Parameters
+    ----------
+    numbers : DataFrame
+        What is drawn; the CSV holds exactly this frame.
+    title : str
+        The finding, a sentence with numbers of the frame.
+    note : str
+        Units, n, and what the intervals are.
+    draw : callable
+        Called with the axes of each panel.
+    height : float
+        Inches.
+    panels : pair of int
+        Rows and columns of panels, which share their vertical axis.
+    """
+
+    numbers: pl.DataFrame
+    title: str
+    note: str
+    draw: Callable[..., None]
+    height: float = 3.2
+    panels: tuple[int, int] = (1, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A figure as it came out."""
+
+    name: str
+    plot: Plot
+    png: bytes
 
 
 @dataclass(frozen=True)
@@ -26,52 +83,57 @@ class Figure:
         Stem of its files and its anchor on the page.
     section : str
         The heading it stands under.
-    numbers : callable
-        What it shows; the CSV holds exactly this frame. Raises `LeftOut`.
-    title : callable
-        Its finding, said with numbers of the frame.
-    note : callable
-        Units, n, and what the intervals are.
-    draw : callable
-        Draws the frame on an empty figure.
-    height : callable
-        Inches for a frame.
-    width : float
-        Inches.
+    needs : tuple of Need
+    show : callable
+        Called with the run; may raise `LeftOut`.
     """
 
     name: str
     section: str
-    numbers: Callable[[RunData], pl.DataFrame]
-    title: Callable[[pl.DataFrame], str]
-    note: Callable[[pl.DataFrame], str]
-    draw: Callable[[Canvas, pl.DataFrame], None]
-    height: Callable[[pl.DataFrame], float] = lambda frame: 3.2
-    width: float = WIDTH
+    needs: tuple[Need, ...]
+    show: Callable[[RunData], Plot]
 
-    def make(self, data: RunData) -> Drawn:
-        """Compute, name and draw.
+    def plot(self, data: RunData) -> Plot:
+        """Return what it shows of a run.
 
         Raises
         ------
         LeftOut
-            When the run has no such numbers.
+            When the run cannot have the figure.
         """
-        frame = self.numbers(data)
-        title, note = self.title(frame), self.note(frame)
-        png = render(
-            lambda canvas: self.draw(canvas, frame), title, note, self.height(frame), self.width
-        )
-        return Drawn(self.name, self.section, title, note, frame, png)
+        for need in self.needs:
+            if not need.met(data):
+                raise LeftOut(need.otherwise)
+        return self.show(data)
+
+    def make(self, data: RunData) -> Drawn:
+        """Return the figure, drawn."""
+        plot = self.plot(data)
+
+        def draw(canvas: object) -> None:
+            axes = canvas.subplots(*plot.panels, sharey=plot.panels != (1, 1), squeeze=False)  # type: ignore[attr-defined]
+            plot.draw(*np.ravel(axes))
+
+        return Drawn(self.name, plot, render(draw, plot.title, plot.note, plot.height))
 
 
-@dataclass(frozen=True, eq=False)
-class Drawn:
-    """A figure as it came out: finding, note, numbers, picture."""
+def figure(
+    section: str, *needs: Need, name: str = ""
+) -> Callable[[Callable[[RunData], Plot]], Figure]:
+    """Declare a figure.
 
-    name: str
-    section: str
-    title: str
-    note: str
-    numbers: pl.DataFrame
-    png: bytes
+    Parameters
+    ----------
+    section : str
+    *needs : Need
+    name : str, optional
+        By default the function's.
+    """
+    return lambda show: Figure(name or show.__name__, section, needs, show)
+
+
+def figures_of(modules: Iterable[ModuleType]) -> tuple[Figure, ...]:
+    """Return the figures that modules declare, in order."""
+    return tuple(
+        value for module in modules for value in vars(module).values() if isinstance(value, Figure)
+    )

@@ -35,19 +35,7 @@ _DIRECTIONS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 @dataclass(frozen=True)
 class Example:
-    """A battle to look at.
-
-    Parameters
-    ----------
-    id : str
-    model_a, model_b : str
-    outcome : str
-        What the voter chose.
-    stated : tuple of three float
-        The out-of-fold probabilities of a, b and tie.
-    prompt, response_a, response_b : str
-        As read, of any length and content.
-    """
+    """A battle to look at: what the voter chose, and the stated probabilities of a, b and tie."""
 
     id: str
     model_a: str
@@ -64,12 +52,12 @@ class Section:
     """A heading with its figures, and what had to be left out and why."""
 
     title: str
-    figures: Sequence[Drawn]
-    left_out: Sequence[tuple[str, str]] = ()
+    figures: list[Drawn]
+    left_out: list[tuple[str, str]]
 
 
 def shown(text: str, limit: int = SHOWN_CHARACTERS) -> str:
-    r"""A text of a battle as it may stand on the page: cut, its invisible characters visible.
+    r"""Return a text as it may stand on the page: cut, its invisible characters visible.
 
     Escaping is the template's work.
 
@@ -90,7 +78,7 @@ def render_page(
     sections: Sequence[Section],
     examples: Sequence[tuple[str, Sequence[Example]]] = (),
 ) -> str:
-    """The page as HTML text.
+    """Return the page as HTML text.
 
     Parameters
     ----------

@@ -1,9 +1,13 @@
-"""A finished run, read back for its report: battles, text signal, predictions, models."""
+"""A finished run, read back for its report: battles, text features, predictions, models.
+
+Figures read a run through `RunData` alone; what its files and the ensemble's
+parts look like is known here and nowhere else in the report.
+"""
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,41 +15,47 @@ from typing import Any
 
 import lightgbm as lgb
 import numpy as np
+import optuna
 import polars as pl
 from numpy.typing import NDArray
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 from pydantic import ValidationError
 
-from featlab.battles import (
-    PROBABILITIES,
-    BattleSchema,
-    explained,
-    joined_turns,
-    read_battles,
-)
+from featlab.battles import PROBABILITIES, BattleSchema, explained, joined_turns, read_battles
+from featlab.columns import Column, parities
+from featlab.encoder.spec import EncoderSpec
 from featlab.errors import BundleError, ConfigError
 from featlab.features import BattleColumns
 from featlab.files import file_fingerprint, read_json
 from featlab.parity import Parity
 from featlab.randomness import derive_seed
-from models.analysis.bias import Verdicts
+from models.analysis.attribution import Matrix, column_attribution
 from models.analysis.effects import feature_effects
-from models.analysis.importance import column_importance
+from models.analysis.model_card import TrainingSummary
+from models.evaluation.ensemble import out_of_fold_prior
+from models.evaluation.intervals import Groups
 from models.evaluation.metrics import Labels, Probabilities
 from models.stacking.blend import mean_of_halves
 from models.stacking.bundle import MANIFEST
 from models.stacking.calibration import cross_fitted_temperature
-from models.stacking.kernel import KernelStacker
+from models.stacking.kernel import KernelStacker, fit_kernel_stacker
 from models.stacking.kernel_files import load_kernel
 from models.stacking.margin_sizes import with_margin_sizes
-from models.stacking.table import Matrix, StackingData
+from models.stacking.table import StackingData
 from models.stacking.trees import mean_over_orders, predict_both_orders
 from pipelines.features import training_file
+from pipelines.learned_signals import load_fitted
+from pipelines.report.study import trials_of
 from pipelines.run.folder import RunFolder
+from pipelines.run.presets import resolve
 from pipelines.run.settings import TrainSettings
 from pipelines.training_data import load_training_data
 
-EXPLAINED_ROWS = 1500
-"""Battles whose predictions are explained, over all folds; more tell nothing new."""
+ATTRIBUTED_ROWS = 1500
+"""Battles whose predictions are attributed to columns, over all folds; more tell nothing new."""
+
+TEXTS = ("prompt", "response_a", "response_b")
 
 _SAME = 1e-6
 
@@ -56,60 +66,73 @@ class RunData:
 
     Parameters
     ----------
-    run : RunFolder
-    settings : TrainSettings
-        As the run was trained.
-    source : Path
-        The training file.
+    path : Path
+        Of the run.
+    training : TrainingSummary
     battles : DataFrame
-        ``id, label, model_a, model_b, language`` (null where the file has
-        none) and what is odd about each battle; no texts.
+        ``id, label, group, model_a, model_b, language`` (null where the file
+        has none) and what is odd about each battle; no texts.
     text : DataFrame
-        The text signal, of every feature.
+        Every feature of every battle.
     calibrated : float64 array, shape (n, 3)
         Out-of-fold predictions at the cross-fitted temperature.
-    verdicts : Verdicts
-        Votes, and the out-of-fold predictions before calibration.
-    stacking : StackingData
-        What the stacker's models see.
-    models : mapping of int to list of Booster
-        Fold -> models that never saw it.
-    metrics, manifest, bundle : dict
-        ``metrics.json``, the run's and the bundle's ``manifest.json``.
+    one_order, other_order : float64 array, shape (n, 3)
+        Those before calibration, for the battles as given and, in their own
+        order of sides, for the exchanged ones.
+    columns : tuple of Column
+        What the trees read.
+    rows : pair of float32 arrays, shape (n, columns)
+        The battles in these columns, as given and exchanged.
+    folds : array of int, shape (n,)
+    models : mapping of int to Booster
+        Fold -> a model that never saw it.
+    encoder : EncoderSpec or None
+        Of the run's signals.
+    metrics : dict
+        ``metrics.json``.
+    members : dict
+        The same figures of each member of the blend by itself.
+    stages : DataFrame
+        ``stage, seconds, peak_memory_mb``.
     """
 
-    run: RunFolder
-    settings: TrainSettings
-    source: Path
+    path: Path
+    training: TrainingSummary
     battles: pl.DataFrame = field(repr=False)
     text: pl.DataFrame = field(repr=False)
     calibrated: Probabilities = field(repr=False)
-    verdicts: Verdicts = field(repr=False)
-    stacking: StackingData = field(repr=False)
-    models: Mapping[int, list[lgb.Booster]] = field(repr=False)
+    one_order: Probabilities = field(repr=False)
+    other_order: Probabilities = field(repr=False)
+    columns: tuple[Column, ...] = field(repr=False)
+    rows: tuple[Matrix, Matrix] = field(repr=False)
+    folds: NDArray[np.int64] = field(repr=False)
+    models: Mapping[int, lgb.Booster] = field(repr=False)
+    encoder: EncoderSpec | None
     metrics: dict[str, Any] = field(repr=False)
-    manifest: dict[str, Any] = field(repr=False)
-    bundle: dict[str, Any] = field(repr=False)
+    members: dict[str, Any] = field(repr=False)
+    stages: pl.DataFrame = field(repr=False)
+    _run: RunFolder = field(repr=False)
+    _source: Path = field(repr=False)
+    _schema: BattleSchema = field(repr=False)
 
-    @property
-    def schema(self) -> BattleSchema:
-        """How the training file is read."""
-        return self.settings.battles.schema_of_battles()
-
-    @property
+    @cached_property
     def labels(self) -> Labels:
         """0, 1 or 2, shape (n,)."""
-        return self.verdicts.labels
+        return self.battles["label"].to_numpy().astype(np.int64)
 
-    @property
-    def groups(self) -> NDArray[Any]:
+    @cached_property
+    def groups(self) -> Groups:
         """Equal for battles of one prompt, shape (n,)."""
-        return self.verdicts.groups
+        return self.battles["group"].to_numpy()
 
     @property
-    def folds(self) -> NDArray[np.int64]:
-        """0 to K - 1, shape (n,)."""
-        return self.stacking.folds
+    def both_orders(self) -> Probabilities:
+        """Predictions before calibration, the same for both orders, shape (n, 3)."""
+        return mean_over_orders(self.one_order, self.other_order)
+
+    def prior_of(self, rows: NDArray[np.int64] | slice = slice(None)) -> Probabilities:
+        """Return for each of some battles the outcome shares of theirs in the other folds."""
+        return out_of_fold_prior(self.labels[rows], self.folds[rows])
 
     @cached_property
     def named(self) -> NDArray[np.bool_]:
@@ -122,11 +145,16 @@ class RunData:
         """`models.analysis.effects.feature_effects` of every feature."""
         return feature_effects(self.text, self.labels, self.groups)
 
+    def sample(self, rows: NDArray[Any], count: int, name: str) -> NDArray[np.int64]:
+        """Draw some of the rows by the run's seed; all in order where there are no more."""
+        generator = np.random.default_rng(derive_seed(self.training.seed, name))
+        return np.sort(generator.choice(rows, min(count, len(rows)), replace=False))
+
     @cached_property
-    def explained_rows(self) -> dict[int, NDArray[np.int64]]:
-        """Fold -> rows of it that are explained, drawn by the run's seed."""
-        each = EXPLAINED_ROWS // len(self.models)
-        generator = np.random.default_rng(derive_seed(self.settings.seed, "explained rows"))
+    def attributed_rows(self) -> dict[int, NDArray[np.int64]]:
+        """Fold -> rows of it whose predictions are attributed."""
+        each = ATTRIBUTED_ROWS // len(self.models)
+        generator = np.random.default_rng(derive_seed(self.training.seed, "explained rows"))
         rows = {}
         for fold in self.models:
             own = np.flatnonzero(self.folds == fold)
@@ -134,43 +162,60 @@ class RunData:
         return rows
 
     @cached_property
-    def explained(self) -> dict[int, tuple[Matrix, Matrix]]:
-        """Fold -> the explained battles as given and exchanged."""
-        given, swapped = self.stacking.both_orders
-        return {fold: (given[rows], swapped[rows]) for fold, rows in self.explained_rows.items()}
+    def attribution(self) -> pl.DataFrame:
+        """`models.analysis.attribution.column_attribution` of the attributed rows."""
+        rows = {fold: self.rows[0][rows] for fold, rows in self.attributed_rows.items()}
+        return column_attribution(self.models, rows, [column.name for column in self.columns])
 
     @property
-    def first_models(self) -> dict[int, lgb.Booster]:
-        """Fold -> the first of its models."""
-        return {fold: boosters[0] for fold, boosters in self.models.items()}
+    def tree_predictions(self) -> list[Callable[[Matrix, Matrix], Probabilities]]:
+        """What predicts by the trees of each fold from battles as given and exchanged."""
+        return [
+            lambda given, swapped, model=model: mean_over_orders(  # type: ignore[misc]
+                *predict_both_orders(model, given, swapped)
+            )
+            for model in self.models.values()
+        ]
+
+    def kernel_predictions(
+        self, frame: pl.DataFrame, columns: Sequence[Column], rows: NDArray[np.int64]
+    ) -> Probabilities:
+        """Return out-of-fold predictions of a kernel regression on columns of some battles."""
+        table = StackingData(frame, parities(columns), self.labels[rows], self.folds[rows])
+        return fit_kernel_stacker(table, self.training.seed)[1].probabilities
+
+    def fitted(self, signal: str) -> dict[int, Any]:
+        """Return fold -> the signal fitted without it."""
+        return dict(zip(self.models, load_fitted(signal, self._run), strict=True))
+
+    def signal_columns(self, signal: str) -> tuple[pl.DataFrame, list[Column]]:
+        """Return a signal's out-of-fold columns as they were made."""
+        frame = pl.read_parquet(self._run.signal(signal)).drop("id")
+        parity = _parity(read_json(self._run.bundle / MANIFEST))
+        columns = [Column(name, parity[name], signal, name) for name in frame.columns]
+        return frame, columns
 
     @cached_property
-    def importance(self) -> pl.DataFrame:
-        """`models.analysis.importance.column_importance` of the explained battles."""
-        rows = {fold: given for fold, (given, _) in self.explained.items()}
-        return column_importance(self.first_models, rows, self.stacking.columns)
+    def trials(self) -> pl.DataFrame | None:
+        """The finished and pruned trials of the search, as `trials_of` gives them."""
+        if not self._run.journal.is_file():
+            return None
+        # The journal keeps every study of the run; the last one made the bundle.
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        storage = JournalStorage(JournalFileBackend(str(self._run.journal)))
+        study = max(storage.get_all_studies(), key=lambda frozen: frozen._study_id)
+        return trials_of(storage.get_all_trials(study._study_id, deepcopy=False))
 
     @cached_property
-    def meaning(self) -> dict[str, tuple[str, str]]:
-        """Column -> its feature and family; columns of learned signals are their own feature."""
-        declared = {
-            column.name: (column.feature, column.family) for column in BattleColumns().columns
-        }
-        learned: dict[str, tuple[str, str]] = {}
-        for name in self.bundle["signals"]:
-            present = pl.read_parquet_schema(self.run.signal(name))
-            columns = with_margin_sizes(dict.fromkeys(present, Parity.EVEN))
-            learned |= {column: (column, f"{name} signal") for column in columns}
-        return {
-            column: declared.get(column) or learned.get(column) or (column, "other")
-            for column in self.stacking.columns
-        }
+    def learning_curve(self) -> dict[str, Any] | None:
+        """The measured points and the power law, where ``pipelines.learning_curve`` was run."""
+        return read_json(path) if (path := self._run.learning_curve).is_file() else None
 
-    def texts_of(self, rows: list[int]) -> pl.DataFrame:
-        """The canonical battles, texts included, of some rows, in their order."""
+    def texts_of(self, rows: Sequence[int]) -> pl.DataFrame:
+        """Return the canonical battles, texts included, of some rows, in their order."""
         wanted = pl.DataFrame({"row": rows}, schema={"row": pl.UInt32})
-        battles = read_battles(self.source, self.schema).with_row_index("row")
-        with explained(self.source, self.schema):
+        battles = read_battles(self._source, self._schema).with_row_index("row")
+        with explained(self._source, self._schema):
             found = battles.join(wanted.lazy(), on="row", how="semi").collect()
         return wanted.join(found, on="row", how="left", maintain_order="left")
 
@@ -193,39 +238,63 @@ def load_run(run: RunFolder, data: Path | None = None) -> RunData:
     """
     settings = _settings(run)
     source = training_file(data or settings.data)
+    schema = settings.battles.schema_of_battles()
     manifest, bundle = read_json(run.manifest), read_json(run.bundle / MANIFEST)
-    trained_on = manifest["stages"]["folds"]["inputs"]["battles"]
-    if file_fingerprint(source) != trained_on:
+    fingerprint = manifest["stages"]["folds"]["inputs"]["battles"]
+    if file_fingerprint(source) != fingerprint:
         raise ConfigError(
             f"{source} holds other battles than {run.path} was trained on; name their folder "
             "with --data, or train again"
         )
-    parity = {name: Parity(kind) for name, kind in bundle["parity"].items()}
-    stacking = _stacking(run, bundle, parity)
-    models = _models(run, bundle, stacking.fold_numbers)
-    one, other = _raw_predictions(stacking, models, load_kernel(run.bundle))
-    mean = mean_over_orders(one, other)
-    again = cross_fitted_temperature(mean, stacking.labels, stacking.folds)
+    table = _table(run, bundle)
+    models = _models(run, bundle, table.fold_numbers)
+    one, other = _raw_predictions(table, models, load_kernel(run.bundle))
+    again = cross_fitted_temperature(mean_over_orders(one, other), table.labels, table.folds)
     calibrated = pl.read_parquet(run.out_of_fold).select(PROBABILITIES).to_numpy()
     if not np.allclose(again, calibrated, atol=_SAME):
         raise BundleError(
             f"{run.bundle} predicts something else than {run.out_of_fold} holds; train again"
         )
-    groups = pl.read_parquet(run.folds)["group"].to_numpy()
-    schema = settings.battles.schema_of_battles()
+    metrics = read_json(run.metrics)
+    signals = ("text", *bundle["signals"])
     return RunData(
-        run=run,
-        settings=settings,
-        source=source,
-        battles=_battles(source, schema).with_columns(pl.Series("group", groups)),
+        path=run.path,
+        training=TrainingSummary(
+            source=source.name,
+            fingerprint=fingerprint,
+            battles=len(table.labels),
+            folds=len(models),
+            seed=settings.seed,
+            signals=signals,
+            columns=len(bundle["columns"]),
+            boosters=bundle["boosters"],
+            temperature=bundle["temperature"],
+            versions=bundle["versions"],
+        ),
+        battles=_battles(source, schema).with_columns(pl.read_parquet(run.folds)["group"]),
         text=_text(run, source, schema),
         calibrated=calibrated,
-        verdicts=Verdicts(stacking.labels, groups, one, other, mean),
-        stacking=stacking,
-        models=models,
-        metrics=read_json(run.metrics),
-        manifest=manifest,
-        bundle=bundle,
+        one_order=one,
+        other_order=other,
+        columns=_columns(run, signals, table),
+        rows=table.both_orders,
+        folds=table.folds,
+        models={fold: boosters[0] for fold, boosters in models.items()},
+        encoder=resolve(settings).encoder,
+        metrics=metrics,
+        members=metrics["halves"],
+        stages=pl.DataFrame(
+            [
+                (name, stage["seconds"], stage.get("peak_memory_mb"))
+                for name, stage in manifest["stages"].items()
+            ],
+            ["stage", "seconds", "peak_memory_mb"],
+            orient="row",
+            infer_schema_length=None,
+        ),
+        _run=run,
+        _source=source,
+        _schema=schema,
     )
 
 
@@ -245,8 +314,13 @@ def _settings(run: RunFolder) -> TrainSettings:
         ) from error
 
 
-def _stacking(run: RunFolder, bundle: dict[str, Any], parity: dict[str, Parity]) -> StackingData:
-    signals: dict[str, dict[str, Parity]] = {}
+def _parity(bundle: Mapping[str, Any]) -> dict[str, Parity]:
+    return with_margin_sizes({name: Parity(kind) for name, kind in bundle["parity"].items()})
+
+
+def _table(run: RunFolder, bundle: Mapping[str, Any]) -> StackingData:
+    parity = {name: Parity(kind) for name, kind in bundle["parity"].items()}
+    signals = {}
     for name in ("text", *bundle["signals"]):
         present = pl.read_parquet_schema(run.signal(name))
         signals[name] = with_margin_sizes(
@@ -255,53 +329,64 @@ def _stacking(run: RunFolder, bundle: dict[str, Any], parity: dict[str, Parity])
     return load_training_data(run, signals).stacking.select(bundle["columns"])
 
 
+def _columns(run: RunFolder, signals: Sequence[str], table: StackingData) -> tuple[Column, ...]:
+    """The trees' columns; those of learned signals are their own features."""
+    known = {
+        column.name: Column(
+            column.name, column.parity, column.family, column.meaning, feature=column.feature
+        )
+        for column in BattleColumns().columns
+    }
+    for signal in signals[1:]:
+        present = pl.read_parquet_schema(run.signal(signal))
+        for name in with_margin_sizes(dict.fromkeys(present, Parity.EVEN)):
+            if name in table.parity:
+                known[name] = Column(name, table.parity[name], f"{signal} signal", name)
+    return tuple(known[name] for name in table.columns)
+
+
 def _models(
-    run: RunFolder, bundle: dict[str, Any], folds: list[int]
+    run: RunFolder, bundle: Mapping[str, Any], folds: list[int]
 ) -> dict[int, list[lgb.Booster]]:
     """The bundle's boosters by the fold they were not trained on."""
     repeats = bundle["boosters"] // len(folds)
+    paths = [run.bundle / f"stacker/{index}.txt" for index in range(bundle["boosters"])]
+    boosters = [lgb.Booster(model_str=path.read_text(encoding="utf-8")) for path in paths]
     return {
-        fold: [
-            lgb.Booster(
-                model_str=(run.bundle / f"stacker/{index * repeats + repeat}.txt").read_text(
-                    encoding="utf-8"
-                )
-            )
-            for repeat in range(repeats)
-        ]
-        for index, fold in enumerate(folds)
+        fold: boosters[index * repeats : (index + 1) * repeats] for index, fold in enumerate(folds)
     }
 
 
 def _raw_predictions(
-    data: StackingData, models: Mapping[int, list[lgb.Booster]], kernel: KernelStacker
+    table: StackingData, models: Mapping[int, list[lgb.Booster]], kernel: KernelStacker
 ) -> tuple[Probabilities, Probabilities]:
     """The blend's out-of-fold predictions of the battles as given, and of the exchanged ones."""
-    given, swapped = data.both_orders
-    one, other = np.zeros((len(data.labels), 3)), np.zeros((len(data.labels), 3))
+    given, swapped = table.both_orders
+    one, other = np.zeros((len(table.labels), 3)), np.zeros((len(table.labels), 3))
     for (fold, boosters), near in zip(models.items(), kernel.models, strict=True):
-        rows = np.flatnonzero(data.folds == fold)
+        rows = np.flatnonzero(table.folds == fold)
         for booster in boosters:
             first, second = predict_both_orders(booster, given[rows], swapped[rows])
             one[rows] += first / len(boosters)
             other[rows] += second / len(boosters)
-        half = near.predict(data.frame[rows])
-        one[rows] = mean_of_halves(one[rows], half)
-        other[rows] = mean_of_halves(other[rows], half[:, [1, 0, 2]])
+        smooth = near.predict(table.frame[rows])
+        one[rows] = mean_of_halves(one[rows], smooth)
+        other[rows] = mean_of_halves(other[rows], smooth[:, [1, 0, 2]])
     return one, other
 
 
 def _battles(source: Path, schema: BattleSchema) -> pl.DataFrame:
     battles = read_battles(source, schema)
     present = battles.collect_schema().names()
-    texts = {name: joined_turns(name) for name in ("prompt", "response_a", "response_b")}
+    texts = {name: joined_turns(name) for name in TEXTS}
+    optional = ("model_a", "model_b", "language")
     with explained(source, schema):
         return battles.select(
             "id",
             "label",
             *(
-                pl.col(name) if name in present else pl.lit(None, pl.String).alias(name)
-                for name in ("model_a", "model_b", "language")
+                name if name in present else pl.lit(None, pl.String).alias(name)
+                for name in optional
             ),
             *(f"{name}__null" for name in texts),
             *((text.str.len_bytes() == 0).alias(f"{name}__empty") for name, text in texts.items()),
