@@ -49,7 +49,7 @@ def audit(
     Parameters
     ----------
     text : DataFrame
-        `LENGTH`, `MARKDOWN` and `REFUSAL` of both responses, shape (n, ...).
+        `LENGTH`, `MARKDOWN` and `REFUSAL` of both responses.
     one, other : float64 arrays, shape (n, 3)
         Predictions of the battles as given, and of the exchanged ones in their
         own order of sides.
@@ -57,10 +57,10 @@ def audit(
     Returns
     -------
     DataFrame
-        ``bias, favoured, who, battles, of, share, low, high, z``: ``of`` is
-        the number of decisive votes, or the sum of decisive probability, and
-        ``z`` how many standard errors the share lies from one half. Intervals
-        are Wilson's for votes and linearised over prompts for predictions.
+        ``bias, favoured, who, battles, of, share, low, high, z``: ``of`` counts
+        decisive votes or sums decisive probability, ``z`` is how many standard
+        errors the share lies from one half. Intervals are Wilson's for votes
+        and linearised over prompts for predictions.
     """
     both = (one + other[:, [1, 0, 2]]) / 2
     of_both = both[:, :2].sum(axis=1)

@@ -90,10 +90,7 @@ def model_records(battles: pl.DataFrame) -> pl.DataFrame:
 
 
 def outcomes_by_length_ratio(lengths_a: Floats, lengths_b: Floats, labels: Labels) -> pl.DataFrame:
-    """Return ``bin, range, outcome, battles, of, share, low, high`` by the log ratio of lengths.
-
-    Lengths are in characters; an empty response counts as one.
-    """
+    """Return ``bin, range, outcome, battles, of, share, low, high`` by the log ratio of lengths."""
     log_ratio = np.log(np.maximum(lengths_a, 1.0)) - np.log(np.maximum(lengths_b, 1.0))
     place = np.digitize(log_ratio, LENGTH_RATIO_EDGES)
     counts = np.zeros((len(LENGTH_RATIO_BINS), 3), int)
@@ -148,13 +145,9 @@ SCRIPTS = {
 def oddities(battles: pl.DataFrame) -> pl.DataFrame:
     """Return how many battles have something that naive code stumbles over.
 
-    Parameters
-    ----------
-    battles : DataFrame
-        ``prompt__null, response_a__null, response_b__null`` (Boolean),
-        ``prompt__empty, response_a__empty, response_b__empty`` (Boolean),
-        ``identical`` (Boolean), ``group`` (equal for one prompt), ``content``
-        (equal for battles with the same three texts) and ``label``.
+    `battles` has ``x__null`` and ``x__empty`` of ``prompt, response_a,
+    response_b``, ``identical``, ``group`` (equal for one prompt), ``content``
+    (equal for battles with the same three texts) and ``label``.
     """
     identical, label = pl.col("identical"), pl.col("label")
     repeated = pl.len().over("content") > 1

@@ -16,20 +16,7 @@ NAME = "README.md"
 
 @dataclass(frozen=True)
 class TrainingSummary:
-    """What a run trained, from what.
-
-    Parameters
-    ----------
-    source, fingerprint : str
-        Name and sha256 of the training file.
-    signals : tuple of str
-    columns, boosters : int
-        Columns that the ensemble reads, models that the trees are.
-    temperature : float
-        Of the calibration.
-    versions : mapping of str to str
-        Library -> its version.
-    """
+    """What a run trained, from a file of a name and a sha256."""
 
     source: str
     fingerprint: str

@@ -102,22 +102,18 @@ def calibration_noise(
 def loss_by_slice(
     slices: Mapping[str, pl.Series], losses: Floats, reference: Floats, groups: Groups
 ) -> pl.DataFrame:
-    """Return the mean loss of each slice, of the model and of a reference.
+    """Return ``dimension, slice, battles, log_loss, low, high, reference``: mean losses in nats.
+
+    Slices of fewer than `FEWEST` battles are left out.
 
     Parameters
     ----------
     slices : mapping of str to Series
         Dimension -> the slice of every battle: Enum, whose order is kept;
-        String; List(String) where a battle stands in several. Null where it
-        is in none.
+        String, by size; List(String) where a battle stands in several. Null
+        where it is in none.
     losses, reference : float64 arrays, shape (n,)
-        Row losses in nats.
-
-    Returns
-    -------
-    DataFrame
-        ``dimension, slice, battles, log_loss, low, high, reference``; slices
-        of fewer than `FEWEST` battles are left out, unordered ones come by size.
+        Row losses of the model, and of what it is compared with.
 
     Examples
     --------

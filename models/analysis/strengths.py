@@ -75,26 +75,13 @@ def family_scores(
     groups: Groups,
     fewest: int = 50,
 ) -> pl.DataFrame:
-    """Return what each family scores, and what it scores by strengths or predictions.
+    """Return what each family scores against others, and is expected to by each of some.
 
-    A win scores 1 and a tie one half. Battles inside a family always score one
-    half, so they are left out.
-
-    Parameters
-    ----------
-    battles : DataFrame
-        ``model_a`` and ``model_b``.
-    expectations : mapping of str to float64 array of shape (n, 3)
-        Who expects -> the probabilities it gives.
-    fewest : int
-        Battles a family must have to be shown.
-
-    Returns
-    -------
-    DataFrame
-        ``family, who, battles, score, low, high, excess, excess_low,
-        excess_high``: ``who`` is `VOTERS` or a key of `expectations`;
-        ``excess`` is the score less the voters'. Best scores first.
+    A win scores 1 and a tie one half; battles inside a family always score one
+    half, so they are left out, as are families of fewer than `fewest` battles.
+    The columns are ``family, who, battles, score, low, high, excess, excess_low,
+    excess_high``, best scores first: ``who`` is `VOTERS` or a key of
+    `expectations`, and ``excess`` the score less the voters'.
     """
     first, second = (families_of(battles[column]).to_numpy() for column in ("model_a", "model_b"))
     scored = {VOTERS: _score(np.eye(3)[labels])}

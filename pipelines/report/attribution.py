@@ -11,14 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from featlab.columns import parities
 from models.analysis.attribution import grouped_attribution, partial_dependence
-from pipelines.report.charts import (
-    OUTCOME_STYLES,
-    dots,
-    legend_above,
-    percent_axis,
-    rows_height,
-    side_by_side,
-)
+from pipelines.report import charts
 from pipelines.report.figure import LeftOut, Plot, figure
 from pipelines.report.run_data import RunData
 from pipelines.report.theme import BLUE, VERMILLION
@@ -50,11 +43,11 @@ def _plot(frame: pl.DataFrame, title: str, each: float, around: float) -> Plot:
     top, row = frame.head(MOST_FEATURES), frame.row(0, named=True)
 
     def draw(axes: Axes) -> None:
-        long = side_by_side(top, "group", {kind: kind for kind in STYLES})
+        long = charts.side_by_side(top, "group", {kind: kind for kind in STYLES})
         bounds = ("value", "low", "high")
-        dots(axes, long, "group", bounds, series="kind", styles=STYLES, along="share of all")
+        charts.dots(axes, long, "group", bounds, series="kind", styles=STYLES, along="")
         axes.set_xlim(left=0)
-        percent_axis(axes.xaxis)
+        charts.percent_axis(axes.xaxis, "share of all")
 
     return Plot(
         frame,
@@ -63,7 +56,7 @@ def _plot(frame: pl.DataFrame, title: str, each: float, around: float) -> Plot:
         f"of the mean absolute TreeSHAP contribution to predictions of n = {whole(row['battles'])} "
         f"held-out battles. Bars: least to greatest of {row['models']} fold models.",
         draw,
-        rows_height(len(top), each, around),
+        charts.rows_height(len(top), each, around),
     )
 
 
@@ -73,7 +66,7 @@ def importance_of_families(data: RunData) -> Plot:
     frame = _grouped(data, {column.name: column.family for column in data.columns})
     first, second = frame.row(0, named=True), frame.row(min(1, len(frame) - 1), named=True)
     title = (
-        f"Most of all contributions, {share_text(first, 'contribution')}, come from "
+        f"The largest share of all contributions, {share_text(first, 'contribution')}, is that of "
         f"{first['group']}, then {second['group']}, {share_text(second, 'contribution')}"
     )
     return _plot(frame, title, 0.24, 1.8)
@@ -113,7 +106,7 @@ def dependence(data: RunData) -> Plot:
 
     def draw(*panels: Axes) -> None:
         for axes, column in zip(panels, names, strict=False):
-            for outcome, (colour, _) in OUTCOME_STYLES.items():
+            for outcome, (colour, _) in charts.OUTCOME_STYLES.items():
                 part = frame.filter(pl.col("column") == column, pl.col("outcome") == outcome)
                 line, label = LINES[outcome], outcome_name(outcome)
                 axes.plot(part["value"], part["probability"], color=colour, ls=line, label=label)
@@ -121,12 +114,12 @@ def dependence(data: RunData) -> Plot:
                     part["value"], part["low"], part["high"], color=colour, alpha=0.18
                 )
             axes.set_xlabel(shortened(_words(column), 42), fontsize=7)
-            percent_axis(axes.yaxis)
+            charts.percent_axis(axes.yaxis)
             axes.xaxis.set_major_locator(MaxNLocator(5))
             axes.tick_params(labelsize=6.5)
         for axes in panels[len(names) :]:
             axes.set_axis_off()
-        legend_above(panels[0])
+        charts.legend_above(panels[0])
 
     return Plot(
         frame,

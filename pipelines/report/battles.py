@@ -9,29 +9,11 @@ import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 
-from featlab.encoder.spec import LONGEST_SEQUENCE, MINILM, EncoderSpec
+from featlab.encoder.spec import LONGEST_SEQUENCE, MINILM
 from featlab.errors import WeightsError
-from models.analysis.counts import (
-    counted,
-    length_histogram,
-    model_records,
-    oddities,
-    outcome_counts,
-    prompt_language,
-)
+from models.analysis import counts
 from models.analysis.strengths import strength_table
-from pipelines.report.charts import (
-    OUTCOME_STYLES,
-    bars,
-    dots,
-    histogram,
-    interval,
-    legend_above,
-    log_counts,
-    name_rows,
-    percent_axis,
-    rows_height,
-)
+from pipelines.report import charts
 from pipelines.report.figure import NAMES, LeftOut, Need, Plot, figure
 from pipelines.report.run_data import RunData
 from pipelines.report.theme import BLUE, GREEN, VERMILLION
@@ -61,19 +43,18 @@ ENCODER = Need(
 @figure(SECTION)
 def outcomes(data: RunData) -> Plot:
     """Show how often each outcome is."""
-    frame = outcome_counts(data.labels)
+    frame = counts.outcome_counts(data.labels)
     a, b, tie = (percent(share, 1) for share in frame["share"])
 
     def draw(axes: Axes) -> None:
         places = np.arange(len(frame))
-        colours = [OUTCOME_STYLES[name][0] for name in frame["outcome"]]
+        colours = [charts.OUTCOME_STYLES[name][0] for name in frame["outcome"]]
         axes.bar(places, frame["share"], color=colours)
-        interval(axes, places, frame, style=("#222222", "none"))
+        charts.interval(axes, places, frame, style=charts.DARK)
         for place, count in enumerate(frame["battles"]):
             axes.text(place, 0.02, whole(count), ha="center", color="white", weight="bold")
         axes.set_xticks(places, [outcome_name(name) for name in frame["outcome"]])
-        percent_axis(axes.yaxis)
-        axes.set_ylabel("share of battles")
+        charts.percent_axis(axes.yaxis, "share of battles")
         axes.grid(visible=False, axis="x")
 
     return Plot(frame, f"A wins {a}, B {b}, and {tie} of battles are ties", _counted(frame), draw)
@@ -86,7 +67,7 @@ def _counted(frame: pl.DataFrame) -> str:
 @figure(SECTION, NAMES)
 def usage(data: RunData) -> Plot:
     """Show what each model fought and how it ended."""
-    frame = model_records(data.battles.filter(pl.Series(data.named)))
+    frame = counts.model_records(data.battles.filter(pl.Series(data.named)))
     first, total = frame.row(0, named=True), whole(frame["battles"].sum() / 2)
 
     def draw(axes: Axes) -> None:
@@ -95,9 +76,8 @@ def usage(data: RunData) -> Plot:
             values = frame[kind].to_numpy()
             axes.barh(range(len(frame)), values, left=start, height=0.75, color=colour, label=kind)
             start += values
-        name_rows(axes, frame["model"].to_list())
-        axes.set_xlabel("battles")
-        legend_above(axes)
+        charts.name_rows(axes, frame["model"].to_list(), "battles")
+        charts.legend_above(axes)
 
     return Plot(
         frame,
@@ -106,7 +86,7 @@ def usage(data: RunData) -> Plot:
         f"n = {total} battles of {len(frame)} models; each battle counts for both. The CSV holds "
         "Wilson's interval of every share.",
         draw,
-        rows_height(len(frame), 0.135, 1.2),
+        charts.rows_height(len(frame), 0.135, 1.2),
     )
 
 
@@ -118,11 +98,12 @@ def strengths(data: RunData) -> Plot:
     best, worst = frame.row(0, named=True), frame.row(-1, named=True)
 
     def draw(left: Axes, right: Axes) -> None:
-        dots(left, frame, "model", reference=0.5, along="share of decisive\nbattles won")
-        percent_axis(left.xaxis)
+        charts.dots(left, frame, "model", reference=0.5, along="")
+        charts.percent_axis(left.xaxis, "share of decisive\nbattles won")
         left.set_xlim(0, 1)
         bounds = ("strength", "strength_low", "strength_high")
-        dots(right, frame, "model", bounds, reference=0, along="strength\n(log-odds, mean 0)")
+        along = "strength\n(log-odds, mean 0)"
+        charts.dots(right, frame, "model", bounds, reference=0, along=along)
 
     return Plot(
         frame,
@@ -132,7 +113,7 @@ def strengths(data: RunData) -> Plot:
         "Davidson's model, Bradley-Terry with ties, shrunk towards 0; 95 % intervals over "
         f"{STRENGTH_RESAMPLES} resamplings of prompts.",
         draw,
-        rows_height(len(frame), 0.145, 1.5),
+        charts.rows_height(len(frame), 0.145, 1.5),
         (1, 2),
     )
 
@@ -143,12 +124,12 @@ def _shares(frame: pl.DataFrame, title: str, note: str) -> Plot:
     def draw(axes: Axes) -> None:
         ends = frame.select(pl.max_horizontal("high", "share")).to_series()
         texts = [whole(count) for count in frame["battles"]]
-        bars(axes, frame.to_series(0).to_list(), frame["share"], texts, "share of battles", ends)
-        interval(axes, range(len(frame)), frame, style=("#222222", "none"), horizontal=True)
+        charts.bars(axes, frame.to_series(0).to_list(), frame["share"], texts, "", ends)
+        charts.interval(axes, range(len(frame)), frame, style=charts.DARK, horizontal=True)
         axes.margins(x=0.12)
-        percent_axis(axes.xaxis)
+        charts.percent_axis(axes.xaxis, "share of battles")
 
-    return Plot(frame, title, note, draw, rows_height(len(frame), frame=1.2))
+    return Plot(frame, title, note, draw, charts.rows_height(len(frame), frame=1.2))
 
 
 def _row(frame: pl.DataFrame, value: str) -> dict[str, Any]:
@@ -159,9 +140,9 @@ def _row(frame: pl.DataFrame, value: str) -> dict[str, Any]:
 @figure(SECTION)
 def turns(data: RunData) -> Plot:
     """Show how long conversations are."""
-    counts = data.battles["turns"]
-    shown = pl.when(counts > 5).then(pl.lit("6 or more")).otherwise(counts.cast(pl.String))
-    frame = counted(pl.select(shown).to_series(), "turns").sort("turns")
+    number = data.battles["turns"]
+    shown = pl.when(number > 5).then(pl.lit("6 or more")).otherwise(number.cast(pl.String))
+    frame = counts.counted(pl.select(shown).to_series(), "turns").sort("turns")
     single = share_text(_row(frame, "1"), digits=1)
     return _shares(frame, f"A single turn: {single} of battles", _counted(frame))
 
@@ -171,9 +152,9 @@ def languages(data: RunData) -> Plot:
     """Show the languages of prompts."""
     stated = data.battles["language"]
     if stated.null_count() < len(stated):
-        frame = counted(stated.fill_null("not stated"), "language").head(20)
+        frame = counts.counted(stated.fill_null("not stated"), "language").head(20)
     else:
-        frame = counted(prompt_language(data.text), "language")
+        frame = counts.counted(counts.prompt_language(data.text), "language")
     first = frame.row(0, named=True)
     return _shares(
         frame,
@@ -183,26 +164,15 @@ def languages(data: RunData) -> Plot:
     )
 
 
-@figure(SECTION, name="oddities")
-def strange_battles(data: RunData) -> Plot:
+@figure(SECTION)
+def oddities(data: RunData) -> Plot:
     """Show how many battles naive code stumbles over."""
-    frame = oddities(data.battles)
+    frame = counts.oddities(data.battles)
     nulls = frame.filter(pl.col("oddity").str.ends_with("holds a null"))["battles"].sum()
-    same, ties = (
-        _row(frame, oddity)["battles"]
-        for oddity in ("responses are identical", "... and voted a tie")
-    )
-    title = (
-        f"{nulls:,} texts hold nulls; {same:,} battles have identical responses, {ties:,} of them "
-        "voted a tie"
-    )
-    return _shares(frame, title, _counted(frame))
-
-
-def _tokenizer(data: RunData) -> tuple[EncoderSpec, dict[str, int]]:
-    """The encoder whose tokens are counted, and the limits that matter."""
-    spec, name = (data.encoder, "the run's") if data.encoder else (MINILM, "MiniLM's")
-    return spec, {f"{name} limit": spec.max_tokens, "ModernBERT's limit": LONGEST_SEQUENCE}
+    same = _row(frame, "responses are identical")["battles"]
+    ties = _row(frame, "... and voted a tie")["battles"]
+    title = f"{nulls:,} texts hold nulls; {same:,} battles have identical responses, {ties:,} of "
+    return _shares(frame, title + "them voted a tie", _counted(frame))
 
 
 @figure(SECTION, ENCODER, TOKENIZER)
@@ -211,7 +181,9 @@ def token_lengths(data: RunData) -> Plot:
     from featlab.encoder.tokens import Tokenizer
     from featlab.encoder.weights import find_weights
 
-    spec, limits = _tokenizer(data)
+    spec = data.encoder or MINILM
+    whose = "the run's limit" if data.encoder else "MiniLM's limit"
+    limits = {whose: spec.max_tokens, "ModernBERT's limit": LONGEST_SEQUENCE}
     try:
         tokenizer = Tokenizer(find_weights(spec), spec)
     except WeightsError as error:
@@ -224,7 +196,7 @@ def token_lengths(data: RunData) -> Plot:
         tokenizer.conversations(prompts, texts[side].to_list()).full_lengths
         for side in ("response_a", "response_b")
     ]
-    frame = length_histogram(np.concatenate(lengths), limits).with_columns(
+    frame = counts.length_histogram(np.concatenate(lengths), limits).with_columns(
         pl.lit(spec.model).alias("tokenizer"), pl.lit(count).alias("battles")
     )
     above = frame.filter(pl.col("kind") == "limit").to_dicts()
@@ -236,13 +208,12 @@ def token_lengths(data: RunData) -> Plot:
 
     def draw(axes: Axes) -> None:
         bins = frame.filter(pl.col("kind") == "bin")
-        histogram(axes, bins, "from_tokens", "to_tokens", "sequences")
+        charts.histogram(axes, bins, "from_tokens", "to_tokens", "sequences", "sequences")
         for row, colour, line in zip(above, (VERMILLION, GREEN), ("-", "--"), strict=False):
             label = f"{row['name']}: {row['from_tokens']:,}"
             axes.axvline(row["from_tokens"], color=colour, ls=line, lw=1.3, label=label)
-        log_counts(axes, "tokens")
-        axes.set_ylabel("share of sequences")
-        legend_above(axes)
+        charts.log_counts(axes, "tokens")
+        charts.legend_above(axes)
 
     return Plot(
         frame,

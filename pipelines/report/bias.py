@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from models.analysis.bias import BOTH_ORDERS, ONE_ORDER, audit
 from models.analysis.strengths import VOTERS, expected_outcomes, family_scores
 from models.evaluation.metrics import swap_asymmetry
-from pipelines.report.charts import SHARE, Bounds, dots, percent_axis, rows_height
+from pipelines.report import charts
 from pipelines.report.figure import NAMES, LeftOut, Plot, figure
 from pipelines.report.run_data import RunData
 from pipelines.report.theme import BLUE, GREEN, GREY, VERMILLION
@@ -28,13 +28,13 @@ STYLES = {
 }
 
 
-def _draw(axes: Axes, frame: pl.DataFrame, label: str, columns: Bounds, along: str) -> None:
+def _draw(axes: Axes, frame: pl.DataFrame, label: str, columns: charts.Bounds, along: str) -> None:
     """Who says what, a row each category with the battles of its first line in brackets."""
     count = pl.col("battles").first().over(label)
     named = frame.with_columns(pl.format("{} ({})", pl.col(label), count).alias("row"))
-    dots(axes, named, "row", columns, series="who", reference=0.5, styles=STYLES, along=along,
-         legend_columns=2)  # fmt: skip
-    percent_axis(axes.xaxis)
+    charts.dots(axes, named, "row", columns, series="who", reference=0.5, styles=STYLES, along="",
+                legend_columns=2)  # fmt: skip
+    charts.percent_axis(axes.xaxis, along)
 
 
 @figure(SECTION)
@@ -65,8 +65,8 @@ def biases(data: RunData) -> Plot:
         f"out-of-fold predictions; exchanging the sides changes P(A) by {asymmetry:.4f} on average "
         "in one order, by exactly 0 in the mean of both. Bars: 95 %, Wilson's for votes, over "
         "prompts for predictions.",
-        lambda axes: _draw(axes, frame, "bias", SHARE, "share of decisive outcomes"),
-        rows_height(frame["bias"].n_unique(), 0.34, 2.0),
+        lambda axes: _draw(axes, frame, "bias", charts.SHARE, "share of decisive outcomes"),
+        charts.rows_height(frame["bias"].n_unique(), 0.34, 2.0),
     )
 
 
@@ -95,7 +95,7 @@ def families(data: RunData) -> Plot:
         "Bradley-Terry with ties, fitted on the other folds, so the model names are known there "
         "and unknown to the model. Bars: 95 % over prompts, one family at a time.",
         lambda axes: _draw(axes, frame, "family", ("score", "low", "high"), "mean score"),
-        rows_height(frame["family"].n_unique(), 0.32, 2.1),
+        charts.rows_height(frame["family"].n_unique(), 0.32, 2.1),
     )
 
 

@@ -8,6 +8,7 @@ from types import ModuleType
 
 import numpy as np
 import polars as pl
+from matplotlib.figure import Figure as Canvas
 
 from pipelines.report.run_data import RunData
 from pipelines.report.theme import render
@@ -19,15 +20,7 @@ class LeftOut(Exception):  # noqa: N818
 
 @dataclass(frozen=True)
 class Need:
-    """What a run must have for a figure.
-
-    Parameters
-    ----------
-    met : callable
-        Called with the run.
-    otherwise : str
-        Why the figure is left out where it is not met, and what would change that.
-    """
+    """What a run must have for a figure, and why it is left out where the run has not."""
 
     met: Callable[[RunData], bool]
     otherwise: str
@@ -44,10 +37,8 @@ class Plot:
     ----------
     numbers : DataFrame
         What is drawn; the CSV holds exactly this frame.
-    title : str
-        The finding, a sentence with numbers of the frame.
-    note : str
-        Units, n, and what the intervals are.
+    title, note : str
+        The finding, said with numbers; units, n, and what the intervals are.
     draw : callable
         Called with the axes of each panel.
     height : float
@@ -75,18 +66,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure of a run.
-
-    Parameters
-    ----------
-    name : str
-        Stem of its files and its anchor on the page.
-    section : str
-        The heading it stands under.
-    needs : tuple of Need
-    show : callable
-        Called with the run; may raise `LeftOut`.
-    """
+    """A figure of a run: a name for its files, a heading, and what is shown under it."""
 
     name: str
     section: str
@@ -94,25 +74,19 @@ class Figure:
     show: Callable[[RunData], Plot]
 
     def plot(self, data: RunData) -> Plot:
-        """Return what it shows of a run.
-
-        Raises
-        ------
-        LeftOut
-            When the run cannot have the figure.
-        """
+        """Return what it shows of a run; raise `LeftOut` where the run cannot have it."""
         for need in self.needs:
             if not need.met(data):
                 raise LeftOut(need.otherwise)
         return self.show(data)
 
     def make(self, data: RunData) -> Drawn:
-        """Return the figure, drawn."""
+        """Return the figure, drawn; raise `LeftOut` where the run cannot have it."""
         plot = self.plot(data)
 
-        def draw(canvas: object) -> None:
-            axes = canvas.subplots(*plot.panels, sharey=plot.panels != (1, 1), squeeze=False)  # type: ignore[attr-defined]
-            plot.draw(*np.ravel(axes))
+        def draw(canvas: Canvas) -> None:
+            panels = canvas.subplots(*plot.panels, sharey=plot.panels != (1, 1), squeeze=False)
+            plot.draw(*np.ravel(panels))
 
         return Drawn(self.name, plot, render(draw, plot.title, plot.note, plot.height))
 
@@ -120,20 +94,11 @@ class Figure:
 def figure(
     section: str, *needs: Need, name: str = ""
 ) -> Callable[[Callable[[RunData], Plot]], Figure]:
-    """Declare a figure.
-
-    Parameters
-    ----------
-    section : str
-    *needs : Need
-    name : str, optional
-        By default the function's.
-    """
+    """Declare a figure under a heading of the page; its name is the function's by default."""
     return lambda show: Figure(name or show.__name__, section, needs, show)
 
 
 def figures_of(modules: Iterable[ModuleType]) -> tuple[Figure, ...]:
     """Return the figures that modules declare, in order."""
-    return tuple(
-        value for module in modules for value in vars(module).values() if isinstance(value, Figure)
-    )
+    found = (value for module in modules for value in vars(module).values())
+    return tuple(value for value in found if isinstance(value, Figure))

@@ -22,7 +22,7 @@ from models.analysis.identity import (
     taken_for,
 )
 from models.analysis.strengths import expected_outcomes
-from pipelines.report.charts import LOSS, dots, rows_height, shaded
+from pipelines.report import charts
 from pipelines.report.figure import NAMES, Need, Plot, figure
 from pipelines.report.run_data import RunData
 from pipelines.report.words import percent, share_text, shortened, whole
@@ -72,8 +72,8 @@ def identity_share(data: RunData) -> Plot:
         f"n = {whole(len(rows))} battles, out of fold. Oracle: a regression on the strengths of "
         "the models that truly wrote the responses, which no test file names. Bars: 95 % over "
         "resampled prompts.",
-        lambda axes: dots(axes, frame, "who", LOSS, along="log loss (nats)"),
-        rows_height(len(frame), 0.26, 1.5),
+        lambda axes: charts.dots(axes, frame, "who", charts.LOSS, along="log loss (nats)"),
+        charts.rows_height(len(frame), 0.26, 1.5),
     )
 
 
@@ -105,11 +105,10 @@ def identity_confusion(data: RunData) -> Plot:
     cells = [f"{100 * share:.0f}" if share >= 0.05 else "" for share in shares.ravel()]
 
     def draw(axes: Axes) -> None:
-        shaded(axes, shares, [shortened(name, 16) for name in names], cells, 0.4, fontsize=6.5)
+        charts.shaded(axes, shares, [shortened(name, 16) for name in names], cells, 0.4, 6.5)
         axes.tick_params(labelsize=6.5)
         axes.tick_params(axis="x", labelrotation=60)
-        axes.set_xlabel("told from the text")
-        axes.set_ylabel("wrote it")
+        axes.set(xlabel="told from the text", ylabel="wrote it")
 
     return Plot(
         frame,

@@ -12,21 +12,13 @@ from matplotlib.axes import Axes
 from featlab.battles import OUTCOMES
 from models.analysis.predictions import calibration_noise, confusion, reliability
 from models.evaluation.metrics import expected_calibration_error
-from pipelines.report.charts import (
-    LOSS,
-    dots,
-    interval,
-    legend_above,
-    log_counts,
-    percent_axis,
-    rows_height,
-    shaded,
-)
+from pipelines.report import charts
+from pipelines.report.charts import LOSS
 from pipelines.report.figure import LeftOut, Plot, figure
 from pipelines.report.run_data import RunData
 from pipelines.report.slices import PRIOR, loss_slices
 from pipelines.report.theme import BLUE, GREY, VERMILLION
-from pipelines.report.words import outcome_name, percent, share_text, whole
+from pipelines.report.words import loss_text, outcome_name, percent, share_text, whole
 
 SECTION = "How good the model is"
 
@@ -58,12 +50,12 @@ def losses(data: RunData) -> Plot:
     along, reference = "log loss (nats), lower is better", prior["log_loss"]
     return Plot(
         frame,
-        f"The ensemble reaches a log loss of {last['log_loss']:.4f} ({last['low']:.4f} to "
-        f"{last['high']:.4f}), the prior {reference:.4f}",
+        f"The ensemble reaches a log loss of {loss_text(last, form='.4f')}, the prior "
+        f"{reference:.4f}",
         f"n = {whole(battles)} battles, out of fold, nats. Temperatures are cross-fitted. Dashed: "
         "the prior. Bars: 95 % over resampled prompts.",
-        lambda axes: dots(axes, frame, "predictor", LOSS, reference=reference, along=along),
-        rows_height(len(frame), 0.26, 1.4),
+        lambda axes: charts.dots(axes, frame, "predictor", LOSS, reference=reference, along=along),
+        charts.rows_height(len(frame), 0.26, 1.4),
     )
 
 
@@ -88,18 +80,16 @@ def added_by_signals(data: RunData) -> Plot:
         for name, values in data.metrics["without"].items()
     ).sort("gain", descending=True)
     first, unclear = frame.row(0, named=True), frame.filter(pl.col("low") <= 0)["signal"].to_list()
-    title = (
-        f"The {first['signal']} signal adds most: without it the log loss rises by "
-        f"{first['gain']:.4f} ({first['low']:+.4f} to {first['high']:+.4f})"
-    )
     bounds, along = ("gain", "low", "high"), "rise of the log loss without the signal (nats)"
     return Plot(
         frame,
-        title + (f"; no clear gain from {', '.join(unclear)}" if unclear else ""),
+        f"The {first['signal']} signal adds most: without it the log loss rises by "
+        + loss_text(first, "gain", "+.4f")
+        + (f"; no clear gain from {', '.join(unclear)}" if unclear else ""),
         f"n = {whole(len(data.labels))} battles, out of fold, nats, calibrated; paired "
         "differences, parameters kept. Bars: 95 % over resampled prompts.",
-        lambda axes: dots(axes, frame, "signal", bounds, reference=0, along=along),
-        rows_height(len(frame), 0.26, 1.5),
+        lambda axes: charts.dots(axes, frame, "signal", bounds, reference=0, along=along),
+        charts.rows_height(len(frame), 0.26, 1.5),
     )
 
 
@@ -110,15 +100,14 @@ def outcome_confusion(data: RunData) -> Plot:
     right = frame.filter(pl.col("outcome") == pl.col("predicted"))
     tie = right.filter(pl.col("outcome") == "tie").row(0, named=True)
     texts = [
-        f"{percent(row['share'])}\n{percent(row['low'])} to {percent(row['high'])}\n"
-        f"{row['battles']:,} battles"
+        share_text(row).replace(" (", "\n").replace(")", f"\n{row['battles']:,} battles")
         for row in frame.to_dicts()
     ]
 
     def draw(axes: Axes) -> None:
-        shaded(axes, frame["share"].to_numpy().reshape(3, 3), ["A", "B", "tie"], texts, 0.65)
-        axes.set_xlabel("predicted")
-        axes.set_ylabel("voted")
+        shares = frame["share"].to_numpy().reshape(3, 3)
+        charts.shaded(axes, shares, ["A", "B", "tie"], texts, 0.65, 8)
+        axes.set(xlabel="predicted", ylabel="voted")
 
     return Plot(
         frame,
@@ -135,20 +124,15 @@ def outcome_confusion(data: RunData) -> Plot:
 def stated_and_observed(data: RunData) -> Plot:
     """Show how often what was stated happened, before and after calibration."""
     stages = {BEFORE: data.both_orders, AFTER: data.calibrated}
-    errors = {
-        when: expected_calibration_error(stated, data.labels) for when, stated in stages.items()
-    }
+    before, after = (expected_calibration_error(stated, data.labels) for stated in stages.values())
     low, high = calibration_noise(data.calibrated, data.training.seed)
     frame = pl.concat(
         reliability(stated, data.labels).with_columns(
-            pl.lit(when).alias("when"),
-            pl.lit(errors[when]).alias("calibration_error"),
-            pl.lit(low).alias("noise_low"),
-            pl.lit(high).alias("noise_high"),
+            when=pl.lit(when), calibration_error=error, noise_low=low, noise_high=high
         )
-        for when, stated in stages.items()
+        for (when, stated), error in zip(stages.items(), (before, after), strict=True)
     )
-    verdict = "no more than" if errors[AFTER] <= high else "above"
+    verdict = "no more than" if after <= high else "above"
 
     def draw(*panels: Axes) -> None:
         for axes, outcome in zip(panels, OUTCOMES, strict=True):
@@ -156,20 +140,18 @@ def stated_and_observed(data: RunData) -> Plot:
             for when, style in ((BEFORE, (VERMILLION, "s")), (AFTER, (BLUE, "o"))):
                 part = frame.filter(pl.col("outcome") == outcome, pl.col("when") == when)
                 bounds = ("observed", "low", "high")
-                interval(axes, part["stated"], part, bounds, style=style, label=when)
+                charts.interval(axes, part["stated"], part, bounds, style=style, label=when)
             axes.set_title(outcome_name(outcome), fontsize=8)
-            percent_axis(axes.xaxis)
-            percent_axis(axes.yaxis)
+            charts.percent_axis(axes.xaxis, "stated probability" if axes is panels[1] else "")
+            charts.percent_axis(axes.yaxis, "observed" if axes is panels[0] else "")
             axes.tick_params(labelsize=6.5)
             if axes is not panels[0]:
                 axes.sharex(panels[0])
-        panels[0].set_ylabel("observed")
-        panels[1].set_xlabel("stated probability")
         panels[0].legend(loc="upper left", fontsize=6, handletextpad=0.2, borderaxespad=0)
 
     return Plot(
         frame,
-        f"Calibration error {errors[BEFORE]:.3f} before and {errors[AFTER]:.3f} after the "
+        f"Calibration error {before:.3f} before and {after:.3f} after the "
         f"temperature, {verdict} the sample's own noise ({low:.3f} to {high:.3f})",
         f"n = {whole(len(data.labels))} battles in ten bins of equal counts, out of fold. Error: "
         "class-wise ECE; noise: its 95 % range if outcomes were drawn from the stated "
@@ -184,11 +166,8 @@ def stated_and_observed(data: RunData) -> Plot:
 def slices(data: RunData) -> Plot:
     """Show for which battles the model is good."""
     frame = loss_slices(data)
-    ordered = frame.filter(pl.col("dimension") != "outcome").sort("log_loss")
-    best, worst = (
-        f"{row['slice']}, {row['log_loss']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
-        for row in (ordered.row(0, named=True), ordered.row(-1, named=True))
-    )
+    ordered = frame.filter(pl.col("dimension") != "outcome").sort("log_loss").to_dicts()
+    best, worst = (f"{row['slice']}, {loss_text(row)}" for row in (ordered[0], ordered[-1]))
 
     def draw(axes: Axes) -> None:
         row = pl.format("{} ({})", "slice", "battles").alias("row")
@@ -198,8 +177,7 @@ def slices(data: RunData) -> Plot:
             for who, columns in ((PRIOR, reference), ("model", LOSS))
         )
         styles = {PRIOR: (GREY, "|"), "model": (BLUE, "o")}
-        dots(axes, long, "row", LOSS, series="who", styles=styles, label_length=40,
-             along="log loss (nats)")  # fmt: skip
+        charts.dots(axes, long, "row", LOSS, series="who", styles=styles, along="log loss (nats)")
         for start in np.flatnonzero(frame["dimension"].ne(frame["dimension"].shift(1)).to_numpy()):
             axes.axhline(start - 0.5, color="#CCCCCC", linewidth=0.8)
 
@@ -210,7 +188,7 @@ def slices(data: RunData) -> Plot:
         "brackets; slices overlap where a battle has several. Bars: 95 % over prompts, one slice "
         "at a time: the extremes of so many slices are partly luck.",
         draw,
-        rows_height(len(frame), 0.155, 1.8),
+        charts.rows_height(len(frame), 0.155, 1.8),
     )
 
 
@@ -235,16 +213,15 @@ def learning_curve(data: RunData) -> Plot:
     def draw(axes: Axes) -> None:
         axes.plot(law["n"], law["log_loss"], color=VERMILLION, linewidth=1, label=POWER_LAW)
         axes.fill_between(law["n"], law["low"], law["high"], color=VERMILLION, alpha=0.18, lw=0)
-        interval(axes, measured["n"], measured, LOSS, label=MEASURED)
-        log_counts(axes, "training battles")
+        charts.interval(axes, measured["n"], measured, LOSS, label=MEASURED)
+        charts.log_counts(axes, "training battles")
         axes.set_ylabel("log loss (nats)")
-        legend_above(axes)
+        charts.legend_above(axes)
 
     return Plot(
         pl.concat([measured, law]),
         f"From {whole(first['n'])} to {whole(last['n'])} battles the log loss falls from "
-        f"{first['log_loss']:.3f} to {last['log_loss']:.3f} ({last['low']:.3f} to "
-        f"{last['high']:.3f})",
+        f"{first['log_loss']:.3f} to {loss_text(last)}",
         f"Log loss in nats, out of fold, n up to {whole(last['n'])} training battles. Bars and "
         "band: 95 % over resampled prompts; beyond the last bar the law is a guess.",
         draw,

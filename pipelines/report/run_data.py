@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,6 @@ from featlab.files import file_fingerprint, read_json
 from featlab.parity import Parity
 from featlab.randomness import derive_seed
 from models.analysis.attribution import Matrix, column_attribution
-from models.analysis.effects import feature_effects
 from models.analysis.model_card import TrainingSummary
 from models.evaluation.ensemble import out_of_fold_prior
 from models.evaluation.intervals import Groups
@@ -57,10 +56,12 @@ ATTRIBUTED_ROWS = 1500
 
 TEXTS = ("prompt", "response_a", "response_b")
 
+EVEN = Parity.EVEN
+
 _SAME = 1e-6
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RunData:
     """Everything that figures are made of; rows are battles, in the order of the training file.
 
@@ -88,32 +89,30 @@ class RunData:
         Fold -> a model that never saw it.
     encoder : EncoderSpec or None
         Of the run's signals.
-    metrics : dict
-        ``metrics.json``.
-    members : dict
-        The same figures of each member of the blend by itself.
+    metrics, members : dict
+        ``metrics.json``, and in it each member of the blend by itself.
     stages : DataFrame
         ``stage, seconds, peak_memory_mb``.
     """
 
     path: Path
     training: TrainingSummary
-    battles: pl.DataFrame = field(repr=False)
-    text: pl.DataFrame = field(repr=False)
-    calibrated: Probabilities = field(repr=False)
-    one_order: Probabilities = field(repr=False)
-    other_order: Probabilities = field(repr=False)
-    columns: tuple[Column, ...] = field(repr=False)
-    rows: tuple[Matrix, Matrix] = field(repr=False)
-    folds: NDArray[np.int64] = field(repr=False)
-    models: Mapping[int, lgb.Booster] = field(repr=False)
+    battles: pl.DataFrame
+    text: pl.DataFrame
+    calibrated: Probabilities
+    one_order: Probabilities
+    other_order: Probabilities
+    columns: tuple[Column, ...]
+    rows: tuple[Matrix, Matrix]
+    folds: NDArray[np.int64]
+    models: Mapping[int, lgb.Booster]
     encoder: EncoderSpec | None
-    metrics: dict[str, Any] = field(repr=False)
-    members: dict[str, Any] = field(repr=False)
-    stages: pl.DataFrame = field(repr=False)
-    _run: RunFolder = field(repr=False)
-    _source: Path = field(repr=False)
-    _schema: BattleSchema = field(repr=False)
+    metrics: dict[str, Any]
+    members: dict[str, Any]
+    stages: pl.DataFrame
+    _run: RunFolder
+    _source: Path
+    _schema: BattleSchema
 
     @cached_property
     def labels(self) -> Labels:
@@ -139,11 +138,6 @@ class RunData:
         """Which battles name both models, shape (n,)."""
         known = self.battles["model_a"].is_not_null() & self.battles["model_b"].is_not_null()
         return known.to_numpy()
-
-    @cached_property
-    def effects(self) -> pl.DataFrame:
-        """`models.analysis.effects.feature_effects` of every feature."""
-        return feature_effects(self.text, self.labels, self.groups)
 
     def sample(self, rows: NDArray[Any], count: int, name: str) -> NDArray[np.int64]:
         """Draw some of the rows by the run's seed; all in order where there are no more."""
@@ -221,13 +215,7 @@ class RunData:
 
 
 def load_run(run: RunFolder, data: Path | None = None) -> RunData:
-    """Read a finished run and the battles it was trained on.
-
-    Parameters
-    ----------
-    run : RunFolder
-    data : Path, optional
-        The data folder, in place of the one in the run's ``config.toml``.
+    """Read a finished run and the battles it was trained on, from `data` where they have moved.
 
     Raises
     ------
@@ -283,15 +271,7 @@ def load_run(run: RunFolder, data: Path | None = None) -> RunData:
         encoder=resolve(settings).encoder,
         metrics=metrics,
         members=metrics["halves"],
-        stages=pl.DataFrame(
-            [
-                (name, stage["seconds"], stage.get("peak_memory_mb"))
-                for name, stage in manifest["stages"].items()
-            ],
-            ["stage", "seconds", "peak_memory_mb"],
-            orient="row",
-            infer_schema_length=None,
-        ),
+        stages=_stages(manifest),
         _run=run,
         _source=source,
         _schema=schema,
@@ -314,35 +294,35 @@ def _settings(run: RunFolder) -> TrainSettings:
         ) from error
 
 
+def _stages(manifest: Mapping[str, Any]) -> pl.DataFrame:
+    stages = manifest["stages"].items()
+    rows = [(name, stage["seconds"], stage.get("peak_memory_mb")) for name, stage in stages]
+    names = ["stage", "seconds", "peak_memory_mb"]
+    return pl.DataFrame(rows, names, orient="row", infer_schema_length=None)
+
+
 def _parity(bundle: Mapping[str, Any]) -> dict[str, Parity]:
     return with_margin_sizes({name: Parity(kind) for name, kind in bundle["parity"].items()})
 
 
 def _table(run: RunFolder, bundle: Mapping[str, Any]) -> StackingData:
-    parity = {name: Parity(kind) for name, kind in bundle["parity"].items()}
-    signals = {}
+    parity, signals = _parity(bundle), {}
     for name in ("text", *bundle["signals"]):
-        present = pl.read_parquet_schema(run.signal(name))
-        signals[name] = with_margin_sizes(
-            {column: parity[column] for column in parity if column in present}
-        )
+        present = with_margin_sizes(dict.fromkeys(pl.read_parquet_schema(run.signal(name)), EVEN))
+        signals[name] = {column: parity[column] for column in parity if column in present}
     return load_training_data(run, signals).stacking.select(bundle["columns"])
 
 
 def _columns(run: RunFolder, signals: Sequence[str], table: StackingData) -> tuple[Column, ...]:
     """The trees' columns; those of learned signals are their own features."""
-    known = {
-        column.name: Column(
-            column.name, column.parity, column.family, column.meaning, feature=column.feature
-        )
-        for column in BattleColumns().columns
-    }
+    about = {column.name: (column.family, column.feature) for column in BattleColumns().columns}
     for signal in signals[1:]:
-        present = pl.read_parquet_schema(run.signal(signal))
-        for name in with_margin_sizes(dict.fromkeys(present, Parity.EVEN)):
-            if name in table.parity:
-                known[name] = Column(name, table.parity[name], f"{signal} signal", name)
-    return tuple(known[name] for name in table.columns)
+        present = with_margin_sizes(dict.fromkeys(pl.read_parquet_schema(run.signal(signal)), EVEN))
+        about |= {name: (f"{signal} signal", name) for name in present}
+    return tuple(
+        Column(name, table.parity[name], about[name][0], name, feature=about[name][1])
+        for name in table.columns
+    )
 
 
 def _models(

@@ -14,18 +14,9 @@ from models.analysis.differences import (
     side_values,
     winner_less_loser,
 )
+from models.analysis.effects import feature_effects
+from pipelines.report import charts
 from pipelines.report.battles import WILSON
-from pipelines.report.charts import (
-    by_outcome,
-    dots,
-    histogram,
-    interval,
-    legend_above,
-    log_counts,
-    percent_axis,
-    rows_height,
-    side_by_side,
-)
 from pipelines.report.figure import Figure, Plot, figure
 from pipelines.report.run_data import RunData
 from pipelines.report.theme import GREY, SERIES, VERMILLION
@@ -55,16 +46,17 @@ def _difference(feature: str) -> Figure:
         )
         row = frame.row(0, named=True)
         verb = "wins" if row["low"] > 0.5 else "wins only" if row["high"] < 0.5 else "wins about"
-        median, low, high = (f"{row[key]:+z,.0f}" for key in ("median", "median_low", "median_high"))
+        median, low, high = (
+            f"{row[key]:+z,.0f}" for key in ("median", "median_low", "median_high")
+        )
 
         def draw(axes: Axes) -> None:
-            histogram(axes, frame, "from_value", "to_value", "battles")
+            charts.histogram(axes, frame, "from_value", "to_value", "battles", "decisive battles")
             axes.axvline(0, color=GREY, linewidth=0.9, linestyle="--")
             axes.axvspan(row["median_low"], row["median_high"], color=VERMILLION, alpha=0.25, lw=0)
             axes.axvline(row["median"], color=VERMILLION, linewidth=1.4, label="median")
-            legend_above(axes)
+            charts.legend_above(axes)
             axes.set_xlabel(f"{name}, winner less loser")
-            axes.set_ylabel("share of decisive battles")
 
         return Plot(
             frame,
@@ -108,12 +100,11 @@ def differences_by_prompt_length(data: RunData) -> Plot:
             part = frame.filter(pl.col("more") == name)
             places = np.maximum(part["prompt_characters"].to_numpy() * (0.96 + 0.04 * index), 1)
             style, label = SERIES[index + 1], f"more {name}"
-            interval(axes, places, part, style=style, label=label, joined=True)
+            charts.interval(axes, places, part, style=style, label=label, joined=True)
         axes.axhline(0.5, color=GREY, linewidth=0.9, linestyle="--")
-        log_counts(axes, "characters of the prompt, median of each fifth")
-        percent_axis(axes.yaxis)
-        axes.set_ylabel("share of decisive battles won")
-        legend_above(axes)
+        charts.log_counts(axes, "characters of the prompt, median of each fifth")
+        charts.percent_axis(axes.yaxis, "share of decisive battles won")
+        charts.legend_above(axes)
 
     return Plot(
         frame,
@@ -139,12 +130,11 @@ def by_length_ratio(data: RunData) -> Plot:
 
     def draw(axes: Axes) -> None:
         bins = frame.filter(pl.col("outcome") == "a").select("bin", "range").rows()
-        by_outcome(axes, frame, range(len(bins)))
+        charts.by_outcome(axes, frame, range(len(bins)))
         axes.set_xticks(range(len(bins)), ["\n".join(row) for row in bins], fontsize=6.5)
-        percent_axis(axes.yaxis)
+        charts.percent_axis(axes.yaxis, "share of battles")
         axes.set_xlabel("log(characters of A / characters of B)")
-        axes.set_ylabel("share of battles")
-        legend_above(axes)
+        charts.legend_above(axes)
 
     note = f"n = {whole(frame['battles'].sum())} battles. {WILSON}"
     return Plot(frame, title, note, draw)
@@ -153,7 +143,7 @@ def by_length_ratio(data: RunData) -> Plot:
 @figure(SECTION)
 def style_effects(data: RunData) -> Plot:
     """Show by how much each feature moves the vote, alone and at equal length."""
-    frame = data.effects
+    frame = feature_effects(data.text, data.labels, data.groups)
     known = {row["feature"]: row for row in frame.to_dicts()}
     said = []
     for row, name in ((known[key], name) for key, name in COMPARED.items() if key in known):
@@ -166,10 +156,10 @@ def style_effects(data: RunData) -> Plot:
         kept, size = pl.col("feature").is_in(list(COMPARED)), pl.col("alone").log().abs()
         strongest = frame.sort(kept, size, descending=True).head(MOST_EFFECTS)
         kinds = {"alone": "alone", "at_equal_length": "at equal length"}
-        long = side_by_side(strongest.sort("alone", descending=True), "feature", kinds)
+        long = charts.side_by_side(strongest.sort("alone", descending=True), "feature", kinds)
         bounds = ("value", "low", "high")
         along = "odds of being preferred"
-        dots(axes, long, "feature", bounds, series="kind", reference=1.0, along=along)
+        charts.dots(axes, long, "feature", bounds, series="kind", reference=1.0, along=along)
         axes.set_xscale("log")
         low, high = axes.get_xlim()
         axes.set_xlim(max(low, 1 / FARTHEST_ODDS), min(high, FARTHEST_ODDS))
@@ -191,5 +181,5 @@ def style_effects(data: RunData) -> Plot:
         f"prompts, not adjusted for {len(frame)} looks: about {max(1, round(len(frame) / 20))} "
         "would miss 1 by chance alone.",
         draw,
-        rows_height(min(len(frame), MOST_EFFECTS), 0.19, 1.9),
+        charts.rows_height(min(len(frame), MOST_EFFECTS), 0.19, 1.9),
     )

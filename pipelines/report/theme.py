@@ -25,7 +25,7 @@ WIDTH = 4.8
 DPI = 200
 TITLE_COLUMNS = 54
 NOTE_COLUMNS = 88
-LABEL_LENGTH = 30
+LABEL_LENGTH = 36
 
 THEME: Any = {
     "font.family": "sans-serif",
@@ -53,13 +53,7 @@ THEME: Any = {
 def render(draw: Callable[[Canvas], None], title: str, note: str, height: float) -> bytes:
     """Return a figure as PNG: its finding above; units, n and the kind of interval below.
 
-    Parameters
-    ----------
-    draw : callable
-        Called with an empty figure.
-    title, note : str
-    height : float
-        Inches, title and note included.
+    `draw` is called with an empty figure; the height in inches includes both texts.
     """
     with mpl.rc_context(THEME), warnings.catch_warnings():
         # A name in a script that the font lacks is drawn as boxes.
@@ -67,9 +61,10 @@ def render(draw: Callable[[Canvas], None], title: str, note: str, height: float)
         canvas = Canvas(figsize=(WIDTH, height), layout="constrained")
         draw(canvas)
         left: Any = {"x": 0.01, "ha": "left"}
-        title, note = textwrap.fill(title, TITLE_COLUMNS), textwrap.fill(note, NOTE_COLUMNS)
-        canvas.suptitle(title, fontsize=9.5, fontweight="bold", color="#111111", **left)
-        canvas.supxlabel(note, fontsize=6.5, color="#555555", **left)
+        canvas.suptitle(
+            _lines(title, TITLE_COLUMNS), fontsize=9.5, fontweight="bold", color="#111111", **left
+        )
+        canvas.supxlabel(_lines(note, NOTE_COLUMNS), fontsize=6.5, color="#555555", **left)
         plain, small = io.BytesIO(), io.BytesIO()
         canvas.savefig(plain, format="png", dpi=DPI)
     # In 64 colours: a third of the bytes, and flat colours lose nothing.
@@ -77,3 +72,8 @@ def render(draw: Callable[[Canvas], None], title: str, note: str, height: float)
         reduced = image.convert("RGB").quantize(64, dither=Image.Dither.NONE)
     reduced.save(small, format="PNG", optimize=True)
     return small.getvalue()
+
+
+def _lines(text: str, columns: int) -> str:
+    # No line begins with the sign of the number that ends the one before.
+    return textwrap.fill(text.replace(" %", "\u00a0%"), columns)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.axes import Axes
 
-from pipelines.report.charts import bars, rows_height
+from pipelines.report import charts
 from pipelines.report.figure import LeftOut, Plot, figure
 from pipelines.report.run_data import RunData
 from pipelines.report.study import plot_study, study_note, study_title
@@ -32,7 +32,8 @@ def stages(data: RunData) -> Plot:
     def draw(*panels: Axes) -> None:
         for axes, (column, along) in zip(panels, measured.items(), strict=True):
             values = frame[column].fill_null(0).to_list()
-            bars(axes, frame["stage"].to_list(), values, [f"{v:,.0f}" for v in values], along)
+            texts = [whole(round(value)) for value in values]
+            charts.bars(axes, frame["stage"].to_list(), values, texts, along, values)
             axes.margins(x=0.25)
 
     return Plot(
@@ -42,6 +43,6 @@ def stages(data: RunData) -> Plot:
         f"n = {len(frame)} stages, each timed once, when it was last made: one measurement, no "
         "interval. Memory is the process's peak up to the end of the stage.",
         draw,
-        rows_height(len(frame)),
+        charts.rows_height(len(frame)),
         (1, 2),
     )

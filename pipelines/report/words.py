@@ -43,6 +43,17 @@ def share_text(row: Mapping[str, Any], of: str = "", digits: int = 0) -> str:
     return f"{share} ({low} to {high})"
 
 
+def loss_text(row: Mapping[str, Any], of: str = "log_loss", form: str = ".3f") -> str:
+    """Return a loss with its interval.
+
+    Examples
+    --------
+    >>> loss_text({"log_loss": 1.0123, "low": 1, "high": 1.05})
+    '1.012 (1.000 to 1.050)'
+    """
+    return f"{row[of]:{form.strip('+')}} ({row['low']:{form}} to {row['high']:{form}})"
+
+
 def outcome_name(outcome: str) -> str:
     """Return an outcome as a label.
 
