@@ -74,12 +74,11 @@ def grouped_attribution(attribution: pl.DataFrame, group_of: Mapping[str, str]) 
     )
 
 
-def _contributions(model: lgb.Booster, rows: Matrix) -> Floats:
+def _contributions(model: lgb.Booster, rows: Matrix) -> NDArray[Any]:
     """Mean absolute contribution of each column over rows and classes, shape (columns,)."""
     contributions = np.asarray(model.predict(rows, pred_contrib=True), float)
-    by_class = contributions.reshape(len(rows), 3, -1)[:, :, :-1]
-    result: Floats = np.abs(by_class).mean(axis=(0, 1))
-    return result
+    by_class: Floats = np.abs(contributions.reshape(len(rows), 3, -1)[:, :, :-1])
+    return np.asarray(by_class.mean(axis=(0, 1)))
 
 
 def _shares(values: NDArray[Any]) -> Floats:
@@ -96,22 +95,11 @@ def partial_dependence(
 ) -> pl.DataFrame:
     """Return the mean predicted outcome for values of a column, everything else as it is.
 
-    Parameters
-    ----------
-    models : sequence of callable
-        One a fold, called with battles as given and exchanged.
-    rows : pair of float32 arrays, shape (n, columns) each
-        Battles as given and exchanged, the same for every model.
-    columns : mapping of str to Parity
-        Those of the rows, in order.
-    chosen : sequence of str
-        Columns to move.
-
-    Returns
-    -------
-    DataFrame
-        ``column, value, outcome, probability, low, high, battles``: the mean,
-        the least and the greatest over the models.
+    The columns are ``column, value, outcome, probability, low, high, battles``:
+    the mean, the least and the greatest over the models, a model a fold, called
+    with battles as given and exchanged. The `rows` are battles as given and
+    exchanged, the same for every model; `columns` are theirs, in order, of which
+    the `chosen` ones are moved.
     """
     given, swapped = rows
     tables = []

@@ -38,11 +38,7 @@ Row = tuple[str, str, str, int, float, float, float, float, float]
 
 
 def audit(
-    text: pl.DataFrame,
-    labels: Labels,
-    groups: Groups,
-    one: Probabilities,
-    other: Probabilities,
+    text: pl.DataFrame, labels: Labels, groups: Groups, one: Probabilities, other: Probabilities
 ) -> pl.DataFrame:
     """Audit position, verbosity, formatting and refusal, each by votes and by predictions.
 

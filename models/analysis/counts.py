@@ -25,13 +25,7 @@ TOKEN_BINS = 40
 
 
 def outcome_counts(labels: Labels) -> pl.DataFrame:
-    """Return ``outcome, battles, of, share, low, high``: one row an outcome.
-
-    Examples
-    --------
-    >>> outcome_counts(np.array([0, 0, 1, 2]))["battles"].to_list()
-    [2, 1, 1]
-    """
+    """Return ``outcome, battles, of, share, low, high``: one row an outcome."""
     counts = np.bincount(labels, minlength=3)
     return with_shares(
         pl.DataFrame({"outcome": OUTCOMES, "battles": counts, "of": int(counts.sum())})
@@ -61,12 +55,6 @@ def model_records(battles: pl.DataFrame) -> pl.DataFrame:
     The columns are ``model, battles, wins, ties, losses, of, share, low, high``,
     most battles first; ``of`` counts the decisive ones. Sides without a name are
     left out.
-
-    Examples
-    --------
-    >>> battles = pl.DataFrame({"model_a": ["x", "x"], "model_b": ["y", "y"], "label": [0, 2]})
-    >>> model_records(battles).select("model", "battles", "wins", "ties").rows()
-    [('x', 2, 1, 1), ('y', 2, 0, 1)]
     """
     label = pl.col("label")
     sides = [

@@ -62,11 +62,6 @@ def median_interval(values: Floats) -> tuple[float, float, float]:
     """Return the median with a distribution-free 95 % interval from order statistics.
 
     Hahn and Meeker, "Statistical Intervals", 1991, section 5.2.
-
-    Examples
-    --------
-    >>> median_interval(np.arange(101.0))
-    (50.0, 40.0, 60.0)
     """
     ordered = np.sort(values)
     count = len(ordered)
@@ -85,11 +80,6 @@ def more_wins(
 
     The columns are ``bin, wins, of, share, low, high, z``, a row each number in
     `bins`; battles with equal amounts are left out.
-
-    Examples
-    --------
-    >>> more_wins(np.array([2.0, 1]), np.array([1.0, 3]), np.array([0, 1]))["share"].to_list()
-    [1.0]
     """
     place = np.zeros(len(labels), np.int64) if bins is None else bins
     differing = (labels < 2) & (a != b)

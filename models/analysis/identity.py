@@ -15,25 +15,19 @@ import polars as pl
 
 from models.analysis.strengths import families_of
 from models.evaluation.intervals import Floats, Groups, ratio
-from models.evaluation.metrics import (
-    Estimate,
-    Labels,
-    Probabilities,
-    bootstrap_mean,
-    row_log_loss,
-)
+from models.evaluation.metrics import Estimate, Labels, Probabilities, bootstrap_mean, row_log_loss
 
 PRIOR, ORACLE = "prior", "oracle"
 
 OTHERS = "others"
 """Where families of few texts are gathered."""
 
-Posterior = Callable[[pl.Series], pl.DataFrame]
-
 _MASS = "posterior of "
 
 
-def taken_for(battles: pl.DataFrame, posterior: Posterior) -> pl.DataFrame:
+def taken_for(
+    battles: pl.DataFrame, posterior: Callable[[pl.Series], pl.DataFrame]
+) -> pl.DataFrame:
     """Return a row a text: who wrote it, who is likeliest, and the posterior of each family.
 
     `battles` has ``response_a, response_b`` (String), ``model_a, model_b, group``;
@@ -48,10 +42,8 @@ def taken_for(battles: pl.DataFrame, posterior: Posterior) -> pl.DataFrame:
         masses = np.stack([chances[:, kinds == name].sum(axis=1) for name in names], axis=1)
         own = families_of(battles[f"model_{side}"]).alias("family")
         guessed = pl.Series("guessed_family", names[masses.argmax(axis=1)])
-        columns = [_MASS + name for name in names]
-        parts.append(
-            pl.DataFrame([own, guessed, battles["group"]]).hstack(pl.DataFrame(masses, columns))
-        )
+        posteriors = pl.DataFrame(masses, [_MASS + name for name in names])
+        parts.append(pl.DataFrame([own, guessed, battles["group"]]).hstack(posteriors))
     return pl.concat(parts)
 
 
@@ -121,9 +113,5 @@ def recovered(
 
 def strength_logits(expected: Probabilities) -> pl.DataFrame:
     """Return ``margin`` (odd) and ``tie`` (even): probabilities as logits for a regression."""
-    return pl.DataFrame(
-        {
-            "margin": np.log(expected[:, 0] / expected[:, 1]),
-            "tie": np.log(expected[:, 2] / (1.0 - expected[:, 2])),
-        }
-    )
+    a, b, tie = expected.T
+    return pl.DataFrame({"margin": np.log(a / b), "tie": np.log(tie / (1.0 - tie))})

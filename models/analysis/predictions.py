@@ -30,12 +30,6 @@ def reliability(probabilities: Probabilities, labels: Labels, bins: int = BINS) 
 
     ``stated`` is the mean probability, ``observed`` the share with Wilson's
     interval.
-
-    Examples
-    --------
-    >>> table = reliability(np.full((30, 3), 1 / 3), np.arange(30) % 3, bins=1)
-    >>> table["observed"].round(3).to_list()
-    [0.333, 0.333, 0.333]
     """
     rows = []
     for index, outcome in enumerate(OUTCOMES):
@@ -57,11 +51,6 @@ def confusion(probabilities: Probabilities, labels: Labels) -> pl.DataFrame:
     """Return ``outcome, predicted, battles, of, share, low, high``: what was called what.
 
     ``predicted`` is the likeliest outcome, ``of`` the battles of the true one.
-
-    Examples
-    --------
-    >>> confusion(np.eye(3), np.arange(3)).filter(pl.col("battles") > 0)["predicted"].to_list()
-    ['a', 'b', 'tie']
     """
     counts = np.zeros((3, 3), int)
     np.add.at(counts, (labels, probabilities.argmax(axis=1)), 1)
@@ -80,12 +69,6 @@ def calibration_noise(
     Outcomes are drawn from the probabilities themselves, so that all error is
     noise of the sample; an error between the 2.5th and the 97.5th percentile,
     which are returned, is no evidence of miscalibration.
-
-    Examples
-    --------
-    >>> low, high = calibration_noise(np.full((200, 3), 1 / 3), seed=0)
-    >>> 0 < low < high
-    True
     """
     generator = np.random.default_rng(derive_seed(seed, "calibration noise"))
     below_a = probabilities[:, 0]
@@ -114,13 +97,6 @@ def loss_by_slice(
         where it is in none.
     losses, reference : float64 arrays, shape (n,)
         Row losses of the model, and of what it is compared with.
-
-    Examples
-    --------
-    >>> slices = {"turns": pl.Series(["one"] * 22 + ["more"] * 18)}
-    >>> table = loss_by_slice(slices, np.ones(40), np.ones(40), np.arange(40))
-    >>> table["slice"].to_list()
-    ['one', 'more']
     """
     rows = []
     for dimension, names in slices.items():
@@ -141,15 +117,7 @@ def loss_by_slice(
 
 
 def quantile_slices(values: Floats, parts: int, name: str) -> pl.Series:
-    """Return slices of equal counts by a value, named by its bounds: Enum.
-
-    Examples
-    --------
-    >>> quantile_slices(np.arange(1.0, 5), 2, "characters").cast(pl.String).unique(
-    ...     maintain_order=True
-    ... ).to_list()
-    ['characters 1 to 2', 'characters 3 to 4']
-    """
+    """Return slices of equal counts by a value, named by its bounds: Enum."""
     edges = np.quantile(values, np.linspace(0, 1, parts + 1))
     place = np.clip(np.searchsorted(edges, values, side="left") - 1, 0, parts - 1)
     names = {

@@ -81,9 +81,8 @@ def ratio(numerator: Floats, denominator: Floats, groups: Groups) -> Estimate:
     _, group = np.unique(groups, return_inverse=True)
     residuals = np.bincount(group, weights=numerator - value * denominator)
     count = len(residuals)
-    if count == 1:
-        return Estimate(value, float("nan"), float("nan"))
-    margin = Z * float(np.sqrt(count / (count - 1) * (residuals**2).sum())) / total
+    correction = count / (count - 1) if count > 1 else float("nan")
+    margin = Z * float(np.sqrt(correction * (residuals**2).sum())) / total
     return Estimate(value, value - margin, value + margin)
 
 

@@ -189,7 +189,7 @@ def token_lengths(data: RunData) -> Plot:
     except WeightsError as error:
         raise LeftOut(f"the encoder's tokenizer is not at hand: {error}") from None
     count = len(data.battles)
-    rows = data.sample(np.arange(count), TOKENISED_BATTLES, "tokenised battles")
+    (rows,) = data.sample("tokenised battles", TOKENISED_BATTLES, np.arange(count))
     texts = data.texts_of(rows.tolist())
     prompts = texts["prompt"].to_list()
     lengths = [

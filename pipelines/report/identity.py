@@ -22,6 +22,7 @@ from models.analysis.identity import (
     taken_for,
 )
 from models.analysis.strengths import expected_outcomes
+from models.evaluation.ensemble import out_of_fold_prior
 from pipelines.report import charts
 from pipelines.report.figure import NAMES, Need, Plot, figure
 from pipelines.report.run_data import RunData
@@ -42,7 +43,7 @@ SIGNAL = Need(
 @lru_cache(maxsize=1)
 def _analysed(data: RunData) -> tuple[NDArray[np.int64], pl.DataFrame]:
     """Rows of battles that name their models, and those battles with their texts."""
-    rows = data.sample(np.flatnonzero(data.named), MOST_BATTLES, "analysed identities")
+    (rows,) = data.sample("analysed identities", MOST_BATTLES, np.flatnonzero(data.named))
     battles = data.texts_of(rows.tolist()).with_columns(
         *(joined_turns(f"response_{side}").alias(f"response_{side}") for side in "ab"),
         pl.Series("group", data.groups[rows]),
@@ -58,7 +59,7 @@ def identity_share(data: RunData) -> Plot:
     logits = strength_logits(expected_outcomes(battles, data.folds[rows]))
     signal, of_signal = data.signal_columns(IDENTITY)
     predictions = {
-        PRIOR: data.prior_of(rows),
+        PRIOR: out_of_fold_prior(data.labels[rows], data.folds[rows]),
         IDENTITY: data.kernel_predictions(signal[rows], of_signal, rows),
         ORACLE: data.kernel_predictions(logits, columns, rows),
     }

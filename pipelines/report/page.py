@@ -14,12 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipelines.report.figure import Drawn
 
-TEMPLATE = "page.html"
 SHOWN_CHARACTERS = 1500
 SHOWN_NUMBERS = 40
 
@@ -78,37 +76,19 @@ def render_page(
     sections: Sequence[Section],
     examples: Sequence[tuple[str, Sequence[Example]]] = (),
 ) -> str:
-    """Return the page as HTML text.
-
-    Parameters
-    ----------
-    title : str
-    facts : sequence of (name, value)
-        What the run was, in a few lines.
-    sections : sequence of Section
-    examples : sequence of (heading, battles)
-        Battles to look at, collapsed behind a warning.
-    """
+    """Return the page as HTML text: facts of the run, figures, and battles under headings."""
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"shown": shown, "picture": _picture, "cell": _cell, "rows": _rows}
-    page: str = environment.get_template(TEMPLATE).render(
-        title=title, facts=facts, sections=sections, examples=examples
-    )
-    return page
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True,
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {"shown": shown, "cell": _cell, "picture": _picture}
+    template = environment.get_template("page.html")
+    values = {"title": title, "facts": facts, "sections": sections, "examples": examples}
+    return template.render(values, shown_numbers=SHOWN_NUMBERS)
 
 
 def _picture(png: bytes) -> str:
     return f"data:image/png;base64,{b64encode(png).decode('ascii')}"
-
-
-def _rows(frame: pl.DataFrame) -> list[tuple[Any, ...]]:
-    return frame.head(SHOWN_NUMBERS).rows()
 
 
 def _cell(value: Any) -> str:

@@ -32,7 +32,6 @@ from featlab.parity import Parity
 from featlab.randomness import derive_seed
 from models.analysis.attribution import Matrix, column_attribution
 from models.analysis.model_card import TrainingSummary
-from models.evaluation.ensemble import out_of_fold_prior
 from models.evaluation.intervals import Groups
 from models.evaluation.metrics import Labels, Probabilities
 from models.stacking.blend import mean_of_halves
@@ -65,34 +64,14 @@ _SAME = 1e-6
 class RunData:
     """Everything that figures are made of; rows are battles, in the order of the training file.
 
-    Parameters
-    ----------
-    path : Path
-        Of the run.
-    training : TrainingSummary
-    battles : DataFrame
-        ``id, label, group, model_a, model_b, language`` (null where the file
-        has none) and what is odd about each battle; no texts.
-    text : DataFrame
-        Every feature of every battle.
-    calibrated : float64 array, shape (n, 3)
-        Out-of-fold predictions at the cross-fitted temperature.
-    one_order, other_order : float64 array, shape (n, 3)
-        Those before calibration, for the battles as given and, in their own
-        order of sides, for the exchanged ones.
-    columns : tuple of Column
-        What the trees read.
-    rows : pair of float32 arrays, shape (n, columns)
-        The battles in these columns, as given and exchanged.
-    folds : array of int, shape (n,)
-    models : mapping of int to Booster
-        Fold -> a model that never saw it.
-    encoder : EncoderSpec or None
-        Of the run's signals.
-    metrics, members : dict
-        ``metrics.json``, and in it each member of the blend by itself.
-    stages : DataFrame
-        ``stage, seconds, peak_memory_mb``.
+    The `battles` have ``id, label, group, model_a, model_b, language`` (null
+    where the file has none) and what is odd about each, `text` every feature of
+    them, and `stages` ``stage, seconds, peak_memory_mb``. Predictions are out of
+    fold: `calibrated` at the cross-fitted temperature; before it, `one_order` for
+    the battles as given and `other_order`, in their own order of sides, for the
+    exchanged ones. The trees read `columns`, which `rows` hold as given and
+    exchanged; `models` has for each fold a booster that never saw it. `metrics` is
+    ``metrics.json``, and `members` what it says of each member of the blend.
     """
 
     path: Path
@@ -129,31 +108,24 @@ class RunData:
         """Predictions before calibration, the same for both orders, shape (n, 3)."""
         return mean_over_orders(self.one_order, self.other_order)
 
-    def prior_of(self, rows: NDArray[np.int64] | slice = slice(None)) -> Probabilities:
-        """Return for each of some battles the outcome shares of theirs in the other folds."""
-        return out_of_fold_prior(self.labels[rows], self.folds[rows])
-
     @cached_property
     def named(self) -> NDArray[np.bool_]:
         """Which battles name both models, shape (n,)."""
         known = self.battles["model_a"].is_not_null() & self.battles["model_b"].is_not_null()
         return known.to_numpy()
 
-    def sample(self, rows: NDArray[Any], count: int, name: str) -> NDArray[np.int64]:
-        """Draw some of the rows by the run's seed; all in order where there are no more."""
+    def sample(self, name: str, count: int, *rows: NDArray[Any]) -> list[NDArray[np.int64]]:
+        """Draw at most so many of each array of rows, in order, by the run's seed and a name."""
         generator = np.random.default_rng(derive_seed(self.training.seed, name))
-        return np.sort(generator.choice(rows, min(count, len(rows)), replace=False))
+        drawn = (generator.choice(own, min(count, len(own)), replace=False) for own in rows)
+        return [np.sort(own) for own in drawn]
 
     @cached_property
     def attributed_rows(self) -> dict[int, NDArray[np.int64]]:
         """Fold -> rows of it whose predictions are attributed."""
         each = ATTRIBUTED_ROWS // len(self.models)
-        generator = np.random.default_rng(derive_seed(self.training.seed, "explained rows"))
-        rows = {}
-        for fold in self.models:
-            own = np.flatnonzero(self.folds == fold)
-            rows[fold] = np.sort(generator.choice(own, min(each, len(own)), replace=False))
-        return rows
+        own = [np.flatnonzero(self.folds == fold) for fold in self.models]
+        return dict(zip(self.models, self.sample("explained rows", each, *own), strict=True))
 
     @cached_property
     def attribution(self) -> pl.DataFrame:

@@ -9,6 +9,7 @@ from models.analysis.counts import prompt_language
 from models.analysis.differences import LENGTH, side_values
 from models.analysis.predictions import loss_by_slice, quantile_slices
 from models.analysis.strengths import families_of
+from models.evaluation.ensemble import out_of_fold_prior
 from models.evaluation.metrics import row_log_loss
 from pipelines.report.run_data import RunData
 
@@ -50,10 +51,11 @@ def loss_slices(data: RunData) -> pl.DataFrame:
     }
     if data.named.any():
         slices["family"] = _families(data)
-    losses, prior = (
-        row_log_loss(stated, data.labels) for stated in (data.calibrated, data.prior_of())
+    prior = out_of_fold_prior(data.labels, data.folds)
+    losses, losses_of_prior = (
+        row_log_loss(stated, data.labels) for stated in (data.calibrated, prior)
     )
-    return loss_by_slice(slices, losses, prior, data.groups)
+    return loss_by_slice(slices, losses, losses_of_prior, data.groups)
 
 
 def _chosen(names: list[str], numbers: object) -> pl.Series:

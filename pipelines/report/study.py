@@ -37,22 +37,19 @@ def trials_of(trials: Iterable[FrozenTrial]) -> pl.DataFrame:
     return pl.DataFrame(rows, infer_schema_length=None).sort("trial").with_columns(best)
 
 
-def study_title(frame: pl.DataFrame) -> str:
-    """Return the finding of the search."""
+def study_words(frame: pl.DataFrame) -> tuple[str, str]:
+    """Return the finding of a search, and what its losses are."""
     complete = frame.drop_nulls("log_loss").sort("log_loss")
     best, worst = complete.row(0, named=True), complete.row(-1, named=True)
-    return (
+    title = (
         f"Trial {best['trial']} of {len(frame)} is best at {best['log_loss']:.4f}; the worst "
         f"finished one is {worst['log_loss'] - best['log_loss']:.4f} behind"
     )
-
-
-def study_note(frame: pl.DataFrame) -> str:
-    """Return what the losses are."""
-    return (
+    note = (
         f"Mean log loss over the folds, nats, uncalibrated, n = {len(frame)} trials. The best of "
         "many looks better than it is; metrics.json says by how much."
     )
+    return title, note
 
 
 def plot_study(axes: Axes, frame: pl.DataFrame) -> None:
@@ -79,8 +76,6 @@ def plot_study(axes: Axes, frame: pl.DataFrame) -> None:
 def draw_study(study: optuna.Study, target: Path) -> None:
     """Write the figure of a search that has just ended."""
     frame = trials_of(study.get_trials(deepcopy=False))
-    title, note = study_title(frame), study_note(frame)
+    png = render(lambda canvas: plot_study(canvas.subplots(), frame), *study_words(frame), 3.2)
     with atomic_path(target) as path:
-        path.write_bytes(
-            render(lambda canvas: plot_study(canvas.subplots(), frame), title, note, 3.2)
-        )
+        path.write_bytes(png)

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from pipelines.report import charts
 from pipelines.report.figure import LeftOut, Plot, figure
 from pipelines.report.run_data import RunData
-from pipelines.report.study import plot_study, study_note, study_title
+from pipelines.report.study import plot_study, study_words
 from pipelines.report.words import whole
 
 SECTION = "Training"
@@ -19,7 +19,7 @@ def study(data: RunData) -> Plot:
     frame = data.trials
     if frame is None:
         raise LeftOut("there is no study.journal in the run folder; train again")
-    return Plot(frame, study_title(frame), study_note(frame), lambda axes: plot_study(axes, frame))
+    return Plot(frame, *study_words(frame), lambda axes: plot_study(axes, frame))
 
 
 @figure(SECTION)

@@ -26,8 +26,7 @@ from models.analysis.differences import (
     more_wins,
     winner_less_loser,
 )
-from models.analysis.effects import feature_effects
-from models.analysis.logistic import fit_logistic
+from models.analysis.effects import feature_effects, fit_logistic
 from models.analysis.predictions import (
     calibration_noise,
     confusion,
