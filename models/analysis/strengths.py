@@ -106,6 +106,6 @@ def family_scores(
 
 
 def _score(probabilities: Probabilities) -> Floats:
-    """What side a scores, shape (n,)."""
+    """Return what side a scores, shape (n,)."""
     score: Floats = probabilities[:, 0] + probabilities[:, 2] / 2
     return score

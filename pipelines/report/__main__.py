@@ -62,10 +62,9 @@ def main(settings: ReportSettings) -> None:
 
 def write_readme_figures(data: RunData, folder: Path) -> None:
     """Write the pictures that the README shows; they hold statistics, no text of any battle."""
-    for figure in FIGURES:
-        if figure.name in README_FIGURES:
-            with atomic_path(folder / f"{figure.name}.png") as path:
-                path.write_bytes(figure.make(data).png)
+    for figure in (figure for figure in FIGURES if figure.name in README_FIGURES):
+        with atomic_path(folder / f"{figure.name}.png") as path:
+            path.write_bytes(figure.make(data).png)
     say(f"{len(README_FIGURES)} figures of {len(data.labels):,} battles: {folder}")
 
 

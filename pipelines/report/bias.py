@@ -42,9 +42,8 @@ def biases(data: RunData) -> Plot:
     """Show what votes and predictions lean on."""
     one, other = data.one_order, data.other_order
     asymmetry = swap_asymmetry(one, other)
-    frame = audit(data.text, data.labels, data.groups, one, other).with_columns(
-        pl.lit(asymmetry).alias("swap_asymmetry_one_order")
-    )
+    frame = audit(data.text, data.labels, data.groups, one, other)
+    frame = frame.with_columns(swap_asymmetry_one_order=asymmetry)
     rows = {(row["bias"], row["who"]): row for row in frame.to_dicts()}
     first = rows["position", VOTERS]
     title = (

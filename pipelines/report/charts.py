@@ -105,22 +105,10 @@ def dots(
 ) -> None:
     """Draw values with their intervals, a row each category from top to bottom.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        A row each category, and series where there are several.
-    label : str
-        Column of the categories, drawn in the order they come.
-    columns : tuple of three str
-        Value, low, high; null and NaN are left out.
-    along : str
-        Label of the horizontal axis.
-    series : str, optional
-        Column of the series, drawn beside each other.
-    reference : float, optional
-        Where a line marks "no effect".
-    styles : mapping of str to Style, optional
-        By series.
+    Categories come from the column `label`, in the order of the frame; those of
+    a null or NaN value are left out. Rows of several `series`, a column too,
+    stand beside each other in their `styles`. A line marks the `reference`, where
+    there is no effect; `along` names the horizontal axis.
     """
     names = frame[label].unique(maintain_order=True).to_list()
     kinds = [None] if series is None else frame[series].unique(maintain_order=True).to_list()
@@ -177,14 +165,20 @@ def histogram(axes: Axes, frame: pl.DataFrame, low: str, high: str, count: str, 
 
 
 def shaded(
-    axes: Axes, shares: Any, names: Sequence[str], texts: Sequence[str], white: float, size: float
+    axes: Axes,
+    shares: Any,
+    names: Sequence[str],
+    texts: Sequence[str],
+    white: float,
+    size: float,
+    tilt: float = 0.0,
 ) -> None:
     """Draw a square table of shares, with a text in each cell, white above a share."""
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=max(white / 0.65, shares.max()), aspect="auto")
     for ((row, column), share), text in zip(np.ndenumerate(shares), texts, strict=True):
         colour = "white" if share > white else "#111111"
         axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=size)
-    axes.set_xticks(range(len(names)), names)
+    axes.set_xticks(range(len(names)), names, rotation=tilt, ha="right" if tilt else "center")
     axes.set_yticks(range(len(names)), names)
     axes.grid(visible=False)
 

@@ -33,18 +33,10 @@ NAMES = Need(lambda data: bool(data.named.any()), "the training file names no mo
 class Plot:
     """What a figure shows of one run.
 
-    Parameters
-    ----------
-    numbers : DataFrame
-        What is drawn; the CSV holds exactly this frame.
-    title, note : str
-        The finding, said with numbers; units, n, and what the intervals are.
-    draw : callable
-        Called with the axes of each panel.
-    height : float
-        Inches.
-    panels : pair of int
-        Rows and columns of panels, which share their vertical axis.
+    The CSV holds exactly the frame of `numbers`; the title is the finding, the
+    note says units, n and what the intervals are. `draw` is called with the axes
+    of each of the `panels` (rows, columns), which share their vertical axis. The
+    height is in inches.
     """
 
     numbers: pl.DataFrame

@@ -63,9 +63,8 @@ def identity_share(data: RunData) -> Plot:
         IDENTITY: data.kernel_predictions(signal[rows], of_signal, rows),
         ORACLE: data.kernel_predictions(logits, columns, rows),
     }
-    frame = recovered(
-        predictions, data.labels[rows], data.groups[rows], data.training.seed
-    ).with_columns(pl.lit(len(rows)).alias("battles"))
+    frame = recovered(predictions, data.labels[rows], data.groups[rows], data.training.seed)
+    frame = frame.with_columns(battles=len(rows))
     found = frame.row(by_predicate=pl.col("who") == IDENTITY, named=True)
     return Plot(
         frame,
@@ -82,23 +81,19 @@ def identity_share(data: RunData) -> Plot:
 def identity_confusion(data: RunData) -> Plot:
     """Show which families of models are taken for which."""
     rows, battles = _analysed(data)
-    texts = pl.concat(
-        (
-            taken_for(battles.filter(pl.Series(data.folds[rows] == fold)), signal.posterior)
-            for fold, signal in data.fitted(IDENTITY).items()
-        ),
-        how="diagonal",
+    told = (
+        taken_for(battles.filter(pl.Series(data.folds[rows] == fold)), signal.posterior)
+        for fold, signal in data.fitted(IDENTITY).items()
     )
+    texts = pl.concat(told, how="diagonal")
     accuracy, most_frequent = family_accuracy(texts, data.training.seed)
-    stated = {
-        "accuracy_low": accuracy.low,
-        "accuracy_high": accuracy.high,
-        "accuracy": accuracy.value,
-        "most_frequent": most_frequent,
-    }
     frame = family_confusion(texts).with_columns(
-        pl.lit(value).alias(name) for name, value in stated.items()
+        accuracy_low=accuracy.low,
+        accuracy_high=accuracy.high,
+        accuracy=accuracy.value,
+        most_frequent=most_frequent,
     )
+    found = frame.row(0, named=True)
     names = frame["family"].unique(maintain_order=True).to_list()
     shares = np.zeros((len(names), len(names)))
     for row in frame.filter(pl.col("told").is_in(names)).to_dicts():
@@ -106,14 +101,13 @@ def identity_confusion(data: RunData) -> Plot:
     cells = [f"{100 * share:.0f}" if share >= 0.05 else "" for share in shares.ravel()]
 
     def draw(axes: Axes) -> None:
-        charts.shaded(axes, shares, [shortened(name, 16) for name in names], cells, 0.4, 6.5)
+        charts.shaded(axes, shares, [shortened(name, 16) for name in names], cells, 0.4, 6.5, 60)
         axes.tick_params(labelsize=6.5)
-        axes.tick_params(axis="x", labelrotation=60)
         axes.set(xlabel="told from the text", ylabel="wrote it")
 
     return Plot(
         frame,
-        f"The likeliest family is the true one for {share_text(stated, 'accuracy')} of texts; "
+        f"The likeliest family is the true one for {share_text(found, 'accuracy')} of texts; "
         f"always naming the most frequent would be right for {percent(most_frequent)}",
         "Rows: who wrote it; columns: mean posterior share in per cent, n = "
         f"{whole(len(texts))} texts, out of fold. The interval of the accuracy is 95 % over "

@@ -92,7 +92,7 @@ def _picture(png: bytes) -> str:
 
 
 def _cell(value: Any) -> str:
-    """A number with four digits, anything else as `shown` shows it."""
+    """Return a number with four digits, anything else as `shown` shows it."""
     if value is None or value != value:
         return "–"
     if isinstance(value, float):

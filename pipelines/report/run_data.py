@@ -69,9 +69,9 @@ class RunData:
     them, and `stages` ``stage, seconds, peak_memory_mb``. Predictions are out of
     fold: `calibrated` at the cross-fitted temperature; before it, `one_order` for
     the battles as given and `other_order`, in their own order of sides, for the
-    exchanged ones. The trees read `columns`, which `rows` hold as given and
-    exchanged; `models` has for each fold a booster that never saw it. `metrics` is
-    ``metrics.json``, and `members` what it says of each member of the blend.
+    exchanged ones. The trees read `columns` of the `table`; `models` has for each
+    fold a booster that never saw it. `metrics` is ``metrics.json``, and `members`
+    what it says of each member of the blend.
     """
 
     path: Path
@@ -81,9 +81,8 @@ class RunData:
     calibrated: Probabilities
     one_order: Probabilities
     other_order: Probabilities
+    table: StackingData
     columns: tuple[Column, ...]
-    rows: tuple[Matrix, Matrix]
-    folds: NDArray[np.int64]
     models: Mapping[int, lgb.Booster]
     encoder: EncoderSpec | None
     metrics: dict[str, Any]
@@ -93,10 +92,20 @@ class RunData:
     _source: Path
     _schema: BattleSchema
 
-    @cached_property
+    @property
     def labels(self) -> Labels:
         """0, 1 or 2, shape (n,)."""
-        return self.battles["label"].to_numpy().astype(np.int64)
+        return self.table.labels
+
+    @property
+    def folds(self) -> NDArray[np.int64]:
+        """0 to K - 1, shape (n,)."""
+        return self.table.folds
+
+    @property
+    def rows(self) -> tuple[Matrix, Matrix]:
+        """The battles in `columns`, as given and exchanged."""
+        return self.table.both_orders
 
     @cached_property
     def groups(self) -> Groups:
@@ -236,9 +245,8 @@ def load_run(run: RunFolder, data: Path | None = None) -> RunData:
         calibrated=calibrated,
         one_order=one,
         other_order=other,
+        table=table,
         columns=_columns(run, signals, table),
-        rows=table.both_orders,
-        folds=table.folds,
         models={fold: boosters[0] for fold, boosters in models.items()},
         encoder=resolve(settings).encoder,
         metrics=metrics,
@@ -286,7 +294,7 @@ def _table(run: RunFolder, bundle: Mapping[str, Any]) -> StackingData:
 
 
 def _columns(run: RunFolder, signals: Sequence[str], table: StackingData) -> tuple[Column, ...]:
-    """The trees' columns; those of learned signals are their own features."""
+    """Return the trees' columns; those of learned signals are their own features."""
     about = {column.name: (column.family, column.feature) for column in BattleColumns().columns}
     for signal in signals[1:]:
         present = with_margin_sizes(dict.fromkeys(pl.read_parquet_schema(run.signal(signal)), EVEN))
@@ -300,7 +308,7 @@ def _columns(run: RunFolder, signals: Sequence[str], table: StackingData) -> tup
 def _models(
     run: RunFolder, bundle: Mapping[str, Any], folds: list[int]
 ) -> dict[int, list[lgb.Booster]]:
-    """The bundle's boosters by the fold they were not trained on."""
+    """Read the bundle's boosters by the fold they were not trained on."""
     repeats = bundle["boosters"] // len(folds)
     paths = [run.bundle / f"stacker/{index}.txt" for index in range(bundle["boosters"])]
     boosters = [lgb.Booster(model_str=path.read_text(encoding="utf-8")) for path in paths]
@@ -312,7 +320,7 @@ def _models(
 def _raw_predictions(
     table: StackingData, models: Mapping[int, list[lgb.Booster]], kernel: KernelStacker
 ) -> tuple[Probabilities, Probabilities]:
-    """The blend's out-of-fold predictions of the battles as given, and of the exchanged ones."""
+    """Predict the battles out of fold as given, and exchanged."""
     given, swapped = table.both_orders
     one, other = np.zeros((len(table.labels), 3)), np.zeros((len(table.labels), 3))
     for (fold, boosters), near in zip(models.items(), kernel.models, strict=True):
@@ -349,7 +357,7 @@ def _battles(source: Path, schema: BattleSchema) -> pl.DataFrame:
 
 
 def _text(run: RunFolder, source: Path, schema: BattleSchema) -> pl.DataFrame:
-    """Every feature's columns: from the run, or computed where it trained on some only."""
+    """Return every feature's columns: from the run, or computed where it trained on some only."""
     columns = BattleColumns()
     if set(columns.names) <= set(pl.read_parquet_schema(run.signal("text"))):
         return pl.read_parquet(run.signal("text"))

@@ -87,7 +87,7 @@ def _kinds(text: pl.DataFrame) -> pl.Series:
 
 
 def _families(data: RunData) -> pl.Series:
-    """The families of the two models, the commonest ones: List(String)."""
+    """Return the families of the two models, the commonest ones: List(String)."""
     pair = [families_of(data.battles[f"model_{side}"]).alias(side) for side in "ab"]
     found = pl.DataFrame(pair).select(pl.concat_list("a", "b").list.drop_nulls().list.unique())
     kept = _commonest(found.to_series().explode(), MOST_FAMILIES)

@@ -40,10 +40,9 @@ def _difference(feature: str) -> Figure:
     def show(data: RunData) -> Plot:
         a, b = side_values(data.text, feature)
         more = more_wins(a, b, data.labels).row(0, named=True)
-        frame = difference_histogram(winner_less_loser(a, b, data.labels)).with_columns(
-            *(pl.lit(more[key]).alias(key) for key in ("share", "low", "high", "wins")),
-            pl.lit(more["of"]).alias("differing"),
-        )
+        shares = {key: more[key] for key in ("share", "low", "high", "wins")}
+        frame = difference_histogram(winner_less_loser(a, b, data.labels))
+        frame = frame.with_columns(**shares, differing=more["of"])
         row = frame.row(0, named=True)
         verb = "wins" if row["low"] > 0.5 else "wins only" if row["high"] < 0.5 else "wins about"
         median, low, high = (

@@ -9,13 +9,7 @@ from pipelines.report.theme import LABEL_LENGTH
 
 
 def whole(value: Any) -> str:
-    """Return a count with thousands parted.
-
-    Examples
-    --------
-    >>> whole(57477)
-    '57,477'
-    """
+    """Return a count with thousands parted: "57,477"."""
     return f"{int(value):,}"
 
 
@@ -44,24 +38,12 @@ def share_text(row: Mapping[str, Any], of: str = "", digits: int = 0) -> str:
 
 
 def loss_text(row: Mapping[str, Any], of: str = "log_loss", form: str = ".3f") -> str:
-    """Return a loss with its interval.
-
-    Examples
-    --------
-    >>> loss_text({"log_loss": 1.0123, "low": 1, "high": 1.05})
-    '1.012 (1.000 to 1.050)'
-    """
+    """Return a loss with the interval ``low, high``; only its bounds have a sign."""
     return f"{row[of]:{form.strip('+')}} ({row['low']:{form}} to {row['high']:{form}})"
 
 
 def outcome_name(outcome: str) -> str:
-    """Return an outcome as a label.
-
-    Examples
-    --------
-    >>> outcome_name("a"), outcome_name("tie")
-    ('A wins', 'tie')
-    """
+    """Return an outcome as a label: "A wins", "B wins" or "tie"."""
     return "tie" if outcome == "tie" else f"{outcome.upper()} wins"
 
 

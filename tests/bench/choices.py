@@ -233,7 +233,7 @@ def main() -> None:
     options = parser.parse_args()
     wait_passively()
     run = load_run(RunFolder(options.run))
-    data, groups = run.stacking, run.verdicts.groups
+    data, groups = run.table, run.groups
     tried = choices(data)
     chosen = next(iter(tried.values()))()
     print("| what | log loss | 95 % interval | worse by | 95 % interval | seconds |")
