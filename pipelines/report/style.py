@@ -30,7 +30,7 @@ COMPARED = {LENGTH: "characters", "marks": "punctuation marks", "newlines": "new
 PROMPT_BINS = 5
 MOST_EFFECTS = 24
 FARTHEST_ODDS = 6.0
-"""Where the axis of odds ratios ends at the latest, either way."""
+"""Where the axis of odds ratios ends, either way, unless an effect lies beyond."""
 
 
 def _difference(feature: str) -> Figure:
@@ -160,15 +160,17 @@ def style_effects(data: RunData) -> Plot:
         along = "odds of being preferred"
         charts.dots(axes, long, "feature", bounds, series="kind", reference=1.0, along=along)
         axes.set_xscale("log")
-        low, high = axes.get_xlim()
-        axes.set_xlim(max(low, 1 / FARTHEST_ODDS), min(high, FARTHEST_ODDS))
-        low, high = axes.get_xlim()
+        sizes = np.abs(np.log(long["value"].drop_nulls().to_numpy()))
+        reach = max(FARTHEST_ODDS, 1.1 * float(np.exp(sizes.max(initial=0.0))))
+        low, high = (float(np.clip(end, 1 / reach, reach)) for end in axes.get_xlim())
+        axes.set_xlim(low, high)
         fine, coarse = (0.25, 0.5, 0.75, 1, 1.5, 2, 3), (0.2, 0.5, 1, 2, 5)
         ticks = [tick for tick in (fine if high < 8 * low else coarse) if low <= tick <= high]
         axes.set_xticks(ticks, [f"×{tick:g}" for tick in ticks])
         axes.minorticks_off()
 
     battles = frame["battles"].max() if len(frame) else 0
+    by_chance = max(1, round(len(frame) / 20))
     return Plot(
         frame,
         f"{len(clear)} of {len(frame)} features move the vote; odds for one standard deviation: "
@@ -176,9 +178,9 @@ def style_effects(data: RunData) -> Plot:
         "Odds ratios of winning for one standard deviation more than the other response, n = "
         f"{whole(battles)} decisive battles, features that differ in 20 or more. Logarithms of "
         "counts. At equal length: with the log length ratio in the regression. The "
-        f"{MOST_EFFECTS} strongest are drawn; the CSV holds all. Bars: 95 %, robust to repeated "
-        f"prompts, not adjusted for {len(frame)} looks: about {max(1, round(len(frame) / 20))} "
-        "would miss 1 by chance alone.",
+        f"{MOST_EFFECTS} strongest are drawn, their bars as far as the axis goes; the CSV holds "
+        f"all. Bars: 95 %, robust to repeated prompts, not adjusted for {len(frame)} "
+        f"looks: about {by_chance} would miss 1 by chance alone.",
         draw,
         charts.rows_height(min(len(frame), MOST_EFFECTS), 0.19, 1.9),
     )

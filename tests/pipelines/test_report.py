@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
@@ -19,10 +20,10 @@ from PIL import Image
 
 from featlab.errors import BundleError, ConfigError
 from models.stacking.bundle import load_bundle
-from pipelines.report.__main__ import FIGURES, README_FIGURES, main
-from pipelines.report.figure import Plot
+from pipelines.report.__main__ import FIGURES, README_FIGURES, main, make_sections
+from pipelines.report.figure import NAMES, Plot
 from pipelines.report.page import SHOWN_CHARACTERS, Example, Section, render_page, shown
-from pipelines.report.run_data import load_run
+from pipelines.report.run_data import RunData, load_run
 from pipelines.run.console import run_command
 from pipelines.run.folder import RunFolder
 from pipelines.run.settings import ReportSettings
@@ -116,9 +117,13 @@ def test_the_page_names_nothing_outside_itself(report: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def plots(trained: Path) -> dict[str, Plot]:
+def data(trained: Path) -> RunData:
+    return load_run(RunFolder(trained))
+
+
+@pytest.fixture(scope="module")
+def plots(data: RunData) -> dict[str, Plot]:
     """What each figure shows of the trained run."""
-    data = load_run(RunFolder(trained))
     return {figure.name: figure.plot(data) for figure in FIGURES if figure.name not in LEFT_OUT}
 
 
@@ -153,6 +158,18 @@ def test_ticks_in_per_cent_print_where_they_stand(plots: dict[str, Plot]) -> Non
                 if label.get_text().endswith(" %"):
                     printed = float(label.get_text().removesuffix(" %")) / 100
                     assert printed == pytest.approx(place, abs=1e-9), name
+
+
+def test_what_battles_without_names_cannot_show_is_left_out(data: RunData) -> None:
+    nobody = pl.lit(None, pl.String)
+    nameless = replace(data, battles=data.battles.with_columns(model_a=nobody, model_b=nobody))
+    needing = [figure for figure in FIGURES if NAMES in figure.needs]
+    sections = make_sections(needing, nameless, lambda *_: None)
+    assert not any(section.figures for section in sections)
+    reasons = [reason for section in sections for _, reason in section.left_out]
+    assert reasons == ["the training file names no models"] * len(needing)
+    (slices,) = (figure.plot(nameless) for figure in FIGURES if figure.name == "slices")
+    assert "family" not in slices.numbers["dimension"]
 
 
 def drawn_axes(plot: Plot) -> list[Axes]:
@@ -192,12 +209,11 @@ def test_examples_can_be_left_out(trained: Path, tmp_path: Path) -> None:
 
 
 def test_the_card_stands_in_the_bundle_and_the_bundle_still_loads(
-    report: Path, trained: Path
+    report: Path, trained: Path, data: RunData
 ) -> None:
     card = (trained / "bundle" / "README.md").read_text(encoding="utf-8")
     load_bundle(trained / "bundle")
-    metrics = load_run(RunFolder(trained)).metrics
-    loss = metrics["ensemble"]["after_calibration"]["log_loss"]["value"]
+    loss = data.metrics["ensemble"]["after_calibration"]["log_loss"]["value"]
     assert f"| this ensemble | {loss:.4f} (" in card
     hub = pytest.importorskip("huggingface_hub")
     parsed = hub.ModelCard(card).data
