@@ -33,7 +33,8 @@ import polars as pl
 from featlab.battles import BattleSchema, LabelColumn, OneHotColumns, read_battles
 from featlab.columns import Kind
 from featlab.errors import BundleError
-from featlab.files import atomic_path, file_fingerprint, read_json, write_json
+from featlab.files import atomic_path, file_fingerprint, files_of, read_json, write_json
+from featlab.manifest import checked_files
 from featlab.signals import (
     REGISTRY,
     Need,
@@ -54,6 +55,9 @@ from models.stacking.trees import Trees
 FORMAT = 4
 MANIFEST = "manifest.json"
 PROBE = "probe.json"
+MODEL_CARD = "README.md"
+UNLISTED = (MANIFEST, MODEL_CARD)
+"""Files that are there without a checksum: the list itself, and the card that a report writes."""
 KERNEL = "kernel"
 
 PROBE_BATTLES: dict[str, list[Any]] = {
@@ -94,7 +98,7 @@ def save_bundle(predictor: Predictor, schema: BattleSchema, folder: Path) -> Non
             "probabilities": _predict_probe(predictor, PROBE_BATTLES).tolist(),
         },
     )
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = [path for path in files_of(folder) if path.name not in UNLISTED]
     write_json(
         folder / MANIFEST,
         {
@@ -129,19 +133,12 @@ def load_bundle(folder: Path, trusted: Collection[str] = ()) -> tuple[Predictor,
         When a signal's module is not trusted.
     """
     manifest = read_manifest(folder)
-    for name, expected in manifest["sha256"].items():
-        if not (folder / name).is_file():
-            raise BundleError(f"{folder}: file {name} is missing")
-        if file_fingerprint(folder / name) != expected:
-            raise BundleError(f"{folder}: file {name} differs from its recorded sha256")
+    checked_files(folder, manifest["sha256"], besides=UNLISTED)
     signals = {
         name: load_fitted(find_signal(path, trusted), folder / "signals" / name)
         for name, path in manifest["signals"].items()
     }
-    boosters = tuple(
-        lgb.Booster(model_str=(folder / _tree_file(number)).read_text(encoding="utf-8"))
-        for number in range(manifest["boosters"])
-    )
+    boosters = read_boosters(folder, manifest["boosters"])
     kernel = Kernel.from_state(load_state(folder / KERNEL, KERNEL))
     # The trees' columns are known once the signals are there.
     predictor = Predictor(signals, Blend(Trees((), boosters), kernel), manifest["temperature"])
@@ -175,6 +172,14 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             "train again"
         )
     return manifest
+
+
+def read_boosters(folder: Path, count: int) -> tuple[lgb.Booster, ...]:
+    """Return the trees of a bundle, fold by fold, the repeats of a fold together."""
+    return tuple(
+        lgb.Booster(model_str=(folder / _tree_file(number)).read_text(encoding="utf-8"))
+        for number in range(count)
+    )
 
 
 def load_fitted(kind: type[Signal[Any]], folder: Path) -> list[Signal[Any]]:
