@@ -2,74 +2,263 @@
 
 from __future__ import annotations
 
+import logging
+import shutil
+import tempfile
+import weakref
 from pathlib import Path
-from typing import Self
+from typing import Any, ClassVar, Self
 
+import numpy as np
 import polars as pl
 
+from featlab.columns import Column, Kind
 from featlab.encoder.spec import EncoderSpec
+from featlab.encoder.tokens import Tokenizer
+from featlab.encoder.weights import find_weights
+from featlab.errors import BundleError, ConfigError
+from featlab.files import file_fingerprint, read_json, value_fingerprint
 from featlab.parity import Parity
+from featlab.randomness import derive_seed
+from featlab.signals.outcomes import Outcomes, Rows
+from featlab.signals.signal import (
+    VALUES,
+    Context,
+    Cost,
+    Need,
+    Signal,
+    State,
+    load_signal,
+    save_signal,
+)
 from models.preference.fine_tune_settings import FineTuneSettings
-from models.preference.fine_tuning import fine_tune
+from models.preference.freed_memory import free_memory
 from models.preference.preference_model import PreferenceModel
+from models.preference.soft_labels import teacher_probabilities
+from models.preference.training_battles import BattleTargets, BattleTokens, TrainingBattles
+from models.preference.training_pace import PaceCallback
 
-PARITY = {"encoder_margin": Parity.ODD, "encoder_tie": Parity.EVEN}
+logger = logging.getLogger(__name__)
+
+FAMILY = "encoder signal"
+COLUMNS = (
+    Column(
+        "encoder_margin",
+        Parity.ODD,
+        FAMILY,
+        "logit of a less that of b, from a fine-tuned encoder",
+        Kind.MARGIN,
+    ),
+    Column("encoder_tie", Parity.EVEN, FAMILY, "logit of a tie, from a fine-tuned encoder"),
+)
 
 
-class EncoderSignal:
+class EncoderSignal(Signal[BattleTokens]):
     """A fine-tuned encoder as a signal of the ensemble.
+
+    A fitted signal keeps its weights on disk and loads them while it transforms.
 
     Parameters
     ----------
     spec : EncoderSpec
-        The encoder to start from.
-    settings : FineTuneSettings
-    seed : int
+        The encoder to start from; its `max_tokens` and `truncation` decide what
+        of each response is read.
+    settings : FineTuneSettings, optional
+        How to train.
+    seed : int, default 0
         Root seed.
-    folder : Path
+    folder : Path, optional
         Where the model and, while it is trained, its checkpoints go; a killed
-        training goes on from there.
+        training goes on from there. By default a temporary folder that lives as
+        long as the signal.
+    soft_labels : Path, optional
+        A teacher's probabilities (`models.preference.soft_labels`), which stand in
+        place of the battles' own soft labels.
+    device : str, default "auto"
+        CUDA where it is there, else the CPU.
+    pace : callable of TrainingPace, optional
+        Called after every step; by default a bar on a terminal and lines in the log.
+
+    Examples
+    --------
+    >>> from featlab.encoder import MINILM
+    >>> signal = EncoderSignal(MINILM)
+    >>> tokens = signal.prepare(battles.lazy())  # doctest: +SKIP
+    >>> signal.fit(tokens, Outcomes.of(battles), training)  # doctest: +SKIP
+    >>> signal.transform(tokens, held_out).columns  # doctest: +SKIP
+    ['encoder_margin', 'encoder_tie']
     """
 
+    name = "encoder"
+    needs = frozenset({Need.ENCODER})
+    cost = Cost.WHOLE_MACHINE
+    # Its arithmetic differs from machine to machine.
+    probe_tolerance: ClassVar[float] = 0.02
+
     def __init__(
-        self, spec: EncoderSpec, settings: FineTuneSettings, seed: int, folder: Path
+        self,
+        spec: EncoderSpec,
+        settings: FineTuneSettings | None = None,
+        seed: int = 0,
+        folder: Path | None = None,
+        soft_labels: Path | None = None,
+        device: str = "auto",
+        pace: PaceCallback | None = None,
     ) -> None:
         self.spec = spec
-        self.settings = settings
+        self.settings = settings or FineTuneSettings()
         self.seed = seed
         self.folder = folder
-        self.model_: PreferenceModel
-
-    def fit(self, battles: pl.DataFrame) -> Self:
-        """Fine-tune on battles with labels; see `models.preference.fine_tuning.fine_tune`."""
-        self.model_ = fine_tune(
-            battles, self.spec, self.settings, None, self.seed, self.folder, task=self.folder.name
-        )
-        return self
-
-    def transform(self, battles: pl.DataFrame) -> pl.DataFrame:
-        """``encoder_margin``, the logit of A less that of B, and ``encoder_tie``; Float32."""
-        logits = self.model_.predict_logits(battles)
-        return pl.DataFrame(
-            {
-                "encoder_margin": logits[:, 0] - logits[:, 1],
-                "encoder_tie": logits[:, 2],
-            },
-            schema=dict.fromkeys(PARITY, pl.Float32),
-        )
-
-    def parity(self) -> dict[str, Parity]:
-        """Odd and even: the head gives side b the negative of side a's logit."""
-        return dict(PARITY)
-
-    def save(self, folder: Path) -> None:
-        """Copy the model's files."""
-        self.model_.save(folder)
+        self.soft_labels = soft_labels
+        self.device = device
+        self.pace = pace
+        self.learned: State | None = None
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read a saved model, ready to transform."""
-        model = PreferenceModel.load(folder)
-        signal = cls(model.encoder.spec, model.settings, 0, folder)
-        signal.model_ = model
+    def from_settings(cls, context: Context, fold: int) -> Self:
+        """Return the unfitted signal of a fold.
+
+        Parameters
+        ----------
+        context : Context
+            Its options ``fine_tuning`` (fields of `FineTuneSettings`) and
+            ``soft_labels`` (a path) are read.
+        fold : int
+
+        Raises
+        ------
+        ConfigError
+            When there is no encoder, or a setting is unknown or out of range.
+        """
+        if context.encoder is None:
+            raise ConfigError("signal encoder: there is no encoder to fine-tune; name a model")
+        soft_labels = context.options.get("soft_labels")
+        return cls(
+            context.encoder,
+            FineTuneSettings.from_dict(context.options.get("fine_tuning") or {}),
+            derive_seed(context.seed, "encoder", fold),
+            None if context.folder is None else context.folder / str(fold),
+            None if soft_labels is None else Path(soft_labels),
+        )
+
+    def columns(self) -> tuple[Column, ...]:
+        """Return the margin, odd since side b has the negative of side a's logit, and the tie."""
+        return COLUMNS
+
+    def prepare(self, battles: pl.LazyFrame) -> BattleTokens:
+        """Tokenise both sides; every fold's signal gives the same tokens.
+
+        Raises
+        ------
+        WeightsError
+            When the encoder is nowhere to be had.
+        """
+        weights = find_weights(self.spec) if self.learned is None else self.learned.files
+        assert weights is not None
+        return BattleTokens.of(battles, Tokenizer(weights, self.spec))
+
+    def fit(self, prepared: BattleTokens, outcomes: Outcomes, rows: Rows) -> Self:
+        """Fine-tune on some battles.
+
+        A call that was killed goes on from its last checkpoint, and a call that
+        was finished takes its model, as long as tokens, outcomes, spec,
+        settings and seed are the same; else it starts anew.
+
+        Raises
+        ------
+        BattleError
+            When the teacher's file is damaged or has none of the battles.
+        WeightsError, ConfigError
+            As `models.preference.fine_tuning.fine_tune`.
+        """
+        tokens, known = prepared.take(rows), outcomes.take(rows)
+        soft = known.soft
+        if self.soft_labels is not None:
+            teacher = teacher_probabilities(self.soft_labels, tokens.battle_ids)
+            soft = np.where(np.isfinite(teacher), teacher, soft)
+        battles = TrainingBattles(tokens, BattleTargets.of(known, soft))
+        fingerprint = value_fingerprint({**self.recipe(), "battles": battles.fingerprint()})
+        folder = self._own_folder()
+        task = f"encoder {folder.name}"
+        values = folder / VALUES
+        if values.is_file() and read_json(values)["values"].get("fingerprint") == fingerprint:
+            logger.info("%s: already done in %s", task, folder)
+            self.learned = load_signal(type(self), folder).state()
+            return self
+        # The Trainer takes seconds to import, and predicting does without.
+        from models.preference.fine_tuning import TRAINING, fine_tune
+        from models.preference.token_budget_trainer import process_share
+
+        self.learned = fine_tune(
+            battles,
+            self.spec,
+            self.settings,
+            self.seed,
+            folder,
+            fingerprint=fingerprint,
+            device=self.device,
+            task=task,
+            pace=self.pace,
+        )
+        if process_share()[0] == 0:
+            save_signal(self, folder)
+            shutil.rmtree(folder / TRAINING, ignore_errors=True)
+        free_memory()
+        return self
+
+    def transform(self, prepared: BattleTokens, rows: Rows | None = None) -> pl.DataFrame:
+        """Return ``encoder_margin`` and ``encoder_tie``, Float32, of some battles or of all.
+
+        Raises
+        ------
+        WeightsError
+            When the weights that it was saved with are gone or damaged.
+        """
+        tokens = prepared if rows is None else prepared.take(rows)
+        logits = PreferenceModel.from_state(self.state(), self.device).logits(tokens)
+        free_memory()
+        return pl.DataFrame(
+            {"encoder_margin": logits[:, 0] - logits[:, 1], "encoder_tie": logits[:, 2]},
+            schema={column.name: pl.Float32 for column in COLUMNS},
+        )
+
+    def state(self) -> State:
+        """Return the head, how it was trained, and the folder of the encoder's weights."""
+        if self.learned is None:
+            raise ConfigError("signal encoder: it is not fitted yet")
+        return self.learned
+
+    @classmethod
+    def from_state(cls, state: State) -> Self:
+        """Return the fitted signal of a saved state; weights are read when it transforms.
+
+        Raises
+        ------
+        BundleError
+            When the state comes without weights.
+        """
+        if state.files is None:
+            raise BundleError("signal encoder: the weights of its encoder are missing")
+        signal = cls(
+            EncoderSpec.from_dict(state.values["spec"]),
+            FineTuneSettings.from_dict(state.values["settings"]),
+            folder=state.files.parent,
+        )
+        signal.learned = state
         return signal
+
+    def recipe(self) -> dict[str, Any]:
+        """Return encoder, settings, seed and the content of the teacher's file."""
+        return {
+            "encoder": self.spec.id,
+            # How often it is saved changes nothing about what is trained.
+            "fine_tuning": {**self.settings.to_dict(), "checkpoint_minutes": None},
+            "seed": self.seed,
+            "soft_labels": None if self.soft_labels is None else file_fingerprint(self.soft_labels),
+        }
+
+    def _own_folder(self) -> Path:
+        if self.folder is None:
+            self.folder = Path(tempfile.mkdtemp(prefix="featlab-encoder-"))
+            weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+        return self.folder

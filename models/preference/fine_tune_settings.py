@@ -5,6 +5,7 @@ This module imports no torch, so that a configuration can be read without it.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
@@ -62,10 +63,10 @@ class FineTuneSettings:
         rest is the weight of the hard label.
     distillation_temperature : float, default 1.0
         Softens both sides of that divergence (Hinton et al., 2015).
-    evaluations_per_epoch : int, default 4
-        How often the validation rows are scored, where there are any.
-    patience : int, default 3
-        Evaluations without a better loss after which training stops.
+    warm_up_epochs : int, default 0
+        Passes over the texts of the training battles before that, in which the
+        encoder, whole in any case, learns to fill in hidden tokens
+        (`models.preference.masked_warm_up`).
     precision : {"auto", "float32", "bfloat16", "float16"}
         Format of the arithmetic. Weights stay in float32 in any case: steps of
         this size would be rounded away in bfloat16. ``"auto"`` is what the
@@ -110,8 +111,7 @@ class FineTuneSettings:
     identity_weight: float = 0.0
     distillation_weight: float = 0.5
     distillation_temperature: float = 1.0
-    evaluations_per_epoch: int = 4
-    patience: int = 3
+    warm_up_epochs: int = 0
     precision: Precision = "auto"
     gradient_checkpointing: bool = False
     lora_rank: int = 0
@@ -120,47 +120,45 @@ class FineTuneSettings:
     saved_dtype: SavedDtype = "float16"
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "tokens_per_step", "evaluations_per_epoch", "patience"):
-            _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
-        for name in ("learning_rate", "head_learning_rate", "distillation_temperature"):
-            _require(getattr(self, name) > 0, name, getattr(self, name), "above 0")
-        for name in ("warmup_share", "dropout", "label_smoothing"):
-            _require(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
-        for name in ("weight_decay", "identity_weight", "lora_rank", "checkpoint_minutes"):
-            _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or above")
-        _require(0 < self.layer_decay <= 1, "layer_decay", self.layer_decay, "in (0, 1]")
-        _require(
-            0 <= self.distillation_weight <= 1,
-            "distillation_weight",
-            self.distillation_weight,
-            "in [0, 1]",
-        )
-        _require(
-            self.tokens_per_batch is None or self.tokens_per_batch >= 1,
-            "tokens_per_batch",
-            self.tokens_per_batch,
-            "at least 1",
-        )
-        _require(
-            self.precision in PRECISIONS,
-            "precision",
-            self.precision,
-            f"one of {', '.join(PRECISIONS)}",
-        )
-        _require(
-            self.saved_dtype in SAVED_DTYPES,
-            "saved_dtype",
-            self.saved_dtype,
-            f"one of {', '.join(SAVED_DTYPES)}",
-        )
+        demands: dict[str, tuple[Callable[[Any], bool], tuple[str, ...]]] = {
+            "at least 1": (lambda value: value >= 1, ("epochs", "tokens_per_step")),
+            "at least 1 or unset": (
+                lambda value: value is None or value >= 1,
+                ("tokens_per_batch",),
+            ),
+            "above 0": (
+                lambda value: value > 0,
+                ("learning_rate", "head_learning_rate", "distillation_temperature"),
+            ),
+            "0 or above": (
+                lambda value: value >= 0,
+                (
+                    *("weight_decay", "identity_weight", "lora_rank"),
+                    *("checkpoint_minutes", "warm_up_epochs"),
+                ),
+            ),
+            "in [0, 1)": (
+                lambda value: 0 <= value < 1,
+                ("warmup_share", "dropout", "label_smoothing"),
+            ),
+            "in (0, 1]": (lambda value: 0 < value <= 1, ("layer_decay",)),
+            "in [0, 1]": (lambda value: 0 <= value <= 1, ("distillation_weight",)),
+            f"one of {', '.join(PRECISIONS)}": (PRECISIONS.__contains__, ("precision",)),
+            f"one of {', '.join(SAVED_DTYPES)}": (SAVED_DTYPES.__contains__, ("saved_dtype",)),
+        }
+        for demand, (holds, names) in demands.items():
+            for name in names:
+                value = getattr(self, name)
+                if not holds(value):
+                    raise ConfigError(f"fine-tuning: {name} is {value!r}, but must be {demand}")
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as plain values, for JSON."""
+        """Return the settings as plain values, for JSON."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> Self:
-        """The settings that `to_dict` described.
+    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
+        """Return the settings that `to_dict` described.
 
         Raises
         ------
@@ -172,7 +170,3 @@ class FineTuneSettings:
         except TypeError as error:
             raise ConfigError(f"fine-tuning: {error}") from error
 
-
-def _require(holds: bool, name: str, value: object, demand: str) -> None:
-    if not holds:
-        raise ConfigError(f"fine-tuning: {name} is {value!r}, but must be {demand}")

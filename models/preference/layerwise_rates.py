@@ -16,7 +16,7 @@ _LAYER = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.(\d+)\.")
 def parameter_groups(
     network: PreferenceNetwork, settings: FineTuneSettings
 ) -> list[dict[str, Any]]:
-    """Groups for an optimiser, each with its learning rate and its weight decay.
+    """Return groups for an optimiser, each with its learning rate and its weight decay.
 
     The encoder's last layer has `settings.learning_rate`, each layer below it
     `layer_decay` times that of the layer above, the embeddings that of a layer

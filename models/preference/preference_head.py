@@ -50,7 +50,7 @@ class PreferenceHead(torch.nn.Module):
         torch.nn.init.zeros_(last.bias)
 
     def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        """The logits.
+        """Return the logits.
 
         Parameters
         ----------

@@ -16,7 +16,7 @@ def outcome_loss(
     tie_known: torch.Tensor,
     label_smoothing: float = 0.0,
 ) -> torch.Tensor:
-    """Cross-entropy with the outcome; of two classes where ties were sampled away.
+    """Return the cross-entropy with the outcome; of two classes where ties were sampled away.
 
     Battles from a source without ties say nothing about how likely a tie is.
     Their loss is that of "a or b, given that it is no tie", which leaves the
@@ -48,7 +48,7 @@ def outcome_loss(
 def distillation_loss(
     logits: torch.Tensor, soft_labels: torch.Tensor, temperature: float = 1.0
 ) -> torch.Tensor:
-    """Divergence of the prediction from a teacher's probabilities.
+    """Return the divergence of the prediction from a teacher's probabilities.
 
     Both sides are softened by the temperature, and the loss is scaled by its
     square so that gradients keep their size (Hinton, Vinyals and Dean,
@@ -75,7 +75,7 @@ def distillation_loss(
 
 
 def identity_loss(logits: torch.Tensor, names: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy with the model that wrote a response; 0 where it is unknown.
+    """Return the cross-entropy with the model that wrote a response; 0 where it is unknown.
 
     Parameters
     ----------

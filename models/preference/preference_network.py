@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,42 +11,7 @@ from featlab.encoder.pack import Batch
 from models.preference.fine_tune_settings import FineTuneSettings
 from models.preference.preference_head import PreferenceHead
 from models.preference.preference_losses import distillation_loss, identity_loss, outcome_loss
-
-
-@dataclass(frozen=True)
-class BattleTargets:
-    """What is to be learned from a batch of n battles.
-
-    Parameters
-    ----------
-    labels : int64 tensor of shape (n,)
-        0 a, 1 b, 2 tie.
-    tie_known : bool tensor of shape (n,)
-        False where the battle's source holds no ties.
-    weights : float32 tensor of shape (n,)
-        How many battles each counts for.
-    soft_labels : float32 tensor of shape (n, 3)
-        A teacher's probabilities; a row of NaN where there are none.
-    models : int64 tensor of shape (2 n,)
-        Which model wrote each response, first the a sides and then the b
-        sides; -1 where it is unknown.
-    """
-
-    labels: torch.Tensor
-    tie_known: torch.Tensor
-    weights: torch.Tensor
-    soft_labels: torch.Tensor
-    models: torch.Tensor
-
-    def to(self, device: torch.device) -> BattleTargets:
-        """The same targets on another device."""
-        return BattleTargets(
-            self.labels.to(device),
-            self.tie_known.to(device),
-            self.weights.to(device),
-            self.soft_labels.to(device),
-            self.models.to(device),
-        )
+from models.preference.training_battles import BattleTargets
 
 
 class PreferenceNetwork(torch.nn.Module):
@@ -89,7 +53,7 @@ class PreferenceNetwork(torch.nn.Module):
         labels: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> dict[str, torch.Tensor]:
-        """Logits, and the loss where there are targets.
+        """Compute logits, and the loss where there are targets.
 
         Parameters
         ----------
@@ -132,7 +96,7 @@ class PreferenceNetwork(torch.nn.Module):
         if self.identity is not None:
             with torch.autocast(vectors.device.type, enabled=False):
                 guesses = self.identity(vectors.float())
-            named = identity_loss(guesses, targets.models).view(2, -1).mean(0)
+            named = identity_loss(guesses, targets.models.T.flatten()).view(2, -1).mean(0)
             losses = losses + settings.identity_weight * named
         return losses * targets.weights
 

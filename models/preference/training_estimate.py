@@ -9,15 +9,21 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-import polars as pl
 import torch
 
-from featlab.encoder import EncoderSpec
 from featlab.progress import clock
-from models.preference.fine_tune_settings import FineTuneSettings
-from models.preference.token_budget_trainer import default_tokens_per_batch
-from models.preference.training_battles import BattleCollator, TokenBudgetSampler, batch_costs
-from models.preference.training_run import prepare_run
+from featlab.signals.outcomes import Outcomes, Rows
+from models.preference.encoder_signal import EncoderSignal
+from models.preference.token_budget_sampler import TokenBudgetSampler
+from models.preference.token_budget_trainer import tokens_at_once
+from models.preference.training_battles import (
+    BattleCollator,
+    BattleTargets,
+    BattleTokens,
+    TrainingBattles,
+    batch_costs,
+)
+from models.preference.training_run import Arithmetic, load_network
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,7 @@ class TrainingEstimate:
     Parameters
     ----------
     tokens : int
-        Tokens of all epochs.
+        Tokens of all epochs, those of a masked warm-up among them.
     tokens_per_second : float
         Forward and backward, on one device.
     device : str
@@ -57,55 +63,53 @@ class TrainingEstimate:
 
 
 def estimate_fine_tuning(
-    battles: pl.DataFrame,
-    spec: EncoderSpec,
-    settings: FineTuneSettings,
-    *,
-    device: str = "auto",
-    batches: int = 4,
+    signal: EncoderSignal, prepared: BattleTokens, outcomes: Outcomes, rows: Rows, batches: int = 4
 ) -> TrainingEstimate:
     """Train on a few batches, throw the result away, and extrapolate.
 
     Parameters
     ----------
-    battles : DataFrame
-        As for `models.preference.fine_tuning.fine_tune`.
-    spec : EncoderSpec
-    settings : FineTuneSettings
-    device : str, default "auto"
+    signal : EncoderSignal
+        Not fitted; it stays so.
+    prepared, outcomes, rows
+        As for `EncoderSignal.fit`.
     batches : int, default 4
         Batches to time, after one that is not.
 
     Raises
     ------
-    BattleError, WeightsError, ConfigError
-        As `models.preference.fine_tuning.fine_tune` does.
+    WeightsError, ConfigError
+        As `EncoderSignal.fit` does.
     """
-    run = prepare_run(battles, spec, settings, None, None, device)
-    backbone = run.network.backbone
-    costs = batch_costs(run.battles.lengths, packed=backbone.packed)
-    budget = settings.tokens_per_batch or default_tokens_per_batch(run.device)
+    settings = signal.settings
+    known = outcomes.take(rows)
+    battles = TrainingBattles(prepared.take(rows), BattleTargets.of(known, known.soft))
+    arithmetic = Arithmetic.of(settings, signal.device)
+    network, _ = load_network(signal.spec, settings, arithmetic, battles.targets.model_count)
+    packed = network.backbone.packed
+    lengths = battles.tokens.lengths
+    per_batch, _ = tokens_at_once(settings, arithmetic.device)
     sampler = TokenBudgetSampler(
-        costs, min(budget, settings.tokens_per_step), sort=not backbone.packed, seed=0
+        batch_costs(lengths, packed=packed), per_batch, sort=not packed, seed=0
     )
-    collate = BattleCollator(run.battles, backbone)
-    run.network.train()
+    collate = BattleCollator(battles, network.backbone)
+    network.train()
     timed = 0.0
     tokens = 0
-    for number, rows in enumerate(sampler.plan()[: batches + 1]):
-        inputs = collate(rows)
+    for number, batch in enumerate(sampler.plan()[: batches + 1]):
+        inputs = collate(batch)
         start = time.perf_counter()
-        with torch.autocast(run.device.type, run.dtype, enabled=run.dtype != torch.float32):
-            loss = run.network(**inputs)["loss"]
+        with arithmetic.autocast():
+            loss = network(**inputs)["loss"]
         loss.backward()
-        run.network.zero_grad()
+        network.zero_grad()
         # Reading the loss waits for the device.
         loss.item()
         if number or len(sampler) == 1:
             timed += time.perf_counter() - start
             tokens += int(inputs["batch"].lengths.sum())
     return TrainingEstimate(
-        tokens=int(run.battles.lengths.sum()) * settings.epochs,
+        tokens=int(lengths.sum()) * (settings.epochs + settings.warm_up_epochs),
         tokens_per_second=tokens / timed,
-        device=str(run.device),
+        device=str(arithmetic.device),
     )
