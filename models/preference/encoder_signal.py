@@ -19,6 +19,7 @@ from featlab.encoder.weights import find_weights
 from featlab.errors import BundleError, ConfigError
 from featlab.files import file_fingerprint, read_json, value_fingerprint
 from featlab.parity import Parity
+from featlab.progress import ProgressCallback
 from featlab.randomness import derive_seed
 from featlab.signals.outcomes import Outcomes, Rows
 from featlab.signals.signal import (
@@ -32,11 +33,9 @@ from featlab.signals.signal import (
     save_signal,
 )
 from models.preference.fine_tune_settings import FineTuneSettings
-from models.preference.freed_memory import free_memory
-from models.preference.preference_model import PreferenceModel
+from models.preference.preference_model import PreferenceModel, free_memory
 from models.preference.soft_labels import teacher_probabilities
-from models.preference.training_battles import BattleTargets, BattleTokens, TrainingBattles
-from models.preference.training_pace import PaceCallback
+from models.preference.training_battles import BattleTokens, TrainingBattles
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +75,7 @@ class EncoderSignal(Signal[BattleTokens]):
         place of the battles' own soft labels.
     device : str, default "auto"
         CUDA where it is there, else the CPU.
-    pace : callable of TrainingPace, optional
+    on_progress : callable of Progress, optional
         Called after every step; by default a bar on a terminal and lines in the log.
 
     Examples
@@ -103,7 +102,7 @@ class EncoderSignal(Signal[BattleTokens]):
         folder: Path | None = None,
         soft_labels: Path | None = None,
         device: str = "auto",
-        pace: PaceCallback | None = None,
+        on_progress: ProgressCallback | None = None,
     ) -> None:
         self.spec = spec
         self.settings = settings or FineTuneSettings()
@@ -111,7 +110,7 @@ class EncoderSignal(Signal[BattleTokens]):
         self.folder = folder
         self.soft_labels = soft_labels
         self.device = device
-        self.pace = pace
+        self.on_progress = on_progress
         self.learned: State | None = None
 
     @classmethod
@@ -171,12 +170,11 @@ class EncoderSignal(Signal[BattleTokens]):
         WeightsError, ConfigError
             As `models.preference.fine_tuning.fine_tune`.
         """
-        tokens, known = prepared.take(rows), outcomes.take(rows)
-        soft = known.soft
+        soft = outcomes.soft[rows]
         if self.soft_labels is not None:
-            teacher = teacher_probabilities(self.soft_labels, tokens.battle_ids)
+            teacher = teacher_probabilities(self.soft_labels, prepared.battle_ids[rows])
             soft = np.where(np.isfinite(teacher), teacher, soft)
-        battles = TrainingBattles(tokens, BattleTargets.of(known, soft))
+        battles = TrainingBattles.of(prepared, outcomes, rows, soft)
         fingerprint = value_fingerprint({**self.recipe(), "battles": battles.fingerprint()})
         folder = self._own_folder()
         task = f"encoder {folder.name}"
@@ -198,7 +196,7 @@ class EncoderSignal(Signal[BattleTokens]):
             fingerprint=fingerprint,
             device=self.device,
             task=task,
-            pace=self.pace,
+            on_progress=self.on_progress,
         )
         if process_share()[0] == 0:
             save_signal(self, folder)

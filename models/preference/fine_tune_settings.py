@@ -5,7 +5,7 @@ This module imports no torch, so that a configuration can be read without it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
@@ -48,11 +48,6 @@ class FineTuneSettings:
     tokens_per_batch : int, optional
         Tokens that go through the device at once; a step accumulates as many
         batches as it needs. ``None`` takes what suits the device.
-    max_gradient_norm : float, default 1.0
-        Gradients are clipped to this norm.
-    dropout : float, default 0.0
-        In the encoder. It slows a CPU down by more than half and gains nothing
-        in so few epochs.
     label_smoothing : float, default 0.0
         Share of the target spread evenly over the classes.
     identity_weight : float, default 0.0
@@ -61,8 +56,6 @@ class FineTuneSettings:
     distillation_weight : float, default 0.5
         For battles with soft labels: weight of the divergence from them; the
         rest is the weight of the hard label.
-    distillation_temperature : float, default 1.0
-        Softens both sides of that divergence (Hinton et al., 2015).
     warm_up_epochs : int, default 0
         Passes over the texts of the training battles before that, in which the
         encoder, whole in any case, learns to fill in hidden tokens
@@ -71,14 +64,9 @@ class FineTuneSettings:
         Format of the arithmetic. Weights stay in float32 in any case: steps of
         this size would be rounded away in bfloat16. ``"auto"`` is what the
         device computes natively.
-    gradient_checkpointing : bool, default False
-        Compute activations twice instead of keeping them: less memory, a third
-        slower.
     lora_rank : int, default 0
         Above 0: train low-rank adapters of this rank instead of the encoder's
         own weights (needs peft), and merge them in the end.
-    lora_alpha : int, default 32
-        Scale of the adapters.
     checkpoint_minutes : float, default 10.0
         A killed training loses at most about this much. 0 keeps no checkpoint.
     saved_dtype : {"float16", "float32"}
@@ -105,52 +93,40 @@ class FineTuneSettings:
     warmup_share: float = 0.1
     tokens_per_step: int = 8192
     tokens_per_batch: int | None = None
-    max_gradient_norm: float = 1.0
-    dropout: float = 0.0
     label_smoothing: float = 0.0
     identity_weight: float = 0.0
     distillation_weight: float = 0.5
-    distillation_temperature: float = 1.0
     warm_up_epochs: int = 0
     precision: Precision = "auto"
-    gradient_checkpointing: bool = False
     lora_rank: int = 0
-    lora_alpha: int = 32
     checkpoint_minutes: float = 10.0
     saved_dtype: SavedDtype = "float16"
 
     def __post_init__(self) -> None:
-        demands: dict[str, tuple[Callable[[Any], bool], tuple[str, ...]]] = {
-            "at least 1": (lambda value: value >= 1, ("epochs", "tokens_per_step")),
-            "at least 1 or unset": (
-                lambda value: value is None or value >= 1,
-                ("tokens_per_batch",),
+        positive = ("epochs", "tokens_per_step", "learning_rate", "head_learning_rate")
+        from_zero = (
+            *("weight_decay", "identity_weight", "lora_rank"),
+            *("checkpoint_minutes", "warm_up_epochs"),
+        )
+        demands = {
+            **{name: ("above 0", getattr(self, name) > 0) for name in positive},
+            **{name: ("0 or above", getattr(self, name) >= 0) for name in from_zero},
+            "tokens_per_batch": (
+                "above 0",
+                self.tokens_per_batch is None or self.tokens_per_batch > 0,
             ),
-            "above 0": (
-                lambda value: value > 0,
-                ("learning_rate", "head_learning_rate", "distillation_temperature"),
-            ),
-            "0 or above": (
-                lambda value: value >= 0,
-                (
-                    *("weight_decay", "identity_weight", "lora_rank"),
-                    *("checkpoint_minutes", "warm_up_epochs"),
-                ),
-            ),
-            "in [0, 1)": (
-                lambda value: 0 <= value < 1,
-                ("warmup_share", "dropout", "label_smoothing"),
-            ),
-            "in (0, 1]": (lambda value: 0 < value <= 1, ("layer_decay",)),
-            "in [0, 1]": (lambda value: 0 <= value <= 1, ("distillation_weight",)),
-            f"one of {', '.join(PRECISIONS)}": (PRECISIONS.__contains__, ("precision",)),
-            f"one of {', '.join(SAVED_DTYPES)}": (SAVED_DTYPES.__contains__, ("saved_dtype",)),
+            "warmup_share": ("in [0, 1)", 0 <= self.warmup_share < 1),
+            "label_smoothing": ("in [0, 1)", 0 <= self.label_smoothing < 1),
+            "layer_decay": ("in (0, 1]", 0 < self.layer_decay <= 1),
+            "distillation_weight": ("in [0, 1]", 0 <= self.distillation_weight <= 1),
+            "precision": (f"one of {', '.join(PRECISIONS)}", self.precision in PRECISIONS),
+            "saved_dtype": (f"one of {', '.join(SAVED_DTYPES)}", self.saved_dtype in SAVED_DTYPES),
         }
-        for demand, (holds, names) in demands.items():
-            for name in names:
-                value = getattr(self, name)
-                if not holds(value):
-                    raise ConfigError(f"fine-tuning: {name} is {value!r}, but must be {demand}")
+        for name, (demand, holds) in demands.items():
+            if not holds:
+                raise ConfigError(
+                    f"fine-tuning: {name} is {getattr(self, name)!r}, but must be {demand}"
+                )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain values, for JSON."""
@@ -169,4 +145,3 @@ class FineTuneSettings:
             return cls(**fields)
         except TypeError as error:
             raise ConfigError(f"fine-tuning: {error}") from error
-

@@ -13,17 +13,16 @@ from pathlib import Path
 from transformers import set_seed
 
 from featlab.encoder import EncoderSpec
+from featlab.progress import ProgressCallback
 from featlab.randomness import derive_seed
 from featlab.signals.signal import FILES, VALUES, State
 from models.preference.fine_tune_settings import FineTuneSettings
 from models.preference.layerwise_rates import parameter_groups
-from models.preference.lora import merge_adapters
 from models.preference.masked_warm_up import warm_up
 from models.preference.preference_model import write_model
-from models.preference.token_budget_trainer import TokenBudgetTrainer, TrainingData
-from models.preference.training_battles import BattleCollator, TrainingBattles, batch_costs
-from models.preference.training_pace import PaceCallback
-from models.preference.training_run import Arithmetic, load_network
+from models.preference.token_budget_trainer import TokenBudgetTrainer
+from models.preference.training_battles import BattleCollator, TrainingBattles
+from models.preference.training_network import Arithmetic, load_network, merge_adapters
 
 TRAINING = "training"
 
@@ -38,7 +37,7 @@ def fine_tune(
     fingerprint: str,
     device: str = "auto",
     task: str = "fine-tuning",
-    pace: PaceCallback | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> State:
     """Fine-tune an encoder and a swap-equivariant head on battles.
 
@@ -66,7 +65,7 @@ def fine_tune(
         CUDA where it is there, else the CPU.
     task : str
         Names the training in progress reports.
-    pace : callable of TrainingPace, optional
+    on_progress : callable of Progress, optional
         Called after every step; by default a bar on a terminal and lines in the log.
 
     Returns
@@ -93,27 +92,24 @@ def fine_tune(
             fingerprint=fingerprint,
             arithmetic=arithmetic,
             task=f"{task}, warm-up",
-            pace=pace,
+            on_progress=on_progress,
         )
     set_seed(derive_seed(seed, "fine-tuning"))
-    network, tokenizer = load_network(start, settings, arithmetic, battles.targets.model_count)
+    network, tokenizer = load_network(start, settings, arithmetic, battles.model_count)
     backbone = network.backbone
     trainer = TokenBudgetTrainer(
         network,
-        TrainingData(
-            batch_costs(battles.tokens.lengths, packed=backbone.packed),
-            BattleCollator(battles, backbone),
-            lambda inputs: int(inputs["batch"].lengths.sum()),
-            sort=not backbone.packed,
-        ),
         parameter_groups(network, settings),
+        battles.costs(packed=backbone.packed),
+        BattleCollator(battles, backbone),
         settings,
+        sort=not backbone.packed,
         epochs=settings.epochs,
         arithmetic=arithmetic,
         seed=seed,
         folder=folder / TRAINING / "checkpoints",
         task=task,
-        pace=pace,
+        on_progress=on_progress,
     )
     trainer.run(fingerprint)
     attention = backbone.attention
@@ -135,7 +131,7 @@ def fine_tune(
             "training": {
                 **trainer.account(),
                 "battles": len(battles),
-                "without_ties": int((~battles.targets.tie_known).sum()),
+                "without_ties": int((~battles.targets["tie_known"]).sum()),
                 "device": str(arithmetic.device),
                 "dtype": str(arithmetic.dtype).removeprefix("torch."),
                 "attention": attention,

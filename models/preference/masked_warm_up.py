@@ -23,18 +23,13 @@ from featlab.encoder.tokens import Ids, Tokenizer
 from featlab.encoder.weights import find_weights
 from featlab.errors import ConfigError
 from featlab.files import read_json, write_json
+from featlab.progress import ProgressCallback
 from featlab.randomness import derive_seed
 from models.preference.fine_tune_settings import FineTuneSettings
 from models.preference.preference_model import write_model
-from models.preference.preference_network import set_dropout
-from models.preference.token_budget_trainer import (
-    TokenBudgetTrainer,
-    TrainingData,
-    process_share,
-)
+from models.preference.token_budget_trainer import TokenBudgetTrainer, process_share
 from models.preference.training_battles import BattleTokens
-from models.preference.training_pace import PaceCallback
-from models.preference.training_run import Arithmetic, checkpoint_gradients
+from models.preference.training_network import Arithmetic, without_dropout
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +98,7 @@ def warm_up(
     fingerprint: str,
     arithmetic: Arithmetic,
     task: str = "warm-up",
-    pace: PaceCallback | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> EncoderSpec:
     """Train an encoder to fill in hidden tokens of battles, and save it.
 
@@ -127,7 +122,7 @@ def warm_up(
         Of all that shapes the encoder.
     arithmetic : Arithmetic
         Device and number format.
-    task, pace
+    task, on_progress
         As for `models.preference.fine_tuning.fine_tune`.
 
     Returns
@@ -152,16 +147,8 @@ def warm_up(
     tokenizer = Tokenizer(weights, spec)
     sequences = list({ids.tobytes(): ids for ids in (*battles.a, *battles.b)}.values())
     model = _language_model(weights)
-    if settings.gradient_checkpointing:
-        checkpoint_gradients(model)
     trainer = TokenBudgetTrainer(
         model,
-        TrainingData(
-            np.fromiter(map(len, sequences), np.int64, len(sequences)),
-            MaskingCollator(sequences, tokenizer, derive_seed(seed, "masks", process_share()[0])),
-            lambda inputs: int(inputs["attention_mask"].sum()),
-            sort=True,
-        ),
         [
             {
                 "params": [p for p in model.parameters() if (p.ndim > 1) == matrices],
@@ -170,13 +157,16 @@ def warm_up(
             }
             for matrices in (True, False)
         ],
+        np.fromiter(map(len, sequences), np.int64, len(sequences)),
+        MaskingCollator(sequences, tokenizer, derive_seed(seed, "masks", process_share()[0])),
         settings,
+        sort=True,
         epochs=settings.warm_up_epochs,
         arithmetic=arithmetic,
         seed=seed,
         folder=folder / "checkpoints",
         task=task,
-        pace=pace,
+        on_progress=on_progress,
     )
     trainer.run(fingerprint)
     if trainer.is_world_process_zero():
@@ -201,5 +191,5 @@ def _language_model(weights: Path) -> Any:
             raise ConfigError(
                 f"warm-up: {weights} has no masked-language-model form in transformers"
             ) from error
-    set_dropout(model, 0.0)
+    without_dropout(model)
     return model

@@ -45,33 +45,27 @@ def outcome_loss(
     return torch.where(tie_known, three, decisive)
 
 
-def distillation_loss(
-    logits: torch.Tensor, soft_labels: torch.Tensor, temperature: float = 1.0
-) -> torch.Tensor:
+def distillation_loss(logits: torch.Tensor, soft_labels: torch.Tensor) -> torch.Tensor:
     """Return the divergence of the prediction from a teacher's probabilities.
 
-    Both sides are softened by the temperature, and the loss is scaled by its
-    square so that gradients keep their size (Hinton, Vinyals and Dean,
-    "Distilling the Knowledge in a Neural Network", 2015).
+    Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network", 2015.
 
     Parameters
     ----------
     logits : tensor of shape (n, 3)
     soft_labels : tensor of shape (n, 3)
         The teacher's probabilities, each row summing to 1.
-    temperature : float
-        Above 0.
 
     Examples
     --------
     >>> soft = torch.tensor([[0.5, 0.3, 0.2]])
-    >>> distillation_loss(soft.log(), soft, temperature=2.0).abs().item() < 1e-6
+    >>> distillation_loss(soft.log(), soft).abs().item() < 1e-6
     True
     """
-    teacher = log_softmax(soft_labels.clamp(min=1e-7).log() / temperature, dim=1)
-    student = log_softmax(logits / temperature, dim=1)
-    divergence = kl_div(student, teacher, reduction="none", log_target=True).sum(1)
-    return divergence * temperature**2
+    # As logits, since a teacher's zeros have none.
+    teacher = log_softmax(soft_labels.clamp(min=1e-7).log(), dim=1)
+    student = log_softmax(logits, dim=1)
+    return kl_div(student, teacher, reduction="none", log_target=True).sum(1)
 
 
 def identity_loss(logits: torch.Tensor, names: torch.Tensor) -> torch.Tensor:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, cast
@@ -112,6 +115,23 @@ def write_model(
         # tokenizer.json says it all; some tokenizers also leave what they were made from.
         if path.suffix not in PLAIN:
             path.unlink()
+
+
+def free_memory() -> None:
+    """Drop what only cycles hold, and hand freed memory back to card and system.
+
+    A Trainer and its callbacks refer to each other, so that network and
+    optimiser outlive their last use; and glibc keeps what was freed, about a
+    gigabyte a fine-tuning, unless it is told to trim.
+    """
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if sys.platform == "linux":
+        # musl has no such function.
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
 
 
 def _key(item: tuple[bytes, Ids]) -> tuple[int, bytes]:

@@ -11,9 +11,10 @@ import logging
 import math
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -31,39 +32,17 @@ from transformers import (
 
 from featlab.encoder.encoder import GIBIBYTE
 from featlab.files import read_json, write_json
+from featlab.progress import LoggedProgress, Progress, ProgressCallback
 from featlab.randomness import derive_seed
 from models.preference.fine_tune_settings import FineTuneSettings
 from models.preference.token_budget_sampler import TokenBudgetSampler
-from models.preference.training_pace import PaceCallback, ShownPace, TrainingPace
-from models.preference.training_run import Arithmetic
+from models.preference.training_network import Arithmetic
 
 logger = logging.getLogger(__name__)
 
 STATE = "trainer_state.json"
 NOTE = "training.json"
 CPU_TOKENS_PER_BATCH = 4096
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """Rows that can be put into batches.
-
-    Parameters
-    ----------
-    costs : int array of shape (n,)
-        What each row takes of a batch's budget.
-    collate : callable
-        From row numbers to the model's inputs.
-    tokens : callable
-        From the model's inputs to the tokens in them.
-    sort : bool
-        Whether rows of like length should share a batch.
-    """
-
-    costs: npt.NDArray[np.integer]
-    collate: Callable[..., dict[str, Any]]
-    tokens: Callable[[dict[str, Any]], int]
-    sort: bool
 
 
 class TokenBudgetTrainer(Trainer):
@@ -73,14 +52,17 @@ class TokenBudgetTrainer(Trainer):
     ----------
     model : Module
         What is trained.
-    data : TrainingData
-        What it is trained on.
     groups : list of dict
         The optimiser's parameter groups.
+    costs : int array of shape (n,)
+        What each row takes of a batch's budget.
+    collate : callable
+        From row numbers to the model's inputs.
+    sort : bool
+        Whether rows of like length should share a batch.
     settings : FineTuneSettings
         For batches, schedule and checkpoints.
     epochs : int
-        Passes over the data.
     arithmetic : Arithmetic
         Device and number format.
     seed : int
@@ -88,29 +70,32 @@ class TokenBudgetTrainer(Trainer):
     folder : Path
         For checkpoints.
     task : str
-        What is being trained, for `pace`.
-    pace : callable of TrainingPace, optional
-        Called after every step; by default a bar on a terminal and lines in the log.
+        What is being trained, for `on_progress`.
+    on_progress : callable of Progress, optional
+        Called after every step; by default a bar on a terminal, lines in the
+        log elsewhere.
     """
 
     def __init__(
         self,
         model: torch.nn.Module,
-        data: TrainingData,
         groups: list[dict[str, Any]],
+        costs: npt.NDArray[np.integer],
+        collate: Callable[..., dict[str, Any]],
         settings: FineTuneSettings,
         *,
+        sort: bool,
         epochs: int,
         arithmetic: Arithmetic,
         seed: int,
         folder: Path,
         task: str,
-        pace: PaceCallback | None,
+        on_progress: ProgressCallback | None,
     ) -> None:
         rank, world = process_share()
         per_batch, per_step = tokens_at_once(settings, arithmetic.device, world)
         self.sampler = TokenBudgetSampler(
-            data.costs, per_batch, sort=data.sort, seed=seed, rank=rank, world=world
+            costs, per_batch, sort=sort, seed=seed, rank=rank, world=world
         )
         accumulated = max(1, round(per_step / per_batch))
         steps = math.ceil(len(self.sampler) / accumulated) * epochs
@@ -118,14 +103,12 @@ class TokenBudgetTrainer(Trainer):
             output_dir=str(folder),
             num_train_epochs=epochs,
             gradient_accumulation_steps=accumulated,
-            max_grad_norm=settings.max_gradient_norm,
             lr_scheduler_type="cosine",
             warmup_steps=math.ceil(settings.warmup_share * steps),
             seed=derive_seed(seed, "trainer"),
             bf16=arithmetic.dtype == torch.bfloat16,
             fp16=arithmetic.dtype == torch.float16,
             use_cpu=arithmetic.device.type == "cpu",
-            logging_strategy="steps",
             logging_steps=5,
             logging_first_step=True,
             report_to="none",
@@ -138,20 +121,20 @@ class TokenBudgetTrainer(Trainer):
         # Without a launcher the Trainer would cut a batch in pieces for several cards, and a
         # packed row cannot be cut.
         arguments._n_gpu = min(arguments.n_gpu, 1)
+        rows: Any = range(len(costs))
         optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-6, fused=True)
-        rows: Any = range(len(data.costs))
         super().__init__(
             model,
             arguments,
-            data_collator=data.collate,
             train_dataset=rows,
+            data_collator=collate,
             optimizers=(optimizer, None),
         )
-        self.tokens = data.tokens
         self.tokens_seen = 0
         self.seconds = 0.0
         self.remove_callback(PrinterCallback)
-        self.add_callback(_Watch(self, task, pace or ShownPace(), 60 * settings.checkpoint_minutes))
+        told = on_progress or (_Bar() if sys.stderr.isatty() else LoggedProgress())
+        self.add_callback(_Watch(self, task, told, 60 * settings.checkpoint_minutes))
 
     def run(self, fingerprint: str) -> None:
         """Train, from the last checkpoint where there is one of the same training.
@@ -187,37 +170,33 @@ class TokenBudgetTrainer(Trainer):
 
     def get_train_dataloader(self) -> torch.utils.data.DataLoader[Any]:
         """Return batches of this process; the sampler already knows its share."""
-        dataset: Any = self.train_dataset
+        rows: Any = self.train_dataset
         return torch.utils.data.DataLoader(
-            dataset, batch_sampler=self.sampler, collate_fn=self.data_collator
+            rows, batch_sampler=self.sampler, collate_fn=self.data_collator
         )
 
     def training_step(self, model: torch.nn.Module, inputs: Any, *rest: Any) -> torch.Tensor:
         """Pass one batch forward and backward, and count its tokens."""
-        self.tokens_seen += self.tokens(inputs)
+        mask = inputs.get("attention_mask")
+        self.tokens_seen += int(inputs["batch"].lengths.sum() if mask is None else mask.sum())
         return super().training_step(model, inputs, *rest)
 
 
 class _Watch(TrainerCallback):
-    """Tells the sampler which epoch it is, reports the pace, and saves by the clock.
+    """Tells the sampler which epoch it is, reports progress, and saves by the clock.
 
     A step takes a second here and minutes there, so checkpoints count seconds.
     """
 
     def __init__(
-        self, trainer: TokenBudgetTrainer, task: str, pace: PaceCallback, seconds: float
+        self, trainer: TokenBudgetTrainer, task: str, told: ProgressCallback, seconds: float
     ) -> None:
         self.trainer = trainer
         self.task = task
-        self.pace = pace
+        self.told = told
         self.seconds = seconds
         self.loss = float("nan")
         self.start = self.saved = time.monotonic()
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
-        self.start = time.monotonic()
 
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
@@ -232,25 +211,36 @@ class _Watch(TrainerCallback):
         logs: dict[str, float] | None = None,
         **_: Any,
     ) -> None:
-        if logs and "loss" in logs:
-            self.loss = logs["loss"]
+        self.loss = (logs or {}).get("loss", self.loss)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         now = time.monotonic()
+        done, total = state.global_step, state.max_steps
         if state.is_world_process_zero:
             seconds = now - self.start
             speed = self.trainer.tokens_seen / max(seconds, 1e-9)
-            self.pace(
-                TrainingPace(
-                    self.task, state.global_step, state.max_steps, self.loss, speed, seconds
-                )
-            )
-        due = 0 < self.seconds <= now - self.saved
-        if due and state.global_step < state.max_steps:
+            task = f"{self.task}, loss {self.loss:.3f}, {speed:,.0f} tokens/s"
+            self.told(Progress(task, done, total, done / total, seconds))
+        if 0 < self.seconds <= now - self.saved and done < total:
             self.saved = now
             control.should_save = True
+
+
+class _Bar:
+    """Draws one bar on a terminal."""
+
+    def __init__(self) -> None:
+        self.bar: Any = None
+
+    def __call__(self, progress: Progress) -> None:
+        if self.bar is None:
+            self.bar = import_module("tqdm.auto").tqdm(total=progress.total, unit="step")
+        self.bar.set_description(progress.task)
+        self.bar.update(progress.done - self.bar.n)
+        if progress.done == progress.total:
+            self.bar.close()
 
 
 def tokens_at_once(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -42,98 +42,90 @@ class BattleTokens:
         both = tokenizer.conversations(texts["prompt"].to_list() * 2, responses).ids
         return cls(texts["id"], both[: len(texts)], both[len(texts) :])
 
-    def __len__(self) -> int:
-        return len(self.a)
-
     def take(self, rows: Rows) -> Self:
         """Return the tokens of some battles, in their order."""
         return type(self)(
             self.battle_ids[rows], [self.a[row] for row in rows], [self.b[row] for row in rows]
         )
 
-    @property
-    def lengths(self) -> npt.NDArray[np.int64]:
-        """Tokens of both sides, shape (n, 2)."""
-        return np.array([[*map(len, self.a)], [*map(len, self.b)]], np.int64).T
-
 
 @dataclass(frozen=True)
-class BattleTargets:
-    """What is to be learned from n battles.
+class TrainingBattles:
+    """Tokens and targets of the battles that are to be learned from.
 
     Parameters
     ----------
-    labels : int64 tensor of shape (n,)
-        0 a, 1 b, 2 tie.
-    tie_known : bool tensor of shape (n,)
-        False where the battle's source holds no ties.
-    weights : float32 tensor of shape (n,)
-        How many battles each counts for.
-    soft_labels : float32 tensor of shape (n, 3)
-        A teacher's probabilities; a row of NaN where there are none.
-    models : int64 tensor of shape (n, 2)
-        Which model wrote a's response and which b's; -1 where it is unknown.
+    tokens : BattleTokens
+    targets : dict of str to tensor
+        What `models.preference.preference_network.PreferenceNetwork.forward` takes
+        by these names; models are numbered in the order of their names.
     """
 
-    labels: torch.Tensor
-    tie_known: torch.Tensor
-    weights: torch.Tensor
-    soft_labels: torch.Tensor
-    models: torch.Tensor
+    tokens: BattleTokens
+    targets: dict[str, torch.Tensor]
 
     @classmethod
-    def of(cls, outcomes: Outcomes, soft_labels: Floats) -> Self:
-        """Read the outcomes of battles, with soft labels in place of their own."""
-        names = sorted(
-            {*outcomes.model_a.drop_nulls().unique(), *outcomes.model_b.drop_nulls().unique()}
-        )
+    def of(
+        cls, prepared: BattleTokens, outcomes: Outcomes, rows: Rows, soft: Floats | None = None
+    ) -> Self:
+        """Take the training rows of all battles.
+
+        Parameters
+        ----------
+        prepared : BattleTokens
+        outcomes : Outcomes
+        rows : int64 array of shape (n,)
+        soft : float64 array of shape (n, 3), optional
+            Soft labels of the rows in place of those of their outcomes.
+        """
+        known = outcomes.take(rows)
+        sides = [known.model_a.to_list(), known.model_b.to_list()]
+        names = sorted({name for side in sides for name in side if name is not None})
         number = {name: position for position, name in enumerate(names)}
-        written = [
-            [number.get(name, -1) for name in side] for side in (outcomes.model_a, outcomes.model_b)
-        ]
-        return cls(
-            torch.from_numpy(outcomes.labels),
-            torch.from_numpy(outcomes.tie_known),
-            torch.from_numpy(outcomes.weight.astype(np.float32)),
-            torch.from_numpy(soft_labels.astype(np.float32)),
-            torch.tensor(written, dtype=torch.int64).T.contiguous(),
-        )
+        models = [[number.get(name, -1) for name in side] for side in sides]
+        targets = {
+            "labels": torch.from_numpy(known.labels),
+            "tie_known": torch.from_numpy(known.tie_known),
+            "weights": torch.from_numpy(known.weight.astype(np.float32)),
+            "soft_labels": torch.from_numpy(
+                (known.soft if soft is None else soft).astype(np.float32)
+            ),
+            "models": torch.tensor(models, dtype=torch.int64).T.contiguous(),
+        }
+        return cls(prepared.take(rows), targets)
+
+    def __len__(self) -> int:
+        return len(self.tokens.a)
 
     @property
     def model_count(self) -> int:
         """How many models wrote the responses."""
-        return 1 + int(self.models.max())
+        return 1 + int(self.targets["models"].max())
 
-    def take(self, rows: Sequence[int]) -> Self:
-        """Return the targets of some battles."""
-        return type(self)(*(tensor[list(rows)] for tensor in self.tensors()))
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Tokens of both sides, shape (n, 2)."""
+        return np.array([[*map(len, self.tokens.a)], [*map(len, self.tokens.b)]], np.int64).T
 
-    def to(self, device: torch.device) -> Self:
-        """Return the same targets on another device."""
-        return type(self)(*(tensor.to(device) for tensor in self.tensors()))
+    def costs(self, *, packed: bool) -> npt.NDArray[np.int64]:
+        """Return what each takes of a batch's budget: its tokens, or two rows of its longer side.
 
-    def tensors(self) -> list[torch.Tensor]:
-        """Return every target in the order of the fields."""
-        return [getattr(self, field.name) for field in fields(self)]
-
-
-@dataclass(frozen=True)
-class TrainingBattles:
-    """Tokens and targets of the battles that are to be learned from."""
-
-    tokens: BattleTokens
-    targets: BattleTargets
-
-    def __len__(self) -> int:
-        return len(self.tokens)
+        Parameters
+        ----------
+        packed : bool
+            Whether batches are packed rows; else they are padded rectangles.
+        """
+        lengths = self.lengths
+        costs: npt.NDArray[np.int64] = lengths.sum(1) if packed else 2 * lengths.max(1)
+        return costs
 
     def fingerprint(self) -> str:
         """Return the sha256 of every token and every target."""
-        digest = hashlib.sha256(self.tokens.lengths.tobytes())
+        digest = hashlib.sha256(self.lengths.tobytes())
         for sequence in (*self.tokens.a, *self.tokens.b):
             digest.update(sequence.tobytes())
-        for tensor in self.targets.tensors():
-            digest.update(tensor.numpy().tobytes())
+        for target in self.targets.values():
+            digest.update(target.numpy().tobytes())
         return digest.hexdigest()
 
 
@@ -153,24 +145,8 @@ class BattleCollator:
 
     def __call__(self, rows: Sequence[int]) -> dict[str, Any]:
         """Return the batch of these battles, and its targets."""
-        tokens, targets = self.battles.tokens, self.battles.targets.take(rows)
+        tokens = self.battles.tokens
         sides = [tokens.a[row] for row in rows] + [tokens.b[row] for row in rows]
-        return {
-            "batch": self.backbone.batch(sides),
-            "targets": targets,
-            "labels": targets.labels,
-        }
-
-
-def batch_costs(lengths: npt.NDArray[np.int64], *, packed: bool) -> npt.NDArray[np.int64]:
-    """Return what each battle takes of a batch's budget: its tokens, or twice its longer side's.
-
-    Examples
-    --------
-    >>> batch_costs(np.array([[10, 30]]), packed=True).tolist()
-    [40]
-    >>> batch_costs(np.array([[10, 30]]), packed=False).tolist()
-    [60]
-    """
-    costs: npt.NDArray[np.int64] = lengths.sum(1) if packed else 2 * lengths.max(1)
-    return costs
+        chosen = list(rows)
+        targets = {name: target[chosen] for name, target in self.battles.targets.items()}
+        return {"batch": self.backbone.batch(sides), **targets}

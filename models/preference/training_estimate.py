@@ -16,28 +16,13 @@ from featlab.signals.outcomes import Outcomes, Rows
 from models.preference.encoder_signal import EncoderSignal
 from models.preference.token_budget_sampler import TokenBudgetSampler
 from models.preference.token_budget_trainer import tokens_at_once
-from models.preference.training_battles import (
-    BattleCollator,
-    BattleTargets,
-    BattleTokens,
-    TrainingBattles,
-    batch_costs,
-)
-from models.preference.training_run import Arithmetic, load_network
+from models.preference.training_battles import BattleCollator, BattleTokens, TrainingBattles
+from models.preference.training_network import Arithmetic, load_network
 
 
 @dataclass(frozen=True)
 class TrainingEstimate:
-    """The work of one fine-tuning and the pace measured for it.
-
-    Parameters
-    ----------
-    tokens : int
-        Tokens of all epochs, those of a masked warm-up among them.
-    tokens_per_second : float
-        Forward and backward, on one device.
-    device : str
-        What was measured.
+    """The work of one fine-tuning, all epochs, and the pace measured for it on one device.
 
     Examples
     --------
@@ -82,24 +67,20 @@ def estimate_fine_tuning(
         As `EncoderSignal.fit` does.
     """
     settings = signal.settings
-    known = outcomes.take(rows)
-    battles = TrainingBattles(prepared.take(rows), BattleTargets.of(known, known.soft))
+    battles = TrainingBattles.of(prepared, outcomes, rows)
     arithmetic = Arithmetic.of(settings, signal.device)
-    network, _ = load_network(signal.spec, settings, arithmetic, battles.targets.model_count)
-    packed = network.backbone.packed
-    lengths = battles.tokens.lengths
+    network, _ = load_network(signal.spec, settings, arithmetic, battles.model_count)
     per_batch, _ = tokens_at_once(settings, arithmetic.device)
-    sampler = TokenBudgetSampler(
-        batch_costs(lengths, packed=packed), per_batch, sort=not packed, seed=0
-    )
+    packed = network.backbone.packed
+    sampler = TokenBudgetSampler(battles.costs(packed=packed), per_batch, sort=not packed, seed=0)
     collate = BattleCollator(battles, network.backbone)
     network.train()
-    timed = 0.0
-    tokens = 0
+    timed, tokens = 0.0, 0
     for number, batch in enumerate(sampler.plan()[: batches + 1]):
-        inputs = collate(batch)
+        inputs = {name: value.to(arithmetic.device) for name, value in collate(batch).items()}
         start = time.perf_counter()
-        with arithmetic.autocast():
+        dtype = arithmetic.dtype
+        with torch.autocast(arithmetic.device.type, dtype, enabled=dtype != torch.float32):
             loss = network(**inputs)["loss"]
         loss.backward()
         network.zero_grad()
@@ -109,7 +90,7 @@ def estimate_fine_tuning(
             timed += time.perf_counter() - start
             tokens += int(inputs["batch"].lengths.sum())
     return TrainingEstimate(
-        tokens=int(lengths.sum()) * (settings.epochs + settings.warm_up_epochs),
+        tokens=int(battles.lengths.sum()) * (settings.epochs + settings.warm_up_epochs),
         tokens_per_second=tokens / timed,
         device=str(arithmetic.device),
     )

@@ -1,0 +1,139 @@
+"""The network that is to be fine-tuned, made ready: device, number format, encoder and head."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import torch
+
+from featlab.encoder import EncoderSpec
+from featlab.encoder.attention import PADDED
+from featlab.encoder.backbone import Backbone, load_backbone
+from featlab.encoder.device import inference_dtype, pick_device
+from featlab.encoder.tokens import Tokenizer
+from featlab.encoder.weights import find_weights
+from featlab.errors import ConfigError
+from models.preference.fine_tune_settings import FineTuneSettings
+from models.preference.preference_head import PreferenceHead
+from models.preference.preference_network import PreferenceNetwork
+
+LORA_ALPHA = 32
+"""Scale of the adapters."""
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """The device to train on and the number format; weights stay in float32."""
+
+    device: torch.device
+    dtype: torch.dtype
+
+    @classmethod
+    def of(cls, settings: FineTuneSettings, device: str) -> Self:
+        """Pick this process's own card or the CPU, and the format.
+
+        Raises
+        ------
+        ConfigError
+            When the device cannot train in the format that the settings ask for.
+        """
+        picked = pick_device(device)
+        if str(picked) == "cuda":
+            picked = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        dtype = inference_dtype(settings.precision, picked)
+        if dtype == torch.float16 and picked.type != "cuda":
+            raise ConfigError(
+                "fine-tuning: precision 'float16' needs a CUDA card; use auto, bfloat16 or float32"
+            )
+        return cls(picked, dtype)
+
+
+def load_network(
+    spec: EncoderSpec, settings: FineTuneSettings, arithmetic: Arithmetic, models: int
+) -> tuple[PreferenceNetwork, Tokenizer]:
+    """Load the encoder and put a new head on it.
+
+    Parameters
+    ----------
+    spec : EncoderSpec
+        The encoder to start from.
+    settings : FineTuneSettings
+    arithmetic : Arithmetic
+    models : int
+        How many models wrote the responses, for the identity loss.
+
+    Raises
+    ------
+    WeightsError
+        When the encoder's weights are missing or damaged.
+    ConfigError
+        When the model or the device cannot do what spec and settings ask for.
+    """
+    device, dtype = arithmetic.device, arithmetic.dtype
+    weights = find_weights(spec)
+    tokenizer = Tokenizer(weights, spec)
+    if device.type == "cpu" and spec.attention == "auto":
+        # On a CPU padded batches train faster.
+        spec = replace(spec, attention=PADDED)
+    backbone = load_backbone(spec, weights, device, torch.float32, tokenizer.padding, dtype)
+    without_dropout(backbone)
+    if settings.lora_rank > 0:
+        add_adapters(backbone, settings.lora_rank)
+    head = PreferenceHead(backbone.dimension)
+    return PreferenceNetwork(backbone, head, settings, models).to(device), tokenizer
+
+
+def without_dropout(model: torch.nn.Module) -> None:
+    """Switch off every dropout of a transformers model, attention's included.
+
+    It slows a CPU down by more than half, no packed kernel has it, and it gains
+    nothing in so few epochs.
+
+    Examples
+    --------
+    >>> layer = torch.nn.Sequential(torch.nn.Dropout(0.1))
+    >>> without_dropout(layer)
+    >>> layer[0].p
+    0.0
+    """
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+        # Some attentions hold their share as a number.
+        attention: Any = module
+        if isinstance(getattr(attention, "attention_dropout", None), float | int):
+            attention.attention_dropout = 0.0
+
+
+def add_adapters(backbone: Backbone, rank: int) -> None:
+    """Freeze the encoder and give every linear layer of it a low-rank adapter.
+
+    Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", 2021.
+
+    Raises
+    ------
+    ConfigError
+        When peft is not installed.
+    """
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ImportError as error:
+        raise ConfigError(
+            "fine-tuning: lora_rank is set, but peft is not installed; "
+            "run `pip install peft`, or set lora_rank to 0"
+        ) from error
+    config = LoraConfig(r=rank, lora_alpha=LORA_ALPHA, target_modules="all-linear", bias="none")
+    with warnings.catch_warnings():
+        # peft asks transformers for an attribute by its former name.
+        warnings.simplefilter("ignore", FutureWarning)
+        backbone.model = get_peft_model(backbone.model, config)
+
+
+def merge_adapters(backbone: Backbone) -> None:
+    """Add the adapters, where there are any, to their weights: a saved model needs no peft."""
+    model: Any = backbone.model
+    if hasattr(model, "merge_and_unload"):
+        backbone.model = model.merge_and_unload()
