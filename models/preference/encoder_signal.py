@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import weakref
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import polars as pl
@@ -36,6 +36,7 @@ from models.preference.fine_tune_settings import FineTuneSettings
 from models.preference.preference_model import PreferenceModel, free_memory
 from models.preference.soft_labels import teacher_probabilities
 from models.preference.training_battles import BattleTokens, TrainingBattles
+from models.preference.training_job import Arithmetic, TrainingJob, process_share
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ COLUMNS = (
 class EncoderSignal(Signal[BattleTokens]):
     """A fine-tuned encoder as a signal of the ensemble.
 
-    A fitted signal keeps its weights on disk and loads them while it transforms.
+    Once fitted it keeps its weights on disk and loads them while it transforms.
 
     Parameters
     ----------
@@ -67,16 +68,16 @@ class EncoderSignal(Signal[BattleTokens]):
     seed : int, default 0
         Root seed.
     folder : Path, optional
-        Where the model and, while it is trained, its checkpoints go; a killed
-        training goes on from there. By default a temporary folder that lives as
-        long as the signal.
+        Where the model and, while it is trained, its checkpoints go. By default
+        a temporary folder that lives as long as the signal.
     soft_labels : Path, optional
-        A teacher's probabilities (`models.preference.soft_labels`), which stand in
-        place of the battles' own soft labels.
+        A teacher's probabilities (`models.preference.soft_labels`), in place of
+        the battles' own soft labels.
     device : str, default "auto"
         CUDA where it is there, else the CPU.
     on_progress : callable of Progress, optional
-        Called after every step; by default a bar on a terminal and lines in the log.
+        Called after every step; by default a bar on a terminal, lines in the
+        log elsewhere.
 
     Examples
     --------
@@ -91,8 +92,7 @@ class EncoderSignal(Signal[BattleTokens]):
     name = "encoder"
     needs = frozenset({Need.ENCODER})
     cost = Cost.WHOLE_MACHINE
-    # Its arithmetic differs from machine to machine.
-    probe_tolerance: ClassVar[float] = 0.02
+    probe_tolerance = 0.02
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class EncoderSignal(Signal[BattleTokens]):
         self.soft_labels = soft_labels
         self.device = device
         self.on_progress = on_progress
-        self.learned: State | None = None
+        self._learned: State | None = None
 
     @classmethod
     def from_settings(cls, context: Context, fold: int) -> Self:
@@ -145,16 +145,9 @@ class EncoderSignal(Signal[BattleTokens]):
         return COLUMNS
 
     def prepare(self, battles: pl.LazyFrame) -> BattleTokens:
-        """Tokenise both sides; every fold's signal gives the same tokens.
-
-        Raises
-        ------
-        WeightsError
-            When the encoder is nowhere to be had.
-        """
-        weights = find_weights(self.spec) if self.learned is None else self.learned.files
-        assert weights is not None
-        return BattleTokens.of(battles, Tokenizer(weights, self.spec))
+        """Tokenise both sides; the tokens serve every fold's signal."""
+        weights = self._learned.files if self._learned else None
+        return BattleTokens.of(battles, Tokenizer(weights or find_weights(self.spec), self.spec))
 
     def fit(self, prepared: BattleTokens, outcomes: Outcomes, rows: Rows) -> Self:
         """Fine-tune on some battles.
@@ -170,39 +163,36 @@ class EncoderSignal(Signal[BattleTokens]):
         WeightsError, ConfigError
             As `models.preference.fine_tuning.fine_tune`.
         """
+        if self.folder is None:
+            self.folder = Path(tempfile.mkdtemp(prefix="featlab-encoder-"))
+            weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         soft = outcomes.soft[rows]
         if self.soft_labels is not None:
             teacher = teacher_probabilities(self.soft_labels, prepared.battle_ids[rows])
             soft = np.where(np.isfinite(teacher), teacher, soft)
         battles = TrainingBattles.of(prepared, outcomes, rows, soft)
-        fingerprint = value_fingerprint({**self.recipe(), "battles": battles.fingerprint()})
-        folder = self._own_folder()
-        task = f"encoder {folder.name}"
-        values = folder / VALUES
-        if values.is_file() and read_json(values)["values"].get("fingerprint") == fingerprint:
-            logger.info("%s: already done in %s", task, folder)
-            self.learned = load_signal(type(self), folder).state()
-            return self
+        job = TrainingJob(
+            self.settings,
+            Arithmetic.of(self.settings, self.device),
+            self.seed,
+            self.folder,
+            value_fingerprint({**self.recipe(), "battles": battles.fingerprint()}),
+            f"encoder {self.folder.name}",
+            self.on_progress,
+        )
+        self._learned = _finished(job) or self._train(battles, job)
+        return self
+
+    def _train(self, battles: TrainingBattles, job: TrainingJob) -> State:
         # The Trainer takes seconds to import, and predicting does without.
         from models.preference.fine_tuning import TRAINING, fine_tune
-        from models.preference.token_budget_trainer import process_share
 
-        self.learned = fine_tune(
-            battles,
-            self.spec,
-            self.settings,
-            self.seed,
-            folder,
-            fingerprint=fingerprint,
-            device=self.device,
-            task=task,
-            on_progress=self.on_progress,
-        )
+        self._learned = fine_tune(battles, self.spec, job)
         if process_share()[0] == 0:
-            save_signal(self, folder)
-            shutil.rmtree(folder / TRAINING, ignore_errors=True)
+            save_signal(self, job.folder)
+            shutil.rmtree(job.folder / TRAINING, ignore_errors=True)
         free_memory()
-        return self
+        return self._learned
 
     def transform(self, prepared: BattleTokens, rows: Rows | None = None) -> pl.DataFrame:
         """Return ``encoder_margin`` and ``encoder_tie``, Float32, of some battles or of all.
@@ -213,7 +203,7 @@ class EncoderSignal(Signal[BattleTokens]):
             When the weights that it was saved with are gone or damaged.
         """
         tokens = prepared if rows is None else prepared.take(rows)
-        logits = PreferenceModel.from_state(self.state(), self.device).logits(tokens)
+        logits = PreferenceModel(self.state(), self.device).logits(tokens)
         free_memory()
         return pl.DataFrame(
             {"encoder_margin": logits[:, 0] - logits[:, 1], "encoder_tie": logits[:, 2]},
@@ -222,9 +212,9 @@ class EncoderSignal(Signal[BattleTokens]):
 
     def state(self) -> State:
         """Return the head, how it was trained, and the folder of the encoder's weights."""
-        if self.learned is None:
+        if self._learned is None:
             raise ConfigError("signal encoder: it is not fitted yet")
-        return self.learned
+        return self._learned
 
     @classmethod
     def from_state(cls, state: State) -> Self:
@@ -237,12 +227,9 @@ class EncoderSignal(Signal[BattleTokens]):
         """
         if state.files is None:
             raise BundleError("signal encoder: the weights of its encoder are missing")
-        signal = cls(
-            EncoderSpec.from_dict(state.values["spec"]),
-            FineTuneSettings.from_dict(state.values["settings"]),
-            folder=state.files.parent,
-        )
-        signal.learned = state
+        settings = FineTuneSettings.from_dict(state.values["settings"])
+        signal = cls(EncoderSpec.from_dict(state.values["spec"]), settings)
+        signal._learned = state
         return signal
 
     def recipe(self) -> dict[str, Any]:
@@ -255,8 +242,11 @@ class EncoderSignal(Signal[BattleTokens]):
             "soft_labels": None if self.soft_labels is None else file_fingerprint(self.soft_labels),
         }
 
-    def _own_folder(self) -> Path:
-        if self.folder is None:
-            self.folder = Path(tempfile.mkdtemp(prefix="featlab-encoder-"))
-            weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
-        return self.folder
+
+def _finished(job: TrainingJob) -> State | None:
+    """Return what the same job left behind when it was done."""
+    values = job.folder / VALUES
+    if not values.is_file() or read_json(values)["values"].get("fingerprint") != job.fingerprint:
+        return None
+    logger.info("%s: already done in %s", job.task, job.folder)
+    return load_signal(EncoderSignal, job.folder).state()

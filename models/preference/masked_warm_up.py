@@ -23,21 +23,84 @@ from featlab.encoder.tokens import Ids, Tokenizer
 from featlab.encoder.weights import find_weights
 from featlab.errors import ConfigError
 from featlab.files import read_json, write_json
-from featlab.progress import ProgressCallback
 from featlab.randomness import derive_seed
-from models.preference.fine_tune_settings import FineTuneSettings
-from models.preference.preference_model import write_model
-from models.preference.token_budget_trainer import TokenBudgetTrainer, process_share
+from models.preference.preference_model import write_encoder
+from models.preference.token_budget_trainer import TokenBudgetTrainer
 from models.preference.training_battles import BattleTokens
-from models.preference.training_network import Arithmetic, without_dropout
+from models.preference.training_job import TrainingJob, process_share
+from models.preference.training_network import without_dropout
 
 logger = logging.getLogger(__name__)
 
-RECORD = "warm_up.json"
 UNSCORED = -100
 
 MASKED_SHARE = 0.3
 """Of the tokens to hide (Wettig et al., "Should You Mask 15% in Masked Language Modeling?")."""
+
+
+def warm_up(battles: BattleTokens, spec: EncoderSpec, job: TrainingJob) -> EncoderSpec:
+    """Train an encoder to fill in hidden tokens of battles, and save it.
+
+    A call that was finished returns at once, and one that was killed goes on
+    from its last checkpoint.
+
+    Parameters
+    ----------
+    battles : BattleTokens
+        The training battles.
+    spec : EncoderSpec
+        The encoder to start from. A checkpoint without a language-model head
+        gets a new one, which is trained along and dropped.
+    job : TrainingJob
+        That of the fine-tuning; its rates, batches and schedule serve here too.
+
+    Returns
+    -------
+    EncoderSpec
+        The spec of the warmed-up encoder: `spec` with a folder as its model.
+
+    Raises
+    ------
+    ConfigError
+        When the model has no mask token or no language-model form.
+    WeightsError
+        When the encoder's weights are missing or damaged.
+    """
+    seed = derive_seed(job.seed, "warm-up")
+    job = replace(job, seed=seed, folder=job.folder / "warm-up", task=f"{job.task}, warm-up")
+    settings = job.settings
+    warmed = replace(spec, model=str(job.folder / "encoder"), revision=None)
+    finished = job.folder / "finished.json"
+    if finished.is_file() and read_json(finished) == job.fingerprint:
+        logger.info("%s: already done", job.task)
+        return warmed
+    set_seed(seed)
+    weights = find_weights(spec)
+    tokenizer = Tokenizer(weights, spec)
+    sequences = list({ids.tobytes(): ids for ids in (*battles.a, *battles.b)}.values())
+    model = _language_model(weights)
+    trainer = TokenBudgetTrainer(
+        model,
+        [
+            {
+                "params": [p for p in model.parameters() if (p.ndim > 1) == matrices],
+                "lr": settings.learning_rate,
+                "weight_decay": settings.weight_decay if matrices else 0.0,
+            }
+            for matrices in (True, False)
+        ],
+        np.fromiter(map(len, sequences), np.int64, len(sequences)),
+        MaskingCollator(sequences, tokenizer, derive_seed(seed, "masks", process_share()[0])),
+        job,
+        sort=True,
+        epochs=settings.warm_up_epochs,
+    )
+    trainer.run()
+    if trainer.is_world_process_zero():
+        write_encoder(job.folder / "encoder", Backbone(model.base_model, spec.pooling), tokenizer)
+        write_json(finished, job.fingerprint)
+    trainer.accelerator.wait_for_everyone()
+    return warmed
 
 
 class MaskingCollator:
@@ -86,95 +149,6 @@ class MaskingCollator:
             "attention_mask": batch.attention_mask,
             "labels": torch.from_numpy(labels),
         }
-
-
-def warm_up(
-    battles: BattleTokens,
-    spec: EncoderSpec,
-    settings: FineTuneSettings,
-    seed: int,
-    folder: Path,
-    *,
-    fingerprint: str,
-    arithmetic: Arithmetic,
-    task: str = "warm-up",
-    on_progress: ProgressCallback | None = None,
-) -> EncoderSpec:
-    """Train an encoder to fill in hidden tokens of battles, and save it.
-
-    A call that was finished returns at once, and one that was killed goes on
-    from its last checkpoint.
-
-    Parameters
-    ----------
-    battles : BattleTokens
-        The training battles.
-    spec : EncoderSpec
-        The encoder to start from. A checkpoint without a language-model head
-        gets a new one, which is trained along and dropped.
-    settings : FineTuneSettings
-        Its rates, batches and schedule serve here too.
-    seed : int
-        Root seed of the warm-up.
-    folder : Path
-        Where the model folder goes.
-    fingerprint : str
-        Of all that shapes the encoder.
-    arithmetic : Arithmetic
-        Device and number format.
-    task, on_progress
-        As for `models.preference.fine_tuning.fine_tune`.
-
-    Returns
-    -------
-    EncoderSpec
-        The spec of the warmed-up encoder: `spec` with a folder as its model.
-
-    Raises
-    ------
-    ConfigError
-        When the model has no mask token or no language-model form.
-    WeightsError
-        When the encoder's weights are missing or damaged.
-    """
-    warmed = replace(spec, model=str(folder / "encoder"), revision=None)
-    record = folder / RECORD
-    if record.is_file() and read_json(record) == fingerprint:
-        logger.info("%s: already done", task)
-        return warmed
-    set_seed(seed)
-    weights = find_weights(spec)
-    tokenizer = Tokenizer(weights, spec)
-    sequences = list({ids.tobytes(): ids for ids in (*battles.a, *battles.b)}.values())
-    model = _language_model(weights)
-    trainer = TokenBudgetTrainer(
-        model,
-        [
-            {
-                "params": [p for p in model.parameters() if (p.ndim > 1) == matrices],
-                "lr": settings.learning_rate,
-                "weight_decay": settings.weight_decay if matrices else 0.0,
-            }
-            for matrices in (True, False)
-        ],
-        np.fromiter(map(len, sequences), np.int64, len(sequences)),
-        MaskingCollator(sequences, tokenizer, derive_seed(seed, "masks", process_share()[0])),
-        settings,
-        sort=True,
-        epochs=settings.warm_up_epochs,
-        arithmetic=arithmetic,
-        seed=seed,
-        folder=folder / "checkpoints",
-        task=task,
-        on_progress=on_progress,
-    )
-    trainer.run(fingerprint)
-    if trainer.is_world_process_zero():
-        write_model(folder / "encoder", Backbone(model.base_model, spec.pooling), tokenizer)
-        write_json(record, fingerprint)
-    trainer.accelerator.wait_for_everyone()
-    trainer.accelerator.free_memory()
-    return warmed
 
 
 def _language_model(weights: Path) -> Any:

@@ -8,7 +8,7 @@ import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ import torch
 from featlab.encoder import EncoderSpec, load_encoder
 from featlab.encoder.backbone import Backbone, cast_weights, quiet_transformers
 from featlab.encoder.device import DTYPES
-from featlab.encoder.encoder import Encoder, Progress
+from featlab.encoder.encoder import Progress
 from featlab.encoder.tokens import Ids, Tokenizer
 from featlab.signals.signal import PLAIN, State
 from models.preference.fine_tune_settings import SavedDtype
@@ -30,30 +30,23 @@ class PreferenceModel:
 
     Parameters
     ----------
-    encoder : Encoder
-        The fine-tuned encoder, for inference.
-    head : PreferenceHead
-        In float32.
+    state : State
+        What `models.preference.fine_tuning.fine_tune` returned.
+    device : str, default "auto"
+        CUDA where it is there, else the CPU.
+
+    Raises
+    ------
+    WeightsError
+        When a file of weights is missing or damaged.
     """
 
-    def __init__(self, encoder: Encoder, head: PreferenceHead) -> None:
-        self.encoder = encoder
-        self.head = head.to(encoder.device).eval()
-
-    @classmethod
-    def from_state(cls, state: State, device: str = "auto") -> Self:
-        """Load what `models.preference.fine_tuning.fine_tune` returned.
-
-        Raises
-        ------
-        WeightsError
-            When a file of weights is missing or damaged.
-        """
+    def __init__(self, state: State, device: str = "auto") -> None:
         spec = EncoderSpec.from_dict(state.values["spec"])
-        encoder = load_encoder(replace(spec, model=str(state.files), revision=None), device)
+        self.encoder = load_encoder(replace(spec, model=str(state.files), revision=None), device)
         head = PreferenceHead(**state.values["head"])
         head.load_state_dict({name: torch.tensor(array) for name, array in state.arrays.items()})
-        return cls(encoder, head)
+        self.head = head.to(self.encoder.device).eval()
 
     def logits(
         self, battles: BattleTokens, progress: Progress | None = None
@@ -88,7 +81,7 @@ class PreferenceModel:
         return found
 
 
-def write_model(
+def write_encoder(
     folder: Path, backbone: Backbone, tokenizer: Tokenizer, dtype: SavedDtype = "float32"
 ) -> None:
     """Write an encoder as an ordinary model folder.

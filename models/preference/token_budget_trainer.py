@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import shutil
 import sys
 import time
@@ -30,19 +29,17 @@ from transformers import (
     TrainingArguments,
 )
 
-from featlab.encoder.encoder import GIBIBYTE
 from featlab.files import read_json, write_json
-from featlab.progress import LoggedProgress, Progress, ProgressCallback
+from featlab.progress import LoggedProgress, Progress
 from featlab.randomness import derive_seed
-from models.preference.fine_tune_settings import FineTuneSettings
 from models.preference.token_budget_sampler import TokenBudgetSampler
-from models.preference.training_network import Arithmetic
+from models.preference.training_job import TrainingJob, process_share, tokens_at_once
 
 logger = logging.getLogger(__name__)
 
 STATE = "trainer_state.json"
-NOTE = "training.json"
-CPU_TOKENS_PER_BATCH = 4096
+NOTE = "job.json"
+CHECKPOINTS = "checkpoints"
 
 
 class TokenBudgetTrainer(Trainer):
@@ -58,22 +55,10 @@ class TokenBudgetTrainer(Trainer):
         What each row takes of a batch's budget.
     collate : callable
         From row numbers to the model's inputs.
+    job : TrainingJob
     sort : bool
         Whether rows of like length should share a batch.
-    settings : FineTuneSettings
-        For batches, schedule and checkpoints.
     epochs : int
-    arithmetic : Arithmetic
-        Device and number format.
-    seed : int
-        Root seed: of the order of rows and of dropout.
-    folder : Path
-        For checkpoints.
-    task : str
-        What is being trained, for `on_progress`.
-    on_progress : callable of Progress, optional
-        Called after every step; by default a bar on a terminal, lines in the
-        log elsewhere.
     """
 
     def __init__(
@@ -82,16 +67,13 @@ class TokenBudgetTrainer(Trainer):
         groups: list[dict[str, Any]],
         costs: npt.NDArray[np.integer],
         collate: Callable[..., dict[str, Any]],
-        settings: FineTuneSettings,
+        job: TrainingJob,
         *,
         sort: bool,
         epochs: int,
-        arithmetic: Arithmetic,
-        seed: int,
-        folder: Path,
-        task: str,
-        on_progress: ProgressCallback | None,
     ) -> None:
+        self.job = job
+        settings, arithmetic, seed = job.settings, job.arithmetic, job.seed
         rank, world = process_share()
         per_batch, per_step = tokens_at_once(settings, arithmetic.device, world)
         self.sampler = TokenBudgetSampler(
@@ -100,7 +82,7 @@ class TokenBudgetTrainer(Trainer):
         accumulated = max(1, round(per_step / per_batch))
         steps = math.ceil(len(self.sampler) / accumulated) * epochs
         arguments = TrainingArguments(
-            output_dir=str(folder),
+            output_dir=str(job.folder / CHECKPOINTS),
             num_train_epochs=epochs,
             gradient_accumulation_steps=accumulated,
             lr_scheduler_type="cosine",
@@ -133,27 +115,20 @@ class TokenBudgetTrainer(Trainer):
         self.tokens_seen = 0
         self.seconds = 0.0
         self.remove_callback(PrinterCallback)
-        told = on_progress or (_Bar() if sys.stderr.isatty() else LoggedProgress())
-        self.add_callback(_Watch(self, task, told, 60 * settings.checkpoint_minutes))
+        self.add_callback(_Watch(self))
 
-    def run(self, fingerprint: str) -> None:
-        """Train, from the last checkpoint where there is one of the same training.
-
-        Parameters
-        ----------
-        fingerprint : str
-            Names the training; checkpoints of another one are removed.
-        """
-        folder = Path(str(self.args.output_dir))
+    def run(self) -> None:
+        """Train, from the last checkpoint where there is one of the same job."""
+        folder = self.job.folder / CHECKPOINTS
         note = folder / NOTE
         resumed = None
-        if note.is_file() and read_json(note) == fingerprint:
+        if note.is_file() and read_json(note) == self.job.fingerprint:
             resumed = last_checkpoint(folder)
             if resumed is not None:
                 logger.info("going on from %s", resumed)
         elif self.is_world_process_zero():
             shutil.rmtree(folder, ignore_errors=True)
-            write_json(note, fingerprint)
+            write_json(note, self.job.fingerprint)
         start = time.monotonic()
         self.train(resume_from_checkpoint=None if resumed is None else str(resumed))
         self.seconds = time.monotonic() - start
@@ -188,13 +163,9 @@ class _Watch(TrainerCallback):
     A step takes a second here and minutes there, so checkpoints count seconds.
     """
 
-    def __init__(
-        self, trainer: TokenBudgetTrainer, task: str, told: ProgressCallback, seconds: float
-    ) -> None:
+    def __init__(self, trainer: TokenBudgetTrainer) -> None:
         self.trainer = trainer
-        self.task = task
-        self.told = told
-        self.seconds = seconds
+        self.told = trainer.job.on_progress or (_Bar() if sys.stderr.isatty() else LoggedProgress())
         self.loss = float("nan")
         self.start = self.saved = time.monotonic()
 
@@ -221,9 +192,10 @@ class _Watch(TrainerCallback):
         if state.is_world_process_zero:
             seconds = now - self.start
             speed = self.trainer.tokens_seen / max(seconds, 1e-9)
-            task = f"{self.task}, loss {self.loss:.3f}, {speed:,.0f} tokens/s"
+            task = f"{self.trainer.job.task}, loss {self.loss:.3f}, {speed:,.0f} tokens/s"
             self.told(Progress(task, done, total, done / total, seconds))
-        if 0 < self.seconds <= now - self.saved and done < total:
+        between = 60 * self.trainer.job.settings.checkpoint_minutes
+        if 0 < between <= now - self.saved and done < total:
             self.saved = now
             control.should_save = True
 
@@ -241,29 +213,6 @@ class _Bar:
         self.bar.update(progress.done - self.bar.n)
         if progress.done == progress.total:
             self.bar.close()
-
-
-def tokens_at_once(
-    settings: FineTuneSettings, device: torch.device, world: int = 1
-) -> tuple[int, int]:
-    """Return the tokens of a batch and of a step, on each of `world` processes.
-
-    Examples
-    --------
-    >>> tokens_at_once(FineTuneSettings(), torch.device("cpu"))
-    (4096, 8192)
-    """
-    per_step = max(1, settings.tokens_per_step // world)
-    fitting = CPU_TOKENS_PER_BATCH
-    if device.type == "cuda":
-        memory = torch.cuda.get_device_properties(device).total_memory / GIBIBYTE
-        fitting = max(fitting, 512 * int(memory))
-    return min(settings.tokens_per_batch or fitting, per_step), per_step
-
-
-def process_share() -> tuple[int, int]:
-    """Return the number of this process and how many a launcher started; (0, 1) without one."""
-    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def last_checkpoint(folder: Path) -> Path | None:

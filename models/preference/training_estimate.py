@@ -15,9 +15,9 @@ from featlab.progress import clock
 from featlab.signals.outcomes import Outcomes, Rows
 from models.preference.encoder_signal import EncoderSignal
 from models.preference.token_budget_sampler import TokenBudgetSampler
-from models.preference.token_budget_trainer import tokens_at_once
 from models.preference.training_battles import BattleCollator, BattleTokens, TrainingBattles
-from models.preference.training_network import Arithmetic, load_network
+from models.preference.training_job import Arithmetic, tokens_at_once
+from models.preference.training_network import load_network
 
 
 @dataclass(frozen=True)

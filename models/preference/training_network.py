@@ -1,54 +1,26 @@
-"""The network that is to be fine-tuned, made ready: device, number format, encoder and head."""
+"""The network that is to be fine-tuned, made ready: encoder, adapters, head."""
 
 from __future__ import annotations
 
-import os
 import warnings
-from dataclasses import dataclass, replace
-from typing import Any, Self
+from dataclasses import replace
+from typing import Any
 
 import torch
 
 from featlab.encoder import EncoderSpec
 from featlab.encoder.attention import PADDED
 from featlab.encoder.backbone import Backbone, load_backbone
-from featlab.encoder.device import inference_dtype, pick_device
 from featlab.encoder.tokens import Tokenizer
 from featlab.encoder.weights import find_weights
 from featlab.errors import ConfigError
 from models.preference.fine_tune_settings import FineTuneSettings
 from models.preference.preference_head import PreferenceHead
 from models.preference.preference_network import PreferenceNetwork
+from models.preference.training_job import Arithmetic
 
 LORA_ALPHA = 32
 """Scale of the adapters."""
-
-
-@dataclass(frozen=True)
-class Arithmetic:
-    """The device to train on and the number format; weights stay in float32."""
-
-    device: torch.device
-    dtype: torch.dtype
-
-    @classmethod
-    def of(cls, settings: FineTuneSettings, device: str) -> Self:
-        """Pick this process's own card or the CPU, and the format.
-
-        Raises
-        ------
-        ConfigError
-            When the device cannot train in the format that the settings ask for.
-        """
-        picked = pick_device(device)
-        if str(picked) == "cuda":
-            picked = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-        dtype = inference_dtype(settings.precision, picked)
-        if dtype == torch.float16 and picked.type != "cuda":
-            raise ConfigError(
-                "fine-tuning: precision 'float16' needs a CUDA card; use auto, bfloat16 or float32"
-            )
-        return cls(picked, dtype)
 
 
 def load_network(
