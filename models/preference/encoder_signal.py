@@ -36,20 +36,14 @@ from models.preference.fine_tune_settings import FineTuneSettings
 from models.preference.preference_model import PreferenceModel, free_memory
 from models.preference.soft_labels import teacher_probabilities
 from models.preference.training_battles import BattleTokens, TrainingBattles
-from models.preference.training_job import Arithmetic, TrainingJob, process_share
+from models.preference.training_job import TrainingJob, process_share, training_device
 
 logger = logging.getLogger(__name__)
 
 FAMILY = "encoder signal"
 COLUMNS = (
-    Column(
-        "encoder_margin",
-        Parity.ODD,
-        FAMILY,
-        "logit of a less that of b, from a fine-tuned encoder",
-        Kind.MARGIN,
-    ),
-    Column("encoder_tie", Parity.EVEN, FAMILY, "logit of a tie, from a fine-tuned encoder"),
+    Column("encoder_margin", Parity.ODD, FAMILY, "logit of a less that of b", Kind.MARGIN),
+    Column("encoder_tie", Parity.EVEN, FAMILY, "logit of a tie"),
 )
 
 
@@ -78,15 +72,6 @@ class EncoderSignal(Signal[BattleTokens]):
     on_progress : callable of Progress, optional
         Called after every step; by default a bar on a terminal, lines in the
         log elsewhere.
-
-    Examples
-    --------
-    >>> from featlab.encoder import MINILM
-    >>> signal = EncoderSignal(MINILM)
-    >>> tokens = signal.prepare(battles.lazy())  # doctest: +SKIP
-    >>> signal.fit(tokens, Outcomes.of(battles), training)  # doctest: +SKIP
-    >>> signal.transform(tokens, held_out).columns  # doctest: +SKIP
-    ['encoder_margin', 'encoder_tie']
     """
 
     name = "encoder"
@@ -141,7 +126,7 @@ class EncoderSignal(Signal[BattleTokens]):
         )
 
     def columns(self) -> tuple[Column, ...]:
-        """Return the margin, odd since side b has the negative of side a's logit, and the tie."""
+        """Return the margin, odd since b has the negative of a's logit, and the tie."""
         return COLUMNS
 
     def prepare(self, battles: pl.LazyFrame) -> BattleTokens:
@@ -173,17 +158,18 @@ class EncoderSignal(Signal[BattleTokens]):
         battles = TrainingBattles.of(prepared, outcomes, rows, soft)
         job = TrainingJob(
             self.settings,
-            Arithmetic.of(self.settings, self.device),
+            *training_device(self.settings, self.device),
             self.seed,
             self.folder,
             value_fingerprint({**self.recipe(), "battles": battles.fingerprint()}),
             f"encoder {self.folder.name}",
             self.on_progress,
         )
-        self._learned = _finished(job) or self._train(battles, job)
-        return self
-
-    def _train(self, battles: TrainingBattles, job: TrainingJob) -> State:
+        values = job.folder / VALUES
+        if values.is_file() and read_json(values)["values"].get("fingerprint") == job.fingerprint:
+            logger.info("%s: already done in %s", job.task, job.folder)
+            self._learned = load_signal(type(self), job.folder).state()
+            return self
         # The Trainer takes seconds to import, and predicting does without.
         from models.preference.fine_tuning import TRAINING, fine_tune
 
@@ -192,7 +178,7 @@ class EncoderSignal(Signal[BattleTokens]):
             save_signal(self, job.folder)
             shutil.rmtree(job.folder / TRAINING, ignore_errors=True)
         free_memory()
-        return self._learned
+        return self
 
     def transform(self, prepared: BattleTokens, rows: Rows | None = None) -> pl.DataFrame:
         """Return ``encoder_margin`` and ``encoder_tie``, Float32, of some battles or of all.
@@ -218,13 +204,7 @@ class EncoderSignal(Signal[BattleTokens]):
 
     @classmethod
     def from_state(cls, state: State) -> Self:
-        """Return the fitted signal of a saved state; weights are read when it transforms.
-
-        Raises
-        ------
-        BundleError
-            When the state comes without weights.
-        """
+        """Return the fitted signal of a saved state; weights are read when it transforms."""
         if state.files is None:
             raise BundleError("signal encoder: the weights of its encoder are missing")
         settings = FineTuneSettings.from_dict(state.values["settings"])
@@ -241,12 +221,3 @@ class EncoderSignal(Signal[BattleTokens]):
             "seed": self.seed,
             "soft_labels": None if self.soft_labels is None else file_fingerprint(self.soft_labels),
         }
-
-
-def _finished(job: TrainingJob) -> State | None:
-    """Return what the same job left behind when it was done."""
-    values = job.folder / VALUES
-    if not values.is_file() or read_json(values)["values"].get("fingerprint") != job.fingerprint:
-        return None
-    logger.info("%s: already done in %s", job.task, job.folder)
-    return load_signal(EncoderSignal, job.folder).state()

@@ -53,13 +53,13 @@ def fine_tune(battles: TrainingBattles, spec: EncoderSpec, job: TrainingJob) -> 
     ConfigError
         When the model cannot do what the settings ask for.
     """
-    settings, arithmetic = job.settings, job.arithmetic
+    settings = job.settings
     training = replace(job, folder=job.folder / TRAINING)
     start = spec
     if settings.warm_up_epochs > 0:
         start = warm_up(battles.tokens, spec, training)
     set_seed(derive_seed(job.seed, "fine-tuning"))
-    network, tokenizer = load_network(start, settings, arithmetic, battles.model_count)
+    network, tokenizer = load_network(start, settings, job.device, job.dtype, battles.model_count)
     backbone, head = network.backbone, network.head
     attention = backbone.attention
     trainer = TokenBudgetTrainer(
@@ -90,8 +90,8 @@ def fine_tune(battles: TrainingBattles, spec: EncoderSpec, job: TrainingJob) -> 
                 **trainer.account(),
                 "battles": len(battles),
                 "without_ties": int((~battles.targets["tie_known"]).sum()),
-                "device": str(arithmetic.device),
-                "dtype": str(arithmetic.dtype).removeprefix("torch."),
+                "device": str(job.device),
+                "dtype": str(job.dtype).removeprefix("torch."),
                 "attention": attention,
             },
         },

@@ -57,7 +57,7 @@ def warm_up(battles: BattleTokens, spec: EncoderSpec, job: TrainingJob) -> Encod
     Returns
     -------
     EncoderSpec
-        The spec of the warmed-up encoder: `spec` with a folder as its model.
+        `spec` with the warmed-up encoder's folder as its model.
 
     Raises
     ------
@@ -107,14 +107,7 @@ class MaskingCollator:
     """Hides tokens of padded batches, others in every epoch.
 
     Of the hidden tokens 80 % become the mask token, 10 % a random one, and
-    10 % stay.
-
-    Parameters
-    ----------
-    sequences : list of int32 arrays
-    tokenizer : Tokenizer
-        For its special tokens, which are never hidden.
-    seed : int
+    10 % stay. Special tokens are never hidden.
 
     Raises
     ------
@@ -166,4 +159,6 @@ def _language_model(weights: Path) -> Any:
                 f"warm-up: {weights} has no masked-language-model form in transformers"
             ) from error
     without_dropout(model)
+    # Where it can, it computes the vocabulary's logits of hidden tokens only, its largest tensor.
+    model.sparse_prediction = True
     return model

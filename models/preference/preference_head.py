@@ -54,13 +54,12 @@ class PreferenceHead(torch.nn.Module):
 
         Parameters
         ----------
-        a, b : float32 tensors of shape (n, dimension)
+        a, b : tensors of shape (n, dimension)
             Vectors of the two responses.
 
         Returns
         -------
-        float32 tensor of shape (n, 3)
-            In the order of `featlab.battles.OUTCOMES`: a, b, tie.
+        float32 tensor of shape (n, 3), in the order a, b, tie
         """
         # Under autocast the difference of two near vectors would lose its digits.
         with torch.autocast(a.device.type, enabled=False):

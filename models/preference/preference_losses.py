@@ -1,7 +1,7 @@
 """The losses of a preference model, one value a battle.
 
-All take logits of shape (n, 3) in the order a, b, tie, and return a float32
-tensor of shape (n,).
+All take logits, of the outcomes in the order a, b, tie or of the models, and the
+targets of `models.preference.preference_network.PreferenceNetwork.forward`.
 """
 
 from __future__ import annotations
@@ -22,16 +22,6 @@ def outcome_loss(
     Their loss is that of "a or b, given that it is no tie", which leaves the
     tie's logit alone.
 
-    Parameters
-    ----------
-    logits : tensor of shape (n, 3)
-    labels : int64 tensor of shape (n,)
-        0 a, 1 b, 2 tie.
-    tie_known : bool tensor of shape (n,)
-        False where the battle's source holds no ties.
-    label_smoothing : float
-        Share of the target spread evenly over the classes.
-
     Examples
     --------
     >>> logits = torch.tensor([[1.0, -1.0, 9.0]])
@@ -50,12 +40,6 @@ def distillation_loss(logits: torch.Tensor, soft_labels: torch.Tensor) -> torch.
 
     Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network", 2015.
 
-    Parameters
-    ----------
-    logits : tensor of shape (n, 3)
-    soft_labels : tensor of shape (n, 3)
-        The teacher's probabilities, each row summing to 1.
-
     Examples
     --------
     >>> soft = torch.tensor([[0.5, 0.3, 0.2]])
@@ -69,12 +53,5 @@ def distillation_loss(logits: torch.Tensor, soft_labels: torch.Tensor) -> torch.
 
 
 def identity_loss(logits: torch.Tensor, names: torch.Tensor) -> torch.Tensor:
-    """Return the cross-entropy with the model that wrote a response; 0 where it is unknown.
-
-    Parameters
-    ----------
-    logits : tensor of shape (n, models)
-    names : int64 tensor of shape (n,)
-        Number of the model, -1 where it is unknown.
-    """
+    """Return the cross-entropy with the model that wrote a response; 0 where it is unknown (-1)."""
     return cross_entropy(logits, names, reduction="none", ignore_index=-1)

@@ -8,7 +8,7 @@ import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from featlab.encoder import EncoderSpec, load_encoder
 from featlab.encoder.backbone import Backbone, cast_weights, quiet_transformers
 from featlab.encoder.device import DTYPES
 from featlab.encoder.encoder import Progress
-from featlab.encoder.tokens import Ids, Tokenizer
+from featlab.encoder.tokens import Tokenizer
 from featlab.signals.signal import PLAIN, State
 from models.preference.fine_tune_settings import SavedDtype
 from models.preference.preference_head import PreferenceHead
@@ -65,13 +65,14 @@ class PreferenceModel:
 
         Returns
         -------
-        float32 array of shape (n, 3)
-            In the order of `featlab.battles.OUTCOMES`.
+        float32 array of shape (n, 3), in the order a, b, tie
         """
         sequences = battles.a + battles.b
         keys = [sequence.tobytes() for sequence in sequences]
         # In an order that no exchange of sides can change, so that rounding cannot either.
-        distinct = dict(sorted(zip(keys, sequences, strict=True), key=_key))
+        distinct = dict(
+            sorted(zip(keys, sequences, strict=True), key=lambda item: (len(item[0]), item[0]))
+        )
         row = {key: position for position, key in enumerate(distinct)}
         vectors = torch.from_numpy(self.encoder.encode(list(distinct.values()), progress))
         rows = torch.tensor([row[key] for key in keys], dtype=torch.int64)
@@ -91,7 +92,7 @@ def write_encoder(
     folder : Path
         Where to; what is there is removed.
     backbone : Backbone
-        Trained, in float32. Its weights are cast to `dtype`.
+        Its weights are cast to `dtype`.
     tokenizer : Tokenizer
         Saved beside the weights.
     dtype : {"float16", "float32"}
@@ -100,7 +101,7 @@ def write_encoder(
     shutil.rmtree(folder, ignore_errors=True)
     cast_weights(backbone, DTYPES[dtype])
     backbone.use_attention("padded")
-    model = cast("Any", backbone.model)
+    model: Any = backbone.model
     with quiet_transformers():
         model.save_pretrained(folder)
     tokenizer.loaded.save_pretrained(folder)
@@ -120,12 +121,6 @@ def free_memory() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    if sys.platform == "linux":
-        # musl has no such function.
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)
-
-
-def _key(item: tuple[bytes, Ids]) -> tuple[int, bytes]:
-    return len(item[0]), item[0]
+    # Only glibc has that function.
+    if sys.platform == "linux" and hasattr(system := ctypes.CDLL(None), "malloc_trim"):
+        system.malloc_trim(0)

@@ -53,7 +53,7 @@ class PreferenceNetwork(torch.nn.Module):
         models: torch.Tensor,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> dict[str, torch.Tensor]:
-        """Compute the loss of n battles.
+        """Compute the ``loss`` of n battles.
 
         Parameters
         ----------
@@ -72,10 +72,6 @@ class PreferenceNetwork(torch.nn.Module):
         num_items_in_batch : int, optional
             Battles behind the whole optimiser step; the loss is divided by it,
             so that batches of a step weigh by their battles.
-
-        Returns
-        -------
-        dict with ``loss``.
         """
         settings = self.settings
         vectors = self.backbone(batch.to(labels.device))

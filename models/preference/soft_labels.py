@@ -25,14 +25,12 @@ def read_soft_labels(path: Path) -> pl.DataFrame:
     Returns
     -------
     DataFrame
-        ``id`` as String and the three probabilities as Float64, each row
-        summing to exactly 1.
+        ``id`` as String and the probabilities, each row summing to exactly 1.
 
     Raises
     ------
     BattleError
-        When there is no such file, a column is missing, an id repeats, or a row
-        is no distribution.
+        When it is no such file, an id repeats, or a row is no distribution.
     """
     name = str(path)
     if not path.is_file():

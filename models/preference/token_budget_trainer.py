@@ -24,7 +24,6 @@ from transformers import (
     PrinterCallback,
     Trainer,
     TrainerCallback,
-    TrainerControl,
     TrainerState,
     TrainingArguments,
 )
@@ -56,9 +55,11 @@ class TokenBudgetTrainer(Trainer):
     collate : callable
         From row numbers to the model's inputs.
     job : TrainingJob
+        Settings, machine, seed and folder.
     sort : bool
         Whether rows of like length should share a batch.
     epochs : int
+        Passes over the rows.
     """
 
     def __init__(
@@ -73,9 +74,9 @@ class TokenBudgetTrainer(Trainer):
         epochs: int,
     ) -> None:
         self.job = job
-        settings, arithmetic, seed = job.settings, job.arithmetic, job.seed
+        settings, seed = job.settings, job.seed
         rank, world = process_share()
-        per_batch, per_step = tokens_at_once(settings, arithmetic.device, world)
+        per_batch, per_step = tokens_at_once(settings, job.device, world)
         self.sampler = TokenBudgetSampler(
             costs, per_batch, sort=sort, seed=seed, rank=rank, world=world
         )
@@ -88,9 +89,9 @@ class TokenBudgetTrainer(Trainer):
             lr_scheduler_type="cosine",
             warmup_steps=math.ceil(settings.warmup_share * steps),
             seed=derive_seed(seed, "trainer"),
-            bf16=arithmetic.dtype == torch.bfloat16,
-            fp16=arithmetic.dtype == torch.float16,
-            use_cpu=arithmetic.device.type == "cpu",
+            bf16=job.dtype == torch.bfloat16,
+            fp16=job.dtype == torch.float16,
+            use_cpu=job.device.type == "cpu",
             logging_steps=5,
             logging_first_step=True,
             report_to="none",
@@ -169,24 +170,13 @@ class _Watch(TrainerCallback):
         self.loss = float("nan")
         self.start = self.saved = time.monotonic()
 
-    def on_epoch_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
+    def on_epoch_begin(self, args: Any, state: TrainerState, control: Any, **_: Any) -> None:
         self.trainer.sampler.set_epoch(int(round(state.epoch or 0.0, 6)))
 
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **_: Any,
-    ) -> None:
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         self.loss = (logs or {}).get("loss", self.loss)
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
+    def on_step_end(self, args: Any, state: TrainerState, control: Any, **_: Any) -> None:
         now = time.monotonic()
         done, total = state.global_step, state.max_steps
         if state.is_world_process_zero:

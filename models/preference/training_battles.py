@@ -72,9 +72,8 @@ class TrainingBattles:
 
         Parameters
         ----------
-        prepared : BattleTokens
-        outcomes : Outcomes
-        rows : int64 array of shape (n,)
+        prepared, outcomes, rows
+            As for `featlab.signals.signal.Signal.fit`.
         soft : float64 array of shape (n, 3), optional
             Soft labels of the rows in place of those of their outcomes.
         """
@@ -108,13 +107,7 @@ class TrainingBattles:
         return np.array([[*map(len, self.tokens.a)], [*map(len, self.tokens.b)]], np.int64).T
 
     def costs(self, *, packed: bool) -> npt.NDArray[np.int64]:
-        """Return what each takes of a batch's budget: its tokens, or two rows of its longer side.
-
-        Parameters
-        ----------
-        packed : bool
-            Whether batches are packed rows; else they are padded rectangles.
-        """
+        """Return what each takes of a batch: its tokens; padded, two rows of its longer side."""
         lengths = self.lengths
         costs: npt.NDArray[np.int64] = lengths.sum(1) if packed else 2 * lengths.max(1)
         return costs
@@ -130,23 +123,15 @@ class TrainingBattles:
 
 
 class BattleCollator:
-    """From row numbers to what `PreferenceNetwork.forward` takes.
-
-    Parameters
-    ----------
-    battles : TrainingBattles
-    backbone : Backbone
-        Decides whether batches are packed or padded.
-    """
+    """From row numbers to a batch, packed or padded as the backbone wants it, with its targets."""
 
     def __init__(self, battles: TrainingBattles, backbone: Backbone) -> None:
         self.battles = battles
         self.backbone = backbone
 
     def __call__(self, rows: Sequence[int]) -> dict[str, Any]:
-        """Return the batch of these battles, and its targets."""
+        """Return what `PreferenceNetwork.forward` takes: the a sides, then the b sides."""
         tokens = self.battles.tokens
         sides = [tokens.a[row] for row in rows] + [tokens.b[row] for row in rows]
-        chosen = list(rows)
-        targets = {name: target[chosen] for name, target in self.battles.targets.items()}
+        targets = {name: values[list(rows)] for name, values in self.battles.targets.items()}
         return {"batch": self.backbone.batch(sides), **targets}

@@ -16,7 +16,7 @@ from featlab.signals.outcomes import Outcomes, Rows
 from models.preference.encoder_signal import EncoderSignal
 from models.preference.token_budget_sampler import TokenBudgetSampler
 from models.preference.training_battles import BattleCollator, BattleTokens, TrainingBattles
-from models.preference.training_job import Arithmetic, tokens_at_once
+from models.preference.training_job import tokens_at_once, training_device
 from models.preference.training_network import load_network
 
 
@@ -68,19 +68,18 @@ def estimate_fine_tuning(
     """
     settings = signal.settings
     battles = TrainingBattles.of(prepared, outcomes, rows)
-    arithmetic = Arithmetic.of(settings, signal.device)
-    network, _ = load_network(signal.spec, settings, arithmetic, battles.model_count)
-    per_batch, _ = tokens_at_once(settings, arithmetic.device)
+    device, dtype = training_device(settings, signal.device)
+    network, _ = load_network(signal.spec, settings, device, dtype, battles.model_count)
+    per_batch, _ = tokens_at_once(settings, device)
     packed = network.backbone.packed
     sampler = TokenBudgetSampler(battles.costs(packed=packed), per_batch, sort=not packed, seed=0)
     collate = BattleCollator(battles, network.backbone)
     network.train()
     timed, tokens = 0.0, 0
     for number, batch in enumerate(sampler.plan()[: batches + 1]):
-        inputs = {name: value.to(arithmetic.device) for name, value in collate(batch).items()}
+        inputs = {name: value.to(device) for name, value in collate(batch).items()}
         start = time.perf_counter()
-        dtype = arithmetic.dtype
-        with torch.autocast(arithmetic.device.type, dtype, enabled=dtype != torch.float32):
+        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
             loss = network(**inputs)["loss"]
         loss.backward()
         network.zero_grad()
@@ -92,5 +91,5 @@ def estimate_fine_tuning(
     return TrainingEstimate(
         tokens=int(battles.lengths.sum()) * (settings.epochs + settings.warm_up_epochs),
         tokens_per_second=tokens / timed,
-        device=str(arithmetic.device),
+        device=str(device),
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import torch
 
@@ -19,33 +18,6 @@ CPU_TOKENS_PER_BATCH = 4096
 
 
 @dataclass(frozen=True)
-class Arithmetic:
-    """The device to train on and the number format; weights stay in float32."""
-
-    device: torch.device
-    dtype: torch.dtype
-
-    @classmethod
-    def of(cls, settings: FineTuneSettings, device: str) -> Self:
-        """Pick this process's own card or the CPU, and the format.
-
-        Raises
-        ------
-        ConfigError
-            When the device cannot train in the format that the settings ask for.
-        """
-        picked = pick_device(device)
-        if str(picked) == "cuda":
-            picked = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-        dtype = inference_dtype(settings.precision, picked)
-        if dtype == torch.float16 and picked.type != "cuda":
-            raise ConfigError(
-                "fine-tuning: precision 'float16' needs a CUDA card; use auto, bfloat16 or float32"
-            )
-        return cls(picked, dtype)
-
-
-@dataclass(frozen=True)
 class TrainingJob:
     """One training.
 
@@ -53,15 +25,16 @@ class TrainingJob:
     ----------
     settings : FineTuneSettings
         How to train.
-    arithmetic : Arithmetic
+    device : torch.device
         What to compute on.
+    dtype : torch.dtype
+        Format of the arithmetic; weights stay in float32.
     seed : int
-        Root seed: of the order of rows, of first weights, of what is hidden.
+        Root seed.
     folder : Path
         Where results and checkpoints go.
     fingerprint : str
-        Of all that shapes the result; what another job left in the folder does
-        not count.
+        Of all that shapes the result; what another job left does not count.
     task : str
         Names it in progress reports.
     on_progress : callable of Progress, optional
@@ -70,12 +43,32 @@ class TrainingJob:
     """
 
     settings: FineTuneSettings
-    arithmetic: Arithmetic
+    device: torch.device
+    dtype: torch.dtype
     seed: int
     folder: Path
     fingerprint: str
     task: str
     on_progress: ProgressCallback | None = None
+
+
+def training_device(settings: FineTuneSettings, device: str) -> tuple[torch.device, torch.dtype]:
+    """Return this process's own card or the CPU, and the format to compute in.
+
+    Raises
+    ------
+    ConfigError
+        When the device cannot train in the format that the settings ask for.
+    """
+    picked = pick_device(device)
+    if str(picked) == "cuda":
+        picked = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    dtype = inference_dtype(settings.precision, picked)
+    if dtype == torch.float16 and picked.type != "cuda":
+        raise ConfigError(
+            "fine-tuning: precision 'float16' needs a CUDA card; use auto, bfloat16 or float32"
+        )
+    return picked, dtype
 
 
 def process_share() -> tuple[int, int]:

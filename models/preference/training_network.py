@@ -17,14 +17,17 @@ from featlab.errors import ConfigError
 from models.preference.fine_tune_settings import FineTuneSettings
 from models.preference.preference_head import PreferenceHead
 from models.preference.preference_network import PreferenceNetwork
-from models.preference.training_job import Arithmetic
 
 LORA_ALPHA = 32
 """Scale of the adapters."""
 
 
 def load_network(
-    spec: EncoderSpec, settings: FineTuneSettings, arithmetic: Arithmetic, models: int
+    spec: EncoderSpec,
+    settings: FineTuneSettings,
+    device: torch.device,
+    dtype: torch.dtype,
+    models: int,
 ) -> tuple[PreferenceNetwork, Tokenizer]:
     """Load the encoder and put a new head on it.
 
@@ -32,8 +35,8 @@ def load_network(
     ----------
     spec : EncoderSpec
         The encoder to start from.
-    settings : FineTuneSettings
-    arithmetic : Arithmetic
+    settings, device, dtype
+        As in `models.preference.training_job.TrainingJob`.
     models : int
         How many models wrote the responses, for the identity loss.
 
@@ -44,7 +47,6 @@ def load_network(
     ConfigError
         When the model or the device cannot do what spec and settings ask for.
     """
-    device, dtype = arithmetic.device, arithmetic.dtype
     weights = find_weights(spec)
     tokenizer = Tokenizer(weights, spec)
     if device.type == "cpu" and spec.attention == "auto":
@@ -63,13 +65,6 @@ def without_dropout(model: torch.nn.Module) -> None:
 
     It slows a CPU down by more than half, no packed kernel has it, and it gains
     nothing in so few epochs.
-
-    Examples
-    --------
-    >>> layer = torch.nn.Sequential(torch.nn.Dropout(0.1))
-    >>> without_dropout(layer)
-    >>> layer[0].p
-    0.0
     """
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):

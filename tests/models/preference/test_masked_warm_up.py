@@ -18,7 +18,7 @@ from featlab.progress import Progress  # noqa: E402
 from featlab.signals import Outcomes  # noqa: E402
 from models.preference.encoder_signal import EncoderSignal  # noqa: E402
 from models.preference.masked_warm_up import UNSCORED, MaskingCollator, warm_up  # noqa: E402
-from models.preference.training_job import Arithmetic, TrainingJob  # noqa: E402
+from models.preference.training_job import TrainingJob, training_device  # noqa: E402
 from tests.models.preference.small_encoder import (  # noqa: E402
     prepared,
     quick_settings,
@@ -61,11 +61,12 @@ def test_what_is_hidden(tmp_path: Path) -> None:
 
 def test_it_learns_and_leaves_an_encoder(tmp_path: Path) -> None:
     spec = small_spec(tmp_path / "before")
-    settings = quick_settings(warm_up_epochs=3, learning_rate=3e-3)
-    arithmetic = Arithmetic.of(settings, "cpu")
+    settings = quick_settings(warm_up_epochs=6, learning_rate=3e-3)
     seen: list[Progress] = []
-    job = TrainingJob(settings, arithmetic, 0, tmp_path / "job", "x", "fold", seen.append)
-    tokens = prepared(EncoderSignal(spec), telling_battles(60))
+    job = TrainingJob(
+        settings, *training_device(settings, "cpu"), 0, tmp_path / "job", "x", "fold", seen.append
+    )
+    tokens = prepared(EncoderSignal(spec), telling_battles(150))
     warmed = warm_up(tokens, spec, job)
     assert warmed.id != spec.id
     losses = [float(progress.task.split("loss ")[1].split(",")[0]) for progress in seen]
