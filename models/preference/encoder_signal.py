@@ -21,17 +21,9 @@ from featlab.files import file_fingerprint, read_json, value_fingerprint
 from featlab.parity import Parity
 from featlab.progress import ProgressCallback
 from featlab.randomness import derive_seed
+from featlab.signals import load_signal, save_signal
 from featlab.signals.outcomes import Outcomes, Rows
-from featlab.signals.signal import (
-    VALUES,
-    Context,
-    Cost,
-    Need,
-    Signal,
-    State,
-    load_signal,
-    save_signal,
-)
+from featlab.signals.signal import VALUES, Context, Cost, Need, Signal, State
 from models.preference.fine_tune_settings import FineTuneSettings
 from models.preference.preference_model import PreferenceModel, free_memory
 from models.preference.soft_labels import teacher_probabilities
@@ -181,13 +173,7 @@ class EncoderSignal(Signal[BattleTokens]):
         return self
 
     def transform(self, prepared: BattleTokens, rows: Rows | None = None) -> pl.DataFrame:
-        """Return ``encoder_margin`` and ``encoder_tie``, Float32, of some battles or of all.
-
-        Raises
-        ------
-        WeightsError
-            When the weights that it was saved with are gone or damaged.
-        """
+        """Return ``encoder_margin`` and ``encoder_tie``, Float32, of some battles or of all."""
         tokens = prepared if rows is None else prepared.take(rows)
         logits = PreferenceModel(self.state(), self.device).logits(tokens)
         free_memory()

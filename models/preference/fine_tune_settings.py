@@ -103,14 +103,12 @@ class FineTuneSettings:
     saved_dtype: SavedDtype = "float16"
 
     def __post_init__(self) -> None:
-        positive = ("epochs", "tokens_per_step", "learning_rate", "head_learning_rate")
-        from_zero = (
-            *("weight_decay", "identity_weight", "lora_rank"),
-            *("checkpoint_minutes", "warm_up_epochs"),
-        )
+        above_zero = ("epochs", "tokens_per_step", "learning_rate", "head_learning_rate")
+        from_zero = ("weight_decay", "identity_weight", "lora_rank", "checkpoint_minutes")
         demands = {
-            **{name: ("above 0", getattr(self, name) > 0) for name in positive},
+            **{name: ("above 0", getattr(self, name) > 0) for name in above_zero},
             **{name: ("0 or above", getattr(self, name) >= 0) for name in from_zero},
+            "warm_up_epochs": ("0 or above", self.warm_up_epochs >= 0),
             "tokens_per_batch": (
                 "above 0",
                 self.tokens_per_batch is None or self.tokens_per_batch > 0,
@@ -124,9 +122,8 @@ class FineTuneSettings:
         }
         for name, (demand, holds) in demands.items():
             if not holds:
-                raise ConfigError(
-                    f"fine-tuning: {name} is {getattr(self, name)!r}, but must be {demand}"
-                )
+                value = getattr(self, name)
+                raise ConfigError(f"fine-tuning: {name} is {value!r}, but must be {demand}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain values, for JSON."""

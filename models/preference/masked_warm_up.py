@@ -49,8 +49,8 @@ def warm_up(battles: BattleTokens, spec: EncoderSpec, job: TrainingJob) -> Encod
     battles : BattleTokens
         The training battles.
     spec : EncoderSpec
-        The encoder to start from. A checkpoint without a language-model head
-        gets a new one, which is trained along and dropped.
+        The encoder to start from; where it comes without a language-model head,
+        a new one is trained along and dropped.
     job : TrainingJob
         That of the fine-tuning; its rates, batches and schedule serve here too.
 
@@ -145,19 +145,12 @@ class MaskingCollator:
 
 
 def _language_model(weights: Path) -> Any:
+    safe = {"local_files_only": True, "trust_remote_code": False, "use_safetensors": True}
     with quiet_transformers():
         try:
-            model = AutoModelForMaskedLM.from_pretrained(
-                weights,
-                local_files_only=True,
-                trust_remote_code=False,
-                use_safetensors=True,
-                dtype=torch.float32,
-            )
+            model = AutoModelForMaskedLM.from_pretrained(weights, dtype=torch.float32, **safe)
         except ValueError as error:
-            raise ConfigError(
-                f"warm-up: {weights} has no masked-language-model form in transformers"
-            ) from error
+            raise ConfigError(f"warm-up: {weights} has no masked-language-model form") from error
     without_dropout(model)
     # Where it can, it computes the vocabulary's logits of hidden tokens only, its largest tensor.
     model.sparse_prediction = True

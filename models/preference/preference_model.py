@@ -85,18 +85,9 @@ class PreferenceModel:
 def write_encoder(
     folder: Path, backbone: Backbone, tokenizer: Tokenizer, dtype: SavedDtype = "float32"
 ) -> None:
-    """Write an encoder as an ordinary model folder.
+    """Write an encoder as an ordinary model folder, in place of what is there.
 
-    Parameters
-    ----------
-    folder : Path
-        Where to; what is there is removed.
-    backbone : Backbone
-        Its weights are cast to `dtype`.
-    tokenizer : Tokenizer
-        Saved beside the weights.
-    dtype : {"float16", "float32"}
-        Format of the weights on disk.
+    Its weights are cast to `dtype`, so this is the end of its training.
     """
     shutil.rmtree(folder, ignore_errors=True)
     cast_weights(backbone, DTYPES[dtype])

@@ -36,16 +36,14 @@ def read_soft_labels(path: Path) -> pl.DataFrame:
     if not path.is_file():
         raise BattleError("there is no such file", source=name)
     try:
-        frame = (
-            pl.read_parquet(path)
-            if path.suffix == ".parquet"
-            else pl.read_csv(path, schema_overrides={"id": pl.String})
-        )
+        if path.suffix == ".parquet":
+            frame = pl.read_parquet(path)
+        else:
+            frame = pl.read_csv(path, schema_overrides={"id": pl.String})
     except pl.exceptions.PolarsError as error:
         first_line = (str(error).splitlines() or [""])[0]
         raise BattleError(f"cannot be read: {first_line}", source=name) from error
-    missing = [column for column in ("id", *PROBABILITIES) if column not in frame.columns]
-    if missing:
+    if missing := [column for column in ("id", *PROBABILITIES) if column not in frame.columns]:
         raise BattleError(
             f"lacks {', '.join(missing)}",
             source=name,
@@ -60,23 +58,15 @@ def read_soft_labels(path: Path) -> pl.DataFrame:
         pl.all_horizontal(pl.col(PROBABILITIES).is_finite() & (pl.col(PROBABILITIES) >= 0))
         & ((total - 1).abs() <= TOLERANCE)
     ).fill_null(False)
-    wrong = found.filter(~valid)["id"].head(5).to_list()
-    if wrong:
+    if wrong := found.filter(~valid)["id"].head(5).to_list():
         raise BattleError("rows are no probabilities that sum to 1", source=name, rows=wrong)
-    repeated = found.filter(pl.col("id").is_duplicated())["id"].unique().head(5).to_list()
-    if repeated:
+    if repeated := found.filter(pl.col("id").is_duplicated())["id"].unique().head(5).to_list():
         raise BattleError("is not unique", source=name, column="id", rows=repeated)
     return found.with_columns(pl.col(PROBABILITIES) / total)
 
 
 def teacher_probabilities(path: Path, battle_ids: pl.Series) -> Floats:
     """Return a teacher's probabilities for some battles; NaN where it has none: shape (n, 3).
-
-    Parameters
-    ----------
-    path : Path
-        As for `read_soft_labels`.
-    battle_ids : Series of String, length n
 
     Raises
     ------

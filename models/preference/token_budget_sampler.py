@@ -31,8 +31,7 @@ class TokenBudgetSampler(torch.utils.data.Sampler[list[int]]):
         Whether rows of like length should share a batch.
     seed : int
     rank, world : int
-        Which of how many processes this is: each has every `world`-th batch,
-        and all have the same number of them.
+        Which of how many processes this is; all have the same number of batches.
 
     Examples
     --------
@@ -57,13 +56,12 @@ class TokenBudgetSampler(torch.utils.data.Sampler[list[int]]):
         self.rank = rank
         self.world = world
         self.epoch = 0
-        wanted = -(-int(costs.sum()) // budget)
-        whole = -(-wanted // world) * world
         if len(costs) < world:
             raise BattleError(
                 f"{len(costs)} battles cannot be shared by {world} processes",
                 source="training battles",
             )
+        whole = -(-int(costs.sum()) // (budget * world)) * world
         self.count = min(whole, len(costs) // world * world)
 
     def set_epoch(self, epoch: int) -> None:

@@ -20,13 +20,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from transformers import (
-    PrinterCallback,
-    Trainer,
-    TrainerCallback,
-    TrainerState,
-    TrainingArguments,
-)
+from torch.utils.data import DataLoader
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer import TRAINER_STATE_NAME
 
 from featlab.files import read_json, write_json
 from featlab.progress import LoggedProgress, Progress
@@ -36,10 +32,6 @@ from models.preference.training_job import TrainingJob, process_share, tokens_at
 
 logger = logging.getLogger(__name__)
 
-STATE = "trainer_state.json"
-NOTE = "job.json"
-CHECKPOINTS = "checkpoints"
-
 
 class TokenBudgetTrainer(Trainer):
     """A Trainer whose batches come from a sampler of its own.
@@ -47,7 +39,6 @@ class TokenBudgetTrainer(Trainer):
     Parameters
     ----------
     model : Module
-        What is trained.
     groups : list of dict
         The optimiser's parameter groups.
     costs : int array of shape (n,)
@@ -55,11 +46,9 @@ class TokenBudgetTrainer(Trainer):
     collate : callable
         From row numbers to the model's inputs.
     job : TrainingJob
-        Settings, machine, seed and folder.
     sort : bool
         Whether rows of like length should share a batch.
     epochs : int
-        Passes over the rows.
     """
 
     def __init__(
@@ -83,7 +72,7 @@ class TokenBudgetTrainer(Trainer):
         accumulated = max(1, round(per_step / per_batch))
         steps = math.ceil(len(self.sampler) / accumulated) * epochs
         arguments = TrainingArguments(
-            output_dir=str(job.folder / CHECKPOINTS),
+            output_dir=str(job.folder / "checkpoints"),
             num_train_epochs=epochs,
             gradient_accumulation_steps=accumulated,
             lr_scheduler_type="cosine",
@@ -106,13 +95,7 @@ class TokenBudgetTrainer(Trainer):
         arguments._n_gpu = min(arguments.n_gpu, 1)
         rows: Any = range(len(costs))
         optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-6, fused=True)
-        super().__init__(
-            model,
-            arguments,
-            train_dataset=rows,
-            data_collator=collate,
-            optimizers=(optimizer, None),
-        )
+        super().__init__(model, arguments, collate, rows, optimizers=(optimizer, None))
         self.tokens_seen = 0
         self.seconds = 0.0
         self.remove_callback(PrinterCallback)
@@ -120,8 +103,8 @@ class TokenBudgetTrainer(Trainer):
 
     def run(self) -> None:
         """Train, from the last checkpoint where there is one of the same job."""
-        folder = self.job.folder / CHECKPOINTS
-        note = folder / NOTE
+        folder = Path(str(self.args.output_dir))
+        note = folder / "job.json"
         resumed = None
         if note.is_file() and read_json(note) == self.job.fingerprint:
             resumed = last_checkpoint(folder)
@@ -144,12 +127,10 @@ class TokenBudgetTrainer(Trainer):
             "tokens_per_second": round(self.tokens_seen / max(self.seconds, 1e-9), 1),
         }
 
-    def get_train_dataloader(self) -> torch.utils.data.DataLoader[Any]:
+    def get_train_dataloader(self) -> DataLoader[Any]:
         """Return batches of this process; the sampler already knows its share."""
         rows: Any = self.train_dataset
-        return torch.utils.data.DataLoader(
-            rows, batch_sampler=self.sampler, collate_fn=self.data_collator
-        )
+        return DataLoader(rows, batch_sampler=self.sampler, collate_fn=self.data_collator)
 
     def training_step(self, model: torch.nn.Module, inputs: Any, *rest: Any) -> torch.Tensor:
         """Pass one batch forward and backward, and count its tokens."""
@@ -170,13 +151,13 @@ class _Watch(TrainerCallback):
         self.loss = float("nan")
         self.start = self.saved = time.monotonic()
 
-    def on_epoch_begin(self, args: Any, state: TrainerState, control: Any, **_: Any) -> None:
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.trainer.sampler.set_epoch(int(round(state.epoch or 0.0, 6)))
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         self.loss = (logs or {}).get("loss", self.loss)
 
-    def on_step_end(self, args: Any, state: TrainerState, control: Any, **_: Any) -> None:
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         now = time.monotonic()
         done, total = state.global_step, state.max_steps
         if state.is_world_process_zero:
@@ -210,6 +191,6 @@ def last_checkpoint(folder: Path) -> Path | None:
     whole = {
         int(path.name.removeprefix("checkpoint-")): path
         for path in folder.glob("checkpoint-*")
-        if path.name.removeprefix("checkpoint-").isdigit() and (path / STATE).is_file()
+        if path.name.removeprefix("checkpoint-").isdigit() and (path / TRAINER_STATE_NAME).is_file()
     }
     return whole[max(whole)] if whole else None

@@ -68,16 +68,9 @@ class TrainingBattles:
     def of(
         cls, prepared: BattleTokens, outcomes: Outcomes, rows: Rows, soft: Floats | None = None
     ) -> Self:
-        """Take the training rows of all battles.
-
-        Parameters
-        ----------
-        prepared, outcomes, rows
-            As for `featlab.signals.signal.Signal.fit`.
-        soft : float64 array of shape (n, 3), optional
-            Soft labels of the rows in place of those of their outcomes.
-        """
+        """Take the rows of all battles, with `soft` labels in place of their own if given."""
         known = outcomes.take(rows)
+        soft = known.soft if soft is None else soft
         sides = [known.model_a.to_list(), known.model_b.to_list()]
         names = sorted({name for side in sides for name in side if name is not None})
         number = {name: position for position, name in enumerate(names)}
@@ -86,9 +79,7 @@ class TrainingBattles:
             "labels": torch.from_numpy(known.labels),
             "tie_known": torch.from_numpy(known.tie_known),
             "weights": torch.from_numpy(known.weight.astype(np.float32)),
-            "soft_labels": torch.from_numpy(
-                (known.soft if soft is None else soft).astype(np.float32)
-            ),
+            "soft_labels": torch.from_numpy(soft.astype(np.float32)),
             "models": torch.tensor(models, dtype=torch.int64).T.contiguous(),
         }
         return cls(prepared.take(rows), targets)

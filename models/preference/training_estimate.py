@@ -1,8 +1,4 @@
-"""How long a fine-tuning will take, from a measured warm-up on this very machine.
-
-A session on a hosted machine ends after some hours; better to know at the start
-than to lose the run.
-"""
+"""How long a fine-tuning will take, measured on this very machine before it starts."""
 
 from __future__ import annotations
 
@@ -54,17 +50,10 @@ def estimate_fine_tuning(
 
     Parameters
     ----------
-    signal : EncoderSignal
-        Not fitted; it stays so.
-    prepared, outcomes, rows
-        As for `EncoderSignal.fit`.
+    signal, prepared, outcomes, rows
+        As for `EncoderSignal.fit`; the signal stays unfitted.
     batches : int, default 4
         Batches to time, after one that is not.
-
-    Raises
-    ------
-    WeightsError, ConfigError
-        As `EncoderSignal.fit` does.
     """
     settings = signal.settings
     battles = TrainingBattles.of(prepared, outcomes, rows)

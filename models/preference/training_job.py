@@ -24,13 +24,10 @@ class TrainingJob:
     Parameters
     ----------
     settings : FineTuneSettings
-        How to train.
     device : torch.device
-        What to compute on.
     dtype : torch.dtype
         Format of the arithmetic; weights stay in float32.
     seed : int
-        Root seed.
     folder : Path
         Where results and checkpoints go.
     fingerprint : str

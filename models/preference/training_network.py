@@ -63,8 +63,7 @@ def load_network(
 def without_dropout(model: torch.nn.Module) -> None:
     """Switch off every dropout of a transformers model, attention's included.
 
-    It slows a CPU down by more than half, no packed kernel has it, and it gains
-    nothing in so few epochs.
+    It slows a CPU down by more than half, and gains nothing in so few epochs.
     """
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):

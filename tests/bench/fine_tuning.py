@@ -20,9 +20,11 @@ import polars as pl
 from featlab.battles import prompt_key, read_battles
 from featlab.battles.folds import make_folds
 from featlab.encoder import MINILM, EncoderSpec
+from featlab.signals import Outcomes
 from models.evaluation.metrics import log_loss
+from models.preference.encoder_signal import EncoderSignal
 from models.preference.fine_tune_settings import FineTuneSettings
-from models.preference.fine_tuning import fine_tune
+from models.preference.preference_model import PreferenceModel
 
 FOLDS = 5
 NO_DATA = (
@@ -121,24 +123,18 @@ def measure_fold(
     training, held_out = training_rows(folder, fold)
     with tempfile.TemporaryDirectory() as name:
         start = time.perf_counter()
-        model = fine_tune(
-            training,
-            spec,
-            settings or FineTuneSettings(),
-            None,
-            seed,
-            Path(name),
-            device=device,
-            task=f"fold {fold}",
-        )
+        signal = EncoderSignal(spec, settings, seed, Path(name) / f"fold {fold}", device=device)
+        prepared = signal.prepare(training.lazy())
+        signal.fit(prepared, Outcomes.of(training), np.arange(len(training)))
         seconds = time.perf_counter() - start
+        account = signal.state().values["training"]
         return FoldMeasurement(
             fold=fold,
-            logits=model.predict_logits(held_out),
+            logits=PreferenceModel(signal.state(), device).logits(signal.prepare(held_out.lazy())),
             labels=held_out["label"].cast(pl.Int64).to_numpy(),
             seconds=seconds,
-            tokens_per_second=model.training["tokens_per_second"],
-            tokens=model.training["tokens"],
+            tokens_per_second=account["tokens_per_second"],
+            tokens=account["tokens"],
         )
 
 
