@@ -104,11 +104,13 @@ class EncoderSignal(Signal[BattleTokens]):
         Raises
         ------
         ConfigError
-            When there is no encoder, or a setting is unknown or out of range.
+            When there is no encoder or no such file, or a setting is unknown or out of range.
         """
         if context.encoder is None:
             raise ConfigError("signal encoder: there is no encoder to fine-tune; name a model")
         soft_labels = context.options.get("soft_labels")
+        if soft_labels is not None and not Path(soft_labels).is_file():
+            raise ConfigError(f"soft labels: there is no file {soft_labels}; name a teacher's file")
         return cls(
             context.encoder,
             FineTuneSettings.from_dict(context.options.get("fine_tuning") or {}),

@@ -9,12 +9,10 @@ from pathlib import Path
 import torch
 
 from featlab.encoder.device import inference_dtype, pick_device
-from featlab.encoder.encoder import GIBIBYTE
+from featlab.encoder.encoder import CPU_BUDGET, GIBIBYTE
 from featlab.errors import ConfigError
 from featlab.progress import ProgressCallback
 from models.preference.fine_tune_settings import FineTuneSettings
-
-CPU_TOKENS_PER_BATCH = 4096
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ def tokens_at_once(
     (4096, 8192)
     """
     per_step = max(1, settings.tokens_per_step // world)
-    fitting = CPU_TOKENS_PER_BATCH
+    fitting = CPU_BUDGET
     if device.type == "cuda":
         memory = torch.cuda.get_device_properties(device).total_memory / GIBIBYTE
         fitting = max(fitting, 512 * int(memory))

@@ -18,8 +18,7 @@ from models.preference.fine_tune_settings import FineTuneSettings
 from models.preference.preference_head import PreferenceHead
 from models.preference.preference_network import PreferenceNetwork
 
-LORA_ALPHA = 32
-"""Scale of the adapters."""
+LORA_SCALE = 32
 
 
 def load_network(
@@ -91,7 +90,7 @@ def add_adapters(backbone: Backbone, rank: int) -> None:
             "fine-tuning: lora_rank is set, but peft is not installed; "
             "run `pip install peft`, or set lora_rank to 0"
         ) from error
-    config = LoraConfig(r=rank, lora_alpha=LORA_ALPHA, target_modules="all-linear", bias="none")
+    config = LoraConfig(r=rank, lora_alpha=LORA_SCALE, target_modules="all-linear", bias="none")
     with warnings.catch_warnings():
         # peft asks transformers for an attribute by its former name.
         warnings.simplefilter("ignore", FutureWarning)

@@ -160,6 +160,10 @@ def test_what_a_run_tells_it(encoder_folder: Path, tmp_path: Path) -> None:
     before = first.recipe()
     teacher.write_text("id\n7\n")
     assert first.recipe() != before
+    with pytest.raises(ConfigError, match=r"there is no file .*nowhere\.csv"):
+        EncoderSignal.from_settings(
+            Context(encoder=spec, options={"soft_labels": str(tmp_path / "nowhere.csv")}), 0
+        )
     with pytest.raises(ConfigError, match="no encoder to fine-tune"):
         EncoderSignal.from_settings(Context(), 0)
     with pytest.raises(ConfigError, match="speed"):
