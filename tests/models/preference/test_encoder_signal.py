@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -42,21 +41,6 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning:transformers",
 )
 BATTLES = telling_battles(60, seed=8)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FEATLAB_THREADS", "1")
-        torch.set_num_threads(1)
-        yield
-
-
-@pytest.fixture(scope="module")
-def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("encoder")
-    small_spec(path)
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,21 +45,6 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning:accelerate",
     "ignore::DeprecationWarning:transformers",
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FEATLAB_THREADS", "1")
-        torch.set_num_threads(1)
-        yield
-
-
-@pytest.fixture(scope="module")
-def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("encoder")
-    small_spec(path)
-    return path
 
 
 def test_it_learns_what_the_text_tells(encoder_folder: Path, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -33,14 +32,6 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning:accelerate",
     "ignore::DeprecationWarning:transformers",
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FEATLAB_THREADS", "1")
-        torch.set_num_threads(1)
-        yield
 
 
 def test_what_is_hidden(tmp_path: Path) -> None:

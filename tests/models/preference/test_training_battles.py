@@ -31,13 +31,6 @@ from tests.models.preference.small_encoder import (  # noqa: E402
 COSTS = st.lists(st.integers(1, 200), min_size=4, max_size=60).map(np.array)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("encoder")
-    small_spec(path)
-    return path
-
-
 @given(costs=COSTS, budget=st.integers(1, 500), sort=st.booleans(), world=st.integers(1, 4))
 @settings(deadline=None)
 def test_every_row_once_and_no_batch_empty(
@@ -99,8 +92,8 @@ def read(signal: EncoderSignal, battles: pl.DataFrame, rows: list[int]) -> Train
 
 
 @pytest.fixture(scope="module")
-def signal(folder: Path) -> EncoderSignal:
-    return EncoderSignal(small_spec(folder), device="cpu")
+def signal(encoder_folder: Path) -> EncoderSignal:
+    return EncoderSignal(small_spec(encoder_folder), device="cpu")
 
 
 def test_targets(signal: EncoderSignal) -> None:
@@ -149,10 +142,12 @@ def test_every_token_and_target_is_in_the_fingerprint(signal: EncoderSignal) -> 
 
 
 @pytest.mark.parametrize("attention", ["padded", "blocks"])
-def test_a_batch_holds_the_a_sides_and_then_the_b_sides(folder: Path, attention: str) -> None:
-    spec = small_spec(folder, attention=attention)
-    padding = Tokenizer(folder, spec).padding
-    backbone = load_backbone(spec, folder, torch.device("cpu"), torch.float32, padding)
+def test_a_batch_holds_the_a_sides_and_then_the_b_sides(
+    encoder_folder: Path, attention: str
+) -> None:
+    spec = small_spec(encoder_folder, attention=attention)
+    padding = Tokenizer(encoder_folder, spec).padding
+    backbone = load_backbone(spec, encoder_folder, torch.device("cpu"), torch.float32, padding)
     battles = read(EncoderSignal(spec), telling_battles(5), list(range(5)))
     found = BattleCollator(battles, backbone)([4, 1])
     lengths = battles.lengths
@@ -166,10 +161,10 @@ def test_costs(signal: EncoderSignal) -> None:
     assert battles.costs(packed=False).tolist() == [2 * max(a, b) for a, b in battles.lengths]
 
 
-def test_an_estimate_counts_every_token(folder: Path) -> None:
+def test_an_estimate_counts_every_token(encoder_folder: Path) -> None:
     battles = telling_battles(20)
     signal = EncoderSignal(
-        small_spec(folder), quick_settings(epochs=2, warm_up_epochs=1), device="cpu"
+        small_spec(encoder_folder), quick_settings(epochs=2, warm_up_epochs=1), device="cpu"
     )
     tokens = prepared(signal, battles)
     rows = np.arange(3, 20)
