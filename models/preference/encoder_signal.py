@@ -23,7 +23,8 @@ from featlab.progress import ProgressCallback
 from featlab.randomness import derive_seed
 from featlab.signals import load_signal, save_signal
 from featlab.signals.outcomes import Outcomes, Rows
-from featlab.signals.signal import VALUES, Context, Cost, Need, Signal, State
+from featlab.signals.signal import Context, Cost, Need, Signal
+from featlab.signals.state import VALUES, State
 from models.preference.fine_tune_settings import FineTuneSettings
 from models.preference.preference_model import PreferenceModel, free_memory
 from models.preference.soft_labels import teacher_probabilities
@@ -33,6 +34,8 @@ from models.preference.training_job import TrainingJob, process_share, training_
 logger = logging.getLogger(__name__)
 
 FAMILY = "encoder signal"
+SHARE_OF_FORWARD = 1 / 3
+"""What reading a token costs beside training on it: one pass forward of forward and backward."""
 COLUMNS = (
     Column("encoder_margin", Parity.ODD, FAMILY, "logit of a less that of b", Kind.MARGIN),
     Column("encoder_tie", Parity.EVEN, FAMILY, "logit of a tie"),
@@ -199,6 +202,19 @@ class EncoderSignal(Signal[BattleTokens]):
         signal = cls(EncoderSpec.from_dict(state.values["spec"]), settings)
         signal._learned = state
         return signal
+
+    def expected_seconds(self, battles: pl.LazyFrame, outcomes: Outcomes, folds: Rows) -> float:
+        """Return how long fine-tuning every fold and reading all battles will take."""
+        # It imports this module.
+        from models.preference.training_estimate import estimate_fine_tuning
+
+        prepared = self.prepare(battles)
+        rows = np.flatnonzero(folds != folds.min())
+        found = estimate_fine_tuning(self, prepared, outcomes, rows)
+        logger.info("fine-tuning of a fold: %s", found)
+        tokens = sum(len(sequence) for side in (prepared.a, prepared.b) for sequence in side)
+        reading = tokens * SHARE_OF_FORWARD / found.tokens_per_second
+        return len(np.unique(folds)) * found.seconds + reading
 
     def recipe(self) -> dict[str, Any]:
         """Return encoder, settings, seed and the content of the teacher's file."""

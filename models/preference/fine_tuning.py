@@ -14,7 +14,7 @@ from transformers import set_seed
 
 from featlab.encoder import EncoderSpec
 from featlab.randomness import derive_seed
-from featlab.signals.signal import FILES, VALUES, State
+from featlab.signals.state import FILES, VALUES, State
 from models.preference.layerwise_rates import parameter_groups
 from models.preference.masked_warm_up import warm_up
 from models.preference.preference_model import write_encoder

@@ -19,7 +19,7 @@ from featlab.encoder.backbone import Backbone, cast_weights, quiet_transformers
 from featlab.encoder.device import DTYPES
 from featlab.encoder.encoder import Progress
 from featlab.encoder.tokens import Tokenizer
-from featlab.signals.signal import PLAIN, State
+from featlab.signals.state import PLAIN, State
 from models.preference.fine_tune_settings import SavedDtype
 from models.preference.preference_head import PreferenceHead
 from models.preference.training_battles import BattleTokens
