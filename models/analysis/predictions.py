@@ -12,8 +12,6 @@ from featlab.randomness import derive_seed
 from models.evaluation.intervals import Floats, Groups, mean, with_shares
 from models.evaluation.metrics import Labels, Probabilities, expected_calibration_error
 
-BINS = 10
-
 FEWEST = 15
 """Battles that a slice must have to be shown."""
 
@@ -25,7 +23,7 @@ _SLICES = {
 }
 
 
-def reliability(probabilities: Probabilities, labels: Labels, bins: int = BINS) -> pl.DataFrame:
+def reliability(probabilities: Probabilities, labels: Labels, bins: int = 10) -> pl.DataFrame:
     """Return ``outcome, bin, stated, observed, low, high, battles``, bins of equal counts.
 
     ``stated`` is the mean probability, ``observed`` the share with Wilson's
