@@ -83,8 +83,7 @@ def _contributions(model: lgb.Booster, rows: Matrix) -> NDArray[Any]:
 
 def _shares(values: NDArray[Any]) -> Floats:
     total = float(np.sum(values))
-    shares: Floats = np.asarray(values, float) / total if total else np.zeros(len(values))
-    return shares
+    return np.asarray(values / total if total else np.zeros(len(values)), float)
 
 
 def partial_dependence(

@@ -30,8 +30,7 @@ def winner_less_loser(a: Floats, b: Floats, labels: Labels) -> Floats:
     [2.0, -4.0]
     """
     decisive = labels < 2
-    difference: Floats = np.where(labels[decisive] == 0, 1.0, -1.0) * (a - b)[decisive]
-    return difference
+    return np.asarray(np.where(labels[decisive] == 0, 1.0, -1.0) * (a - b)[decisive])
 
 
 def difference_histogram(differences: Floats) -> pl.DataFrame:

@@ -13,8 +13,6 @@ from models.evaluation.intervals import Floats, Groups, mean, with_shares
 from models.evaluation.metrics import expected_calibration_error
 from models.probabilities import Labels, Probabilities
 
-BINS = 10
-
 FEWEST = 15
 """Battles that a slice must have to be shown."""
 
@@ -26,7 +24,7 @@ _SLICES = {
 }
 
 
-def reliability(probabilities: Probabilities, labels: Labels, bins: int = BINS) -> pl.DataFrame:
+def reliability(probabilities: Probabilities, labels: Labels, bins: int = 10) -> pl.DataFrame:
     """Return ``outcome, bin, stated, observed, low, high, battles``, bins of equal counts.
 
     ``stated`` is the mean probability, ``observed`` the share with Wilson's
