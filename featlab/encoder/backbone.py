@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,12 +22,12 @@ from featlab.encoder.pack import (
     Batch,
     Indices,
     PackedBatch,
+    TokenIds,
     pack,
     pad,
-    plan_packs,
-    plan_padded,
+    plan_batches,
+    pool,
 )
-from featlab.encoder.pooling import pool
 from featlab.encoder.spec import EncoderSpec, Pooling
 from featlab.errors import ConfigError, WeightsError
 
@@ -80,7 +79,13 @@ class Backbone(torch.nn.Module):
         return self.attention != PADDED
 
     def use_attention(self, attention: str) -> None:
-        """Compute attention another way from now on."""
+        """Compute attention another way from now on.
+
+        Raises
+        ------
+        ConfigError
+            When the model computes attention its own way.
+        """
         model = cast("Any", self.model)
         on_cpu = next(model.parameters()).device.type == "cpu"
         if getattr(model, "_supports_attention_backend", False):
@@ -95,15 +100,15 @@ class Backbone(torch.nn.Module):
         self.attention = attention
 
     def plan(self, lengths: npt.NDArray[np.integer], budget: int) -> list[Indices]:
-        """Which sequences share a batch of at most `budget` tokens, longest first."""
-        return plan_packs(lengths, budget) if self.packed else plan_padded(lengths, budget)
+        """Decide which sequences share a batch of at most `budget` tokens, longest first."""
+        return plan_batches(lengths, budget, padded=not self.packed)
 
-    def batch(self, sequences: Sequence[Sequence[int] | npt.NDArray[np.integer]]) -> Batch:
-        """These sequences, none of them empty, as one batch on the CPU."""
+    def batch(self, sequences: Sequence[TokenIds]) -> Batch:
+        """Make one batch, on the CPU, of sequences of which none is empty."""
         return pack(sequences) if self.packed else pad(sequences, self.padding)
 
     def hidden_states(self, batch: Batch) -> torch.Tensor:
-        """Hidden states of every token, of shape (rows, columns, dimension)."""
+        """Compute the hidden states of every token, of shape (rows, columns, dimension)."""
         if isinstance(batch, PackedBatch):
             outputs = self.model(
                 input_ids=batch.input_ids,
@@ -120,7 +125,7 @@ class Backbone(torch.nn.Module):
         return cast("torch.Tensor", outputs.last_hidden_state)
 
     def forward(self, batch: Batch) -> torch.Tensor:
-        """The sequences' vectors, float32 of shape (n, dimension)."""
+        """Compute the sequences' vectors, float32 of shape (n, dimension)."""
         return pool(self.hidden_states(batch), batch, self.pooling)
 
 
@@ -158,8 +163,8 @@ def load_backbone(
         When the model reads fewer tokens than `spec.max_tokens`, or cannot
         compute attention as the spec demands.
     """
-    model = load_model(folder)
-    limit = positions(model)
+    model = _load_model(folder)
+    limit = _positions(model)
     if limit is not None and spec.max_tokens > limit:
         raise ConfigError(
             f"encoder: max_tokens is {spec.max_tokens}, but {spec.model} reads at most {limit}"
@@ -170,15 +175,7 @@ def load_backbone(
     return backbone
 
 
-def load_model(folder: Path) -> Any:
-    """The bare encoder of a model folder, in float32, ready for inference.
-
-    Raises
-    ------
-    WeightsError
-        When the folder's weights leave a part of the model unfilled, or
-        transformers cannot read it.
-    """
+def _load_model(folder: Path) -> Any:
     from transformers import AutoModel
 
     with quiet_transformers():
@@ -237,16 +234,9 @@ def choose_attention(backbone: Backbone, requested: str, dtype: torch.dtype | No
     """
     parameter = next(backbone.parameters())
     computed = parameter.dtype if dtype is None else dtype
-    ways = (
-        candidates(
-            backbone.model,
-            parameter.device,
-            computed,
-            has_triton=find_spec("triton") is not None,
-        )
-        if requested == "auto"
-        else [requested]
-    )
+    ways = [requested]
+    if requested == "auto":
+        ways = candidates(backbone.model, parameter.device, computed)
     for way in ways:
         problem = _disagreement(backbone, way, computed)
         if problem is None:
@@ -259,8 +249,8 @@ def choose_attention(backbone: Backbone, requested: str, dtype: torch.dtype | No
     raise ConfigError("encoder: no way of attention works here")
 
 
-def positions(model: torch.nn.Module) -> int | None:
-    """The longest sequence a model reads, or ``None`` where it has no limit."""
+def _positions(model: torch.nn.Module) -> int | None:
+    # None where a model has no limit.
     limit = getattr(model.config, "max_position_embeddings", None)
     if not limit or getattr(model.config, "position_biased_input", True) is False:
         return None
@@ -294,11 +284,13 @@ def _position_offset(model: torch.nn.Module) -> int:
 
 
 def _disagreement(backbone: Backbone, attention: str, dtype: torch.dtype) -> str | None:
+    # What a packed pass does wrong beside a padded one, on sequences shorter and longer than any
+    # window; None where both agree.
     if attention == PADDED:
         return None
     parameter = next(backbone.parameters())
     window = int(getattr(backbone.config, "sliding_window", None) or 0)
-    longest = min(2 * window + 9, positions(backbone.model) or 512)
+    longest = min(2 * window + 9, _positions(backbone.model) or 512)
     tokens = np.arange(longest) % (min(int(backbone.config.vocab_size), 997) - 1)
     tokens += tokens >= backbone.padding
     sequences = [tokens[:length] for length in (1, min(7, longest), longest)]

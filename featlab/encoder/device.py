@@ -7,7 +7,6 @@ the hardware can do is asked of it, never assumed.
 
 from __future__ import annotations
 
-import os
 import platform
 from functools import lru_cache
 from pathlib import Path
@@ -26,7 +25,7 @@ DTYPES: dict[str, torch.dtype] = {
 
 
 def pick_device(device: str = "auto") -> torch.device:
-    """The device to compute on; ``"auto"`` takes CUDA where it is there, else the CPU.
+    """Return the device to compute on; ``"auto"`` takes CUDA where it is there, else the CPU.
 
     A CPU is given `featlab.threads.thread_count` threads.
 
@@ -56,7 +55,7 @@ def pick_device(device: str = "auto") -> torch.device:
 
 
 def inference_dtype(dtype: Dtype, device: torch.device) -> torch.dtype:
-    """The number format to run an encoder in.
+    """Return the number format to run an encoder in.
 
     ``"auto"`` is bfloat16 where the device has instructions for it (CUDA from
     compute capability 8.0, x86 with AMX or AVX512-BF16), float16 on an older
@@ -77,13 +76,13 @@ def inference_dtype(dtype: Dtype, device: torch.device) -> torch.dtype:
 
 
 def cuda_has_bfloat16(device: torch.device) -> bool:
-    """Whether a CUDA card multiplies bfloat16 in hardware (Ampere and later)."""
+    """Return whether a CUDA card multiplies bfloat16 in hardware (Ampere and later)."""
     return torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 @lru_cache(maxsize=1)
 def cpu_has_bfloat16() -> bool:
-    """Whether this processor has AMX or AVX512-BF16, by what it reports itself."""
+    """Return whether this processor has AMX or AVX512-BF16, by what it reports itself."""
     if platform.machine().lower() not in {"x86_64", "amd64"}:
         return False
     flags = _reported_by_torch() or _reported_by_system()
@@ -97,9 +96,6 @@ def _reported_by_torch() -> set[str]:
 
 
 def _reported_by_system(source: Path = Path("/proc/cpuinfo")) -> set[str]:
-    if os.name != "posix" or not source.is_file():
-        return set()
-    for line in source.read_text(encoding="utf-8", errors="replace").splitlines():
-        if line.startswith("flags"):
-            return set(line.partition(":")[2].split())
-    return set()
+    text = source.read_text(encoding="utf-8", errors="replace") if source.is_file() else ""
+    flags = (line for line in text.splitlines() if line.startswith("flags"))
+    return set(next(flags, "").partition(":")[2].split())

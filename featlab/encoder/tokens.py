@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from featlab.encoder.spec import LONGEST_SEQUENCE, EncoderSpec, TruncationPolicy
+from featlab.encoder.spec import EncoderSpec, TruncationPolicy
 from featlab.errors import WeightsError
 
 Ids = npt.NDArray[np.int32]
@@ -27,38 +27,6 @@ SMALLEST_TURN = 16
 """Tokens below which what is left of the budget is not worth an earlier turn."""
 
 TEXTS_AT_ONCE = 8192
-
-
-@dataclass(frozen=True)
-class TokenReport:
-    """How long sequences are, and how many of them had to be cut.
-
-    Parameters
-    ----------
-    sequences : int
-        How many there are.
-    tokens : int
-        Tokens kept, all sequences together.
-    truncated_share : float
-        Share of sequences that lost tokens.
-    over_limit_share : float
-        Share of sequences that, uncut, are longer than 8,192 tokens.
-    longest : int
-        Tokens of the longest sequence before it was cut.
-    """
-
-    sequences: int
-    tokens: int
-    truncated_share: float
-    over_limit_share: float
-    longest: int
-
-    def __str__(self) -> str:
-        return (
-            f"{self.sequences:,} sequences, {self.tokens:,} tokens, "
-            f"{self.truncated_share:.1%} truncated, "
-            f"{self.over_limit_share:.2%} over {LONGEST_SEQUENCE:,} tokens"
-        )
 
 
 @dataclass(frozen=True)
@@ -80,22 +48,6 @@ class TokenSequences:
     def lengths(self) -> npt.NDArray[np.int64]:
         """Tokens of each sequence as it is, shape (n,)."""
         return np.fromiter(map(len, self.ids), np.int64, len(self.ids))
-
-    @property
-    def truncated(self) -> npt.NDArray[np.bool_]:
-        """Which sequences lost tokens, shape (n,)."""
-        return self.full_lengths > self.lengths
-
-    def report(self) -> TokenReport:
-        """Lengths and truncation in figures."""
-        count = max(len(self.ids), 1)
-        return TokenReport(
-            sequences=len(self.ids),
-            tokens=int(self.lengths.sum()),
-            truncated_share=float(self.truncated.sum() / count),
-            over_limit_share=float((self.full_lengths > LONGEST_SEQUENCE).sum() / count),
-            longest=int(self.full_lengths.max(initial=0)),
-        )
 
 
 class Tokenizer:
@@ -138,7 +90,7 @@ class Tokenizer:
         self.padding = int(loaded.pad_token_id or 0)
 
     def token_ids(self, texts: Sequence[str]) -> list[Ids]:
-        """The tokens of each text, without special tokens; equal texts are read once."""
+        """Return the tokens of each text, without special tokens; equal texts are read once."""
         distinct = list(dict.fromkeys(texts))
         known: dict[str, Ids] = {}
         for first in range(0, len(distinct), TEXTS_AT_ONCE):
@@ -151,7 +103,7 @@ class Tokenizer:
         return [known[text] for text in texts]
 
     def texts(self, texts: Sequence[str]) -> TokenSequences:
-        """One sequence a text: start, text, separator."""
+        """Make one sequence a text: start, text, separator."""
         overhead = len(self.start) + len(self.separator)
         found = self.token_ids(texts)
         room = self.max_tokens - overhead
@@ -168,7 +120,7 @@ class Tokenizer:
     def conversations(
         self, prompts: Sequence[Sequence[str]], responses: Sequence[Sequence[str]]
     ) -> TokenSequences:
-        """One sequence a conversation: the turns of a prompt, and those of one response.
+        """Make one sequence a conversation: the turns of a prompt, and those of one response.
 
         Parameters
         ----------
@@ -226,7 +178,7 @@ _NOTHING: Ids = np.empty(0, np.int32)
 
 
 def shared_budget(prompt: int, response: int, budget: int, prompt_share: float) -> tuple[int, int]:
-    """How many tokens of a turn's prompt and of its response are kept.
+    """Decide how many tokens of a turn's prompt and of its response are kept.
 
     Each has its share; what one leaves unused goes to the other.
 
@@ -245,7 +197,7 @@ def shared_budget(prompt: int, response: int, budget: int, prompt_share: float) 
 
 
 def head_and_tail(ids: Ids, budget: int, truncation: TruncationPolicy) -> Ids:
-    """At most `budget` tokens of a text: its head, and its tail.
+    """Keep at most `budget` tokens of a text: its head, and its tail.
 
     Examples
     --------

@@ -2,8 +2,8 @@
 
 The encoder is loaded only when something must be encoded. What is missing is
 encoded once however often it occurs, longest first, and stored batch by batch;
-a vector is always read back from the store, so a first run and a later one see
-the same numbers.
+a vector is always read back as it was stored, so a first run and a later one
+see the same numbers.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import groupby
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +23,9 @@ import numpy.typing as npt
 from featlab.encoder.spec import EncoderSpec
 from featlab.errors import ConfigError, StoreError
 from featlab.progress import LoggedProgress, Progress, ProgressCallback
-from featlab.vectors import EmbeddingStore, Keys, Mode, open_store
-from featlab.vectors.passages import Passages, TextEncoder
+from featlab.vectors.passages import Passages, TextEncoder, Vectors
+from featlab.vectors.segments import KEY_DTYPE, Halves, Keys, rounded
+from featlab.vectors.store import EmbeddingStore, Mode, open_store
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +35,8 @@ ROWS_AT_ONCE = 4096
 BYTES_PER_TOKEN = 4
 
 LoadEncoder: TypeAlias = Callable[[EncoderSpec, str], TextEncoder]
-Vectors: TypeAlias = npt.NDArray[np.float32]
-Rows: TypeAlias = npt.NDArray[np.int64]
+Pending: TypeAlias = npt.NDArray[Any]
+"""Passages to encode: the key of each, the column and row where it stands, and its size."""
 
 
 @dataclass(frozen=True)
@@ -45,24 +45,26 @@ class VectorColumn:
 
     Parameters
     ----------
-    store : EmbeddingStore
     keys : array of dtype S16, shape (n,)
     dimension : int
+    look_up : callable of keys
+        Gives float32 vectors of shape (n, dimension).
     """
 
-    store: EmbeddingStore
     keys: Keys
     dimension: int
+    look_up: Callable[[Keys], Vectors]
 
     def __len__(self) -> int:
         return len(self.keys)
 
     def read(self, first: int = 0, last: int | None = None) -> Vectors:
-        """The vectors of rows `first` up to `last`, float32 of shape (rows, dimension)."""
+        """Return the vectors of rows `first` up to `last`, shape (rows, dimension)."""
         keys = self.keys[first:last]
-        return self.store.read(keys, np.empty((len(keys), self.dimension), np.float32))
+        return self.look_up(keys) if len(keys) else np.empty((0, self.dimension), np.float32)
 
 
+@dataclass(eq=False)
 class VectorSource:
     """Turns passages into vectors by one encoder, through its store.
 
@@ -71,12 +73,12 @@ class VectorSource:
     spec : EncoderSpec
         Which encoder, and how it reads.
     store : Path or str, optional
-        Root of the embedding store (`featlab.vectors`); by default
+        Root of the embedding store (`featlab.vectors.store`); by default
         `default_store`.
     mode : {"auto", "require", "off"}
         ``"auto"`` encodes and stores what is missing, ``"require"`` fails if
-        anything is, ``"off"`` stores nothing and keeps, in memory, only the
-        vectors of the last call.
+        anything is, ``"off"`` encodes everything every time and touches no
+        file.
     device : str
         Where to encode: ``"auto"``, ``"cpu"``, ``"cuda"``.
     batch_size : int
@@ -87,31 +89,28 @@ class VectorSource:
         Called after every batch; by default a line is logged now and then.
     """
 
-    def __init__(
-        self,
-        spec: EncoderSpec,
-        store: Path | str | None = None,
-        mode: Mode = "auto",
-        device: str = "auto",
-        batch_size: int = BATCH_SIZE,
-        load_encoder: LoadEncoder | None = None,
-        on_progress: ProgressCallback | None = None,
-    ) -> None:
-        if batch_size < 1:
-            raise ConfigError(f"embedding: batch_size is {batch_size}, but must be at least 1")
-        self.spec = spec
-        self.root = default_store() if store is None else Path(store)
-        self.mode = mode
-        self.device = device
-        self.batch_size = batch_size
-        self.load_encoder = load_encoder or _load_encoder
-        self.on_progress = on_progress
-        self._store: EmbeddingStore | None = None
+    spec: EncoderSpec
+    store: Path | str | None = None
+    mode: Mode = "auto"
+    device: str = "auto"
+    batch_size: int = BATCH_SIZE
+    load_encoder: LoadEncoder | None = None
+    on_progress: ProgressCallback | None = None
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ConfigError(f"embedding: batch_size is {self.batch_size}, but must be at least 1")
+        if self.mode not in get_args(Mode):
+            raise ConfigError(
+                f"embedding: mode is {self.mode!r}, but must be one of {', '.join(get_args(Mode))}"
+            )
+        self._root = default_store() if self.store is None else Path(self.store)
+        self._opened: EmbeddingStore | None = None
 
     @cached_property
     def encoder(self) -> TextEncoder:
         """The encoder, loaded on first use."""
-        return self.load_encoder(self.spec, self.device)
+        return (self.load_encoder or _load_encoder)(self.spec, self.device)
 
     @property
     def dimension(self) -> int:
@@ -122,7 +121,7 @@ class VectorSource:
         StoreError
             When vectors are required and there is no store.
         """
-        return self._dimension(self._open([]))
+        return self._dimension(None if self.mode == "off" else self._open())
 
     def embed(self, *columns: Passages) -> list[VectorColumn]:
         """Make sure that every passage has a vector.
@@ -146,138 +145,75 @@ class VectorSource:
         WeightsError
             When the encoder must be loaded and its weights cannot be.
         """
+        if not columns:
+            raise ConfigError("embedding: no column was given")
         keys = [column.keys() for column in columns]
-        store = self._open(keys)
+        if self.mode == "off":
+            kept: list[tuple[Keys, Halves]] = []
+            for found, vectors in self._encoded(columns, _distinct(columns, keys)):
+                kept.append((found, rounded(vectors)))
+            dimension, look_up = self.dimension, _in_memory(kept)
+            return [VectorColumn(found, dimension, look_up) for found in keys]
+        store = self._open()
         if self.mode == "require":
             for found in keys:
                 store.require(found)
         else:
-            self._encode_missing(store, columns, keys)
+            pending = _distinct(columns, keys)
+            pending = pending[store.missing(pending["key"])]
+            for found, vectors in self._encoded(columns, pending, store):
+                store.append(found, vectors)
         dimension = self._dimension(store)
-        return [VectorColumn(store, found, dimension) for found in keys]
+        return [VectorColumn(found, dimension, store.read) for found in keys]
 
-    def count_missing(self, *columns: Passages) -> int:
-        """How many different passages `embed` would have to encode; encodes and writes nothing."""
-        if self.mode == "off":
-            return len(_distinct(list(columns), [column.keys() for column in columns]).keys)
-        folder = self.root / self.spec.id
-        store = EmbeddingStore(folder if folder.is_dir() else None, read_only=True)
-        keys = [column.keys() for column in columns]
-        return int(store.missing(np.unique(np.concatenate(keys))).sum()) if keys else 0
-
-    def _open(self, keys: Sequence[Keys]) -> EmbeddingStore:
-        kept = self._store
-        if self.mode == "off":
-            # Kept, because several fold models ask for the same battles one after another.
-            if kept is None or any(kept.missing(found).any() for found in keys):
-                kept = open_store(None, self.spec, "off")
-        elif kept is None or not kept.is_there():
-            kept = open_store(self.root, self.spec, self.mode)
+    def _open(self) -> EmbeddingStore:
+        if self._opened is None or not self._opened.is_there():
+            self._opened = open_store(self._root, self.spec, read_only=self.mode == "require")
         else:
-            kept.refresh()
-        self._store = kept
-        return kept
+            self._opened.refresh()
+        return self._opened
 
-    def _dimension(self, store: EmbeddingStore) -> int:
-        if store.dimension is not None:
-            return store.dimension
-        if self.mode == "require":
+    def _dimension(self, store: EmbeddingStore | None) -> int:
+        if store is None or (store.dimension is None and self.mode == "auto"):
+            return self.encoder.dimension
+        if store.dimension is None:
             raise StoreError(
                 f"{store.folder}: holds no vector, and vectors are required; "
                 "encode with mode 'auto' first"
             )
-        return self.encoder.dimension
+        return store.dimension
 
-    def _encode_missing(
-        self, store: EmbeddingStore, columns: Sequence[Passages], keys: Sequence[Keys]
-    ) -> None:
-        pending = _distinct(columns, keys)
-        pending = pending.only(store.missing(pending.keys))
-        if not len(pending.keys):
+    def _encoded(
+        self, columns: Sequence[Passages], pending: Pending, store: EmbeddingStore | None = None
+    ) -> Iterator[tuple[Keys, Vectors]]:
+        if not len(pending):
             return
-        pending = pending.in_order(BYTES_PER_TOKEN * self.spec.max_tokens)
-        encoder = self.encoder
+        pending = _in_order(columns, pending, BYTES_PER_TOKEN * self.spec.max_tokens)
         report = self.on_progress or LoggedProgress()
-        total, work = len(pending.keys), pending.sizes.sum()
+        total, work = len(pending), pending["size"].sum()
         logger.info("encoding %s passages that are not in the store", f"{total:,}")
         started = time.monotonic()
         for first in range(0, total, self.batch_size):
             last = min(first + self.batch_size, total)
-            batch = pending.only(slice(first, last))
-            # Another process may be at the same texts.
-            store.refresh()
-            batch = batch.only(store.missing(batch.keys))
-            if len(batch.keys):
-                store.append(batch.keys, batch.encode(encoder))
-            report(
-                Progress(
-                    "encoding",
-                    done=last,
-                    total=total,
-                    share=float(pending.sizes[:last].sum() / work) if work else last / total,
-                    seconds=time.monotonic() - started,
-                )
-            )
-
-
-@dataclass(frozen=True)
-class _Pending:
-    """Passages to encode: each one's key, and where its content is."""
-
-    columns: Sequence[Passages]
-    keys: Keys
-    owners: Rows
-    rows: Rows
-    sizes: Rows
-
-    def only(self, chosen: Any) -> _Pending:
-        return _Pending(
-            self.columns,
-            self.keys[chosen],
-            self.owners[chosen],
-            self.rows[chosen],
-            self.sizes[chosen],
-        )
-
-    def in_order(self, longest: int) -> _Pending:
-        """By kind, then longest first, then by key.
-
-        Nothing here depends on which column or row a passage was met in, so
-        exchanging two columns changes neither a batch nor a vector.
-        """
-        sizes = np.minimum(self.sizes, longest)
-        names = np.array([column.kind for column in self.columns])
-        order = np.lexsort((self.keys, -sizes, names[self.owners]))
-        return _Pending(
-            self.columns, self.keys[order], self.owners[order], self.rows[order], sizes[order]
-        )
-
-    def encode(self, encoder: TextEncoder) -> Vectors:
-        """The vectors of all of them, float32 of shape (n, dimension)."""
-        kinds = [self.columns[owner].kind for owner in self.owners.tolist()]
-        parts = []
-        for _, group in groupby(range(len(kinds)), key=kinds.__getitem__):
-            parts.append(self.only(list(group))._encode_one_kind(encoder))
-        return np.concatenate(parts)
-
-    def _encode_one_kind(self, encoder: TextEncoder) -> Vectors:
-        items: list[Any] = [None] * len(self.keys)
-        for owner in np.unique(self.owners).tolist():
-            places = np.flatnonzero(self.owners == owner)
-            found = self.columns[owner].items(self.rows[places])
-            for place, item in zip(places.tolist(), found, strict=True):
-                items[place] = item
-        return self.columns[int(self.owners[0])].encode(encoder, items)
+            batch = pending[first:last]
+            if store is not None:
+                # Another process may be at the same texts.
+                store.refresh()
+                batch = batch[store.missing(batch["key"])]
+            if len(batch):
+                yield batch["key"], _encode(self.encoder, columns, batch)
+            share = float(pending["size"][:last].sum() / work) if work else last / total
+            report(Progress("encoding", last, total, share, time.monotonic() - started))
 
 
 @lru_cache(maxsize=4)
 def shared_source(spec: EncoderSpec) -> VectorSource:
-    """The one source of a spec's vectors with the default store, so one encoder is loaded once."""
+    """Return the one source of a spec's vectors with the default store: one encoder, loaded once."""
     return VectorSource(spec)
 
 
 def default_store() -> Path:
-    """Where vectors are kept when no store is given.
+    """Return where vectors are kept when no store is given.
 
     The folder that the environment variable ``FEATLAB_STORE`` names, else
     ``featlab/embeddings`` in the user's cache folder.
@@ -289,7 +225,7 @@ def default_store() -> Path:
 
 
 def row_chunks(rows: int, at_once: int = ROWS_AT_ONCE) -> Iterator[tuple[int, int]]:
-    """The bounds of chunks of rows.
+    """Yield the bounds of chunks of rows.
 
     Examples
     --------
@@ -300,14 +236,52 @@ def row_chunks(rows: int, at_once: int = ROWS_AT_ONCE) -> Iterator[tuple[int, in
         yield first, min(first + at_once, rows)
 
 
-def _distinct(columns: Sequence[Passages], keys: Sequence[Keys]) -> _Pending:
-    if not columns:
-        raise ConfigError("embedding: no column was given")
-    owners = np.repeat(np.arange(len(columns)), [len(found) for found in keys])
-    rows = np.concatenate([np.arange(len(found)) for found in keys])
-    sizes = np.concatenate([column.sizes() for column in columns])
-    distinct, first = np.unique(np.concatenate(keys), return_index=True)
-    return _Pending(columns, distinct, owners[first], rows[first], sizes[first])
+def _distinct(columns: Sequence[Passages], keys: Sequence[Keys]) -> Pending:
+    everything: Pending = np.empty(
+        sum(map(len, keys)),
+        [("key", KEY_DTYPE), ("column", np.int64), ("row", np.int64), ("size", np.int64)],
+    )
+    everything["key"] = np.concatenate(keys)
+    everything["column"] = np.repeat(np.arange(len(columns)), [len(found) for found in keys])
+    everything["row"] = np.concatenate([np.arange(len(found)) for found in keys])
+    everything["size"] = np.concatenate([column.sizes() for column in columns])
+    return everything[np.unique(everything["key"], return_index=True)[1]]
+
+
+def _in_order(columns: Sequence[Passages], pending: Pending, longest: int) -> Pending:
+    # By kind, then longest first, then by key: nothing here depends on which column or row a
+    # passage was met in, so exchanging two columns changes neither a batch nor a vector.
+    kinds = np.array([column.kind for column in columns])[pending["column"]]
+    sizes = np.minimum(pending["size"], longest)
+    order = np.lexsort((pending["key"], -sizes, kinds))
+    ordered = pending[order]
+    ordered["size"] = sizes[order]
+    return ordered
+
+
+def _encode(encoder: TextEncoder, columns: Sequence[Passages], batch: Pending) -> Vectors:
+    parts = []
+    kinds = np.array([column.kind for column in columns])[batch["column"]]
+    for kind in np.unique(kinds):
+        of_kind = batch[kinds == kind]
+        items: list[Any] = [None] * len(of_kind)
+        for number in np.unique(of_kind["column"]).tolist():
+            places = np.flatnonzero(of_kind["column"] == number)
+            found = columns[number].items(of_kind["row"][places])
+            for place, item in zip(places.tolist(), found, strict=True):
+                items[place] = item
+        parts.append(columns[number].encode(encoder, items))
+    return np.concatenate(parts)
+
+
+def _in_memory(batches: Sequence[tuple[Keys, Halves]]) -> Callable[[Keys], Vectors]:
+    if not batches:
+        return lambda asked: np.empty((len(asked), 0), np.float32)
+    keys, halves = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    order = np.argsort(keys)
+    return lambda asked: halves[order[np.searchsorted(keys, asked, sorter=order)]].astype(
+        np.float32
+    )
 
 
 def _load_encoder(spec: EncoderSpec, device: str) -> TextEncoder:

@@ -23,11 +23,12 @@ from safetensors.torch import load_file, save_file
 from featlab.encoder import EncoderSpec, load_encoder
 from featlab.encoder.backbone import Backbone, cast_weights, quiet_transformers
 from featlab.encoder.device import DTYPES
-from featlab.encoder.encoder import Encoder, Progress
-from featlab.encoder.tokens import Ids, Tokenizer, TokenReport, TokenSequences
+from featlab.encoder.encoder import Encoder
+from featlab.encoder.tokens import Ids, Tokenizer, TokenSequences
 from featlab.encoder.weights import check_safetensors
 from featlab.errors import BundleError
 from featlab.files import atomic_path, read_json, write_json
+from featlab.progress import ProgressCallback
 from models.preference.fine_tune_settings import FineTuneSettings, SavedDtype
 from models.preference.preference_head import PreferenceHead
 
@@ -73,7 +74,7 @@ class PreferenceModel:
         return cast("dict[str, Any]", self.description["training"])
 
     def predict_logits(
-        self, battles: pl.DataFrame, progress: Progress | None = None
+        self, battles: pl.DataFrame, progress: ProgressCallback | None = None
     ) -> npt.NDArray[np.float32]:
         """Logits of each battle's outcomes.
 
@@ -86,8 +87,8 @@ class PreferenceModel:
         battles : DataFrame
             Canonical battles; only ``prompt``, ``response_a`` and
             ``response_b`` are read.
-        progress : callable of (tokens done, tokens in all), optional
-            Called after every batch.
+        progress : callable of featlab.progress.Progress, optional
+            Called with the tokens done so far after every batch.
 
         Returns
         -------
@@ -96,12 +97,6 @@ class PreferenceModel:
         """
         a, b = sides(battles, self.encoder.tokenizer)
         return sequence_logits(self.encoder, self.head, a.ids, b.ids, progress)
-
-    def token_report(self, battles: pl.DataFrame) -> tuple[TokenReport, float]:
-        """The lengths of these battles' sequences, and the share of battles that are cut."""
-        a, b = sides(battles, self.encoder.tokenizer)
-        both = TokenSequences(a.ids + b.ids, np.concatenate([a.full_lengths, b.full_lengths]))
-        return both.report(), float((a.truncated | b.truncated).mean()) if len(battles) else 0.0
 
     def save(self, folder: Path) -> None:
         """Write the model to another folder.
@@ -159,7 +154,7 @@ def sequence_logits(
     head: PreferenceHead,
     a: list[Ids],
     b: list[Ids],
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> npt.NDArray[np.float32]:
     """Logits of shape (n, 3) from token sequences; equal sequences are encoded once."""
     keys = [sequence.tobytes() for sequence in a + b]

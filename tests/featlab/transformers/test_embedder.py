@@ -23,6 +23,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 
 from featlab.errors import ConfigError, FeatureError, StoreError
+from featlab.transformers import FrameError
 from featlab.transformers.embedder import TextEmbedder
 from tests.featlab.hash_encoder import DIMENSION, SPEC, HashEncoder, hashed
 from tests.strategies import texts
