@@ -58,7 +58,7 @@ def test_truncated_file(folder: Path, keep: int) -> None:
 
 def test_no_safetensors_at_all(folder: Path) -> None:
     (folder / "model.safetensors").write_bytes((10).to_bytes(8, "little") + b"not json!!" + b"x")
-    with pytest.raises(WeightsError, match="is no safetensors file"):
+    with pytest.raises(WeightsError, match="or no safetensors file"):
         check_weights(folder)
 
 
