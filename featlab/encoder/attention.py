@@ -180,20 +180,10 @@ def packed_attention(
 ) -> tuple[Tensor, None]:
     """Compute attention for transformers, in every layer of a packed forward pass.
 
-    Parameters
-    ----------
-    kernel : str
-        A key of `KERNELS`.
-    query, key, value : tensors of shape (1, heads, tokens, head dimension)
-    sliding_window : int, optional
-        As transformers hands it to FlashAttention: one more than the tokens
-        seen on either side.
-    cu_seq_lens_q, max_length_q
-        The pack's boundaries and its longest sequence.
-
-    Returns
-    -------
-    (tensor of shape (1, tokens, heads, head dimension), None)
+    The arguments are those it has for FlashAttention: the pack's boundaries and
+    its longest sequence, and a sliding window of one more than the tokens seen
+    on either side. Tensors come as (1, heads, tokens, head dimension) and go as
+    (1, tokens, heads, head dimension).
 
     Raises
     ------
@@ -227,26 +217,11 @@ def padded_attention(
     It is torch's own attention, save where that is slow: the backward pass of
     its bfloat16 kernel for CPUs takes two to six times as long as the five
     matrix products it stands for, as long as the score matrix is small.
-
-    Parameters
-    ----------
-    query, key, value : tensors of shape (n, heads, longest, head dimension)
-    attention_mask : bool tensor of shape (n, 1, 1 or longest, longest), optional
-
-    Returns
-    -------
-    (tensor of shape (n, longest, heads, head dimension), None)
     """
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-    by_products = (
-        query.dtype == torch.bfloat16
-        and query.requires_grad
-        and dropout == 0.0
-        and query.shape == key.shape
-        and query.shape[-2] <= LONGEST_BY_PRODUCTS
-    )
-    if by_products:
+    small = query.shape == key.shape and query.shape[-2] <= LONGEST_BY_PRODUCTS
+    if small and query.dtype == torch.bfloat16 and query.requires_grad and dropout == 0.0:
         return matrix_products(query, key, value, attention_mask, scaling).transpose(1, 2), None
     attended: tuple[Tensor, None] = sdpa_attention_forward(
         module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **rest

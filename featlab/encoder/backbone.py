@@ -46,22 +46,17 @@ class Backbone(torch.nn.Module):
         What ``AutoModel`` loads: token ids in, hidden states out.
     pooling : {"mean", "cls"}
         How a sequence becomes one vector.
-    attention : str
-        ``"padded"``, or a packed kernel of `featlab.encoder.attention`.
     padding : int
         The token that fills padded rows.
     """
 
-    def __init__(
-        self, model: torch.nn.Module, pooling: Pooling, attention: str = PADDED, padding: int = 0
-    ) -> None:
+    def __init__(self, model: torch.nn.Module, pooling: Pooling, padding: int = 0) -> None:
         super().__init__()
         self.model = model
         self.pooling: Pooling = pooling
         self.padding = padding
         self.position_offset = _position_offset(model)
-        self.attention = PADDED
-        self.use_attention(attention)
+        self.use_attention(PADDED)
 
     @property
     def config(self) -> Any:
@@ -79,13 +74,7 @@ class Backbone(torch.nn.Module):
         return self.attention != PADDED
 
     def use_attention(self, attention: str) -> None:
-        """Compute attention another way from now on.
-
-        Raises
-        ------
-        ConfigError
-            When the model computes attention its own way.
-        """
+        """Compute attention from now on ``"padded"``, or by one of `attention.KERNELS`."""
         model = cast("Any", self.model)
         on_cpu = next(model.parameters()).device.type == "cpu"
         if getattr(model, "_supports_attention_backend", False):
@@ -107,8 +96,8 @@ class Backbone(torch.nn.Module):
         """Make one batch, on the CPU, of sequences of which none is empty."""
         return pack(sequences) if self.packed else pad(sequences, self.padding)
 
-    def hidden_states(self, batch: Batch) -> torch.Tensor:
-        """Compute the hidden states of every token, of shape (rows, columns, dimension)."""
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """Compute the sequences' vectors, float32 of shape (n, dimension)."""
         if isinstance(batch, PackedBatch):
             outputs = self.model(
                 input_ids=batch.input_ids,
@@ -122,11 +111,7 @@ class Backbone(torch.nn.Module):
             # Without a mask the kernels that know none, which are the fastest, are open.
             mask = batch.attention_mask if batch.padded else None
             outputs = self.model(input_ids=batch.input_ids, attention_mask=mask)
-        return cast("torch.Tensor", outputs.last_hidden_state)
-
-    def forward(self, batch: Batch) -> torch.Tensor:
-        """Compute the sequences' vectors, float32 of shape (n, dimension)."""
-        return pool(self.hidden_states(batch), batch, self.pooling)
+        return pool(outputs.last_hidden_state, batch, self.pooling)
 
 
 def load_backbone(
@@ -145,10 +130,8 @@ def load_backbone(
         For its `pooling`, `attention` and `max_tokens`.
     folder : Path
         From `featlab.encoder.weights.find_weights`.
-    device : torch.device
-        Where the weights go.
-    dtype : torch.dtype
-        Format of the weights. Training keeps them in float32.
+    device, dtype
+        Where the weights go and their format. Training keeps them in float32.
     padding : int
         The token that fills padded rows.
     autocast : torch.dtype, optional
@@ -170,7 +153,7 @@ def load_backbone(
             f"encoder: max_tokens is {spec.max_tokens}, but {spec.model} reads at most {limit}"
         )
     cast_weights(model, dtype)
-    backbone = Backbone(model.to(device), spec.pooling, padding=padding)
+    backbone = Backbone(model.to(device), spec.pooling, padding)
     choose_attention(backbone, spec.attention, autocast)
     return backbone
 
@@ -217,15 +200,7 @@ def cast_weights(model: torch.nn.Module, dtype: torch.dtype) -> None:
 def choose_attention(backbone: Backbone, requested: str, dtype: torch.dtype | None = None) -> str:
     """Set the best way of attention that is proved to work here, and return its name.
 
-    Parameters
-    ----------
-    backbone : Backbone
-        On the device it will run on.
-    requested : str
-        One way, or ``"auto"``.
-    dtype : torch.dtype, optional
-        Format the attention will be computed in, where autocast makes it
-        another one than the weights'.
+    What is `requested` is one way, or ``"auto"``; `dtype` is `load_backbone`'s `autocast`.
 
     Raises
     ------
@@ -241,7 +216,6 @@ def choose_attention(backbone: Backbone, requested: str, dtype: torch.dtype | No
         problem = _disagreement(backbone, way, computed)
         if problem is None:
             backbone.use_attention(way)
-            logger.debug("attention: %s", way)
             return way
         if requested != "auto":
             raise ConfigError(f"encoder: attention '{way}' does not work here: {problem}")
@@ -284,8 +258,7 @@ def _position_offset(model: torch.nn.Module) -> int:
 
 
 def _disagreement(backbone: Backbone, attention: str, dtype: torch.dtype) -> str | None:
-    # What a packed pass does wrong beside a padded one, on sequences shorter and longer than any
-    # window; None where both agree.
+    # Beside a padded pass, on sequences shorter and longer than any window; None if there is none.
     if attention == PADDED:
         return None
     parameter = next(backbone.parameters())
@@ -294,25 +267,24 @@ def _disagreement(backbone: Backbone, attention: str, dtype: torch.dtype) -> str
     tokens = np.arange(longest) % (min(int(backbone.config.vocab_size), 997) - 1)
     tokens += tokens >= backbone.padding
     sequences = [tokens[:length] for length in (1, min(7, longest), longest)]
-    was_training = backbone.training
-    before = backbone.attention
+    was_training, before = backbone.training, backbone.attention
     backbone.eval()
     try:
         with (
             torch.inference_mode(),
             torch.autocast(parameter.device.type, dtype=dtype, enabled=dtype != parameter.dtype),
         ):
-            backbone.use_attention(PADDED)
-            padded = backbone(backbone.batch(sequences).to(parameter.device))
-            backbone.use_attention(attention)
-            packed = backbone(backbone.batch(sequences).to(parameter.device))
+            found = []
+            for way in (PADDED, attention):
+                backbone.use_attention(way)
+                found.append(backbone(backbone.batch(sequences).to(parameter.device)))
     except Exception as error:
         # A kernel may fail in any way; the caller falls back or says why it cannot.
         return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
     finally:
         backbone.use_attention(before)
         backbone.train(was_training)
-    cosine = float(torch.nn.functional.cosine_similarity(padded, packed).min())
+    cosine = float(torch.nn.functional.cosine_similarity(*found).min())
     if not cosine > AGREEMENT:
         return f"it disagrees with padded attention (cosine {cosine:.4f})"
     return None

@@ -18,9 +18,7 @@ from featlab.errors import ConfigError
 from featlab.threads import thread_count
 
 DTYPES: dict[str, torch.dtype] = {
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
+    name: getattr(torch, name) for name in ("float32", "bfloat16", "float16")
 }
 
 
@@ -33,16 +31,11 @@ def pick_device(device: str = "auto") -> torch.device:
     ------
     ConfigError
         When the device is unknown, or CUDA is asked for and not there.
-
-    Examples
-    --------
-    >>> pick_device("cpu")
-    device(type='cpu')
     """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        picked = torch.device(
-            ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-        )
+        picked = torch.device(device)
     except RuntimeError as error:
         raise ConfigError(f"device '{device}' is unknown; use auto, cpu or cuda") from error
     if picked.type == "cuda" and not torch.cuda.is_available():
@@ -60,11 +53,6 @@ def inference_dtype(dtype: Dtype, device: torch.device) -> torch.dtype:
     ``"auto"`` is bfloat16 where the device has instructions for it (CUDA from
     compute capability 8.0, x86 with AMX or AVX512-BF16), float16 on an older
     CUDA card, and float32 elsewhere.
-
-    Examples
-    --------
-    >>> inference_dtype("float32", torch.device("cpu"))
-    torch.float32
     """
     if dtype != "auto":
         return DTYPES[dtype]

@@ -36,20 +36,15 @@ class Encoder:
     spec : EncoderSpec
         What it is.
     backbone : Backbone
-        Its weights, in evaluation mode, on the device to compute on.
+        Its weights, on the device to compute on.
     tokenizer : Tokenizer
-        Its tokenizer.
     budget : int, optional
         Tokens in a batch, padding included; by default as many as suit the
         device.
     """
 
     def __init__(
-        self,
-        spec: EncoderSpec,
-        backbone: Backbone,
-        tokenizer: Tokenizer,
-        budget: int | None = None,
+        self, spec: EncoderSpec, backbone: Backbone, tokenizer: Tokenizer, budget: int | None = None
     ) -> None:
         self.spec = spec
         self.backbone = backbone.eval()
@@ -112,16 +107,7 @@ class Encoder:
     def encode_conversations(
         self, prompts: Sequence[Sequence[str]], responses: Sequence[Sequence[str]]
     ) -> npt.NDArray[np.float32]:
-        """Compute one pooled vector for each prompt read together with one response.
-
-        Parameters
-        ----------
-        prompts, responses : sequences of turns, both of length n
-
-        Returns
-        -------
-        float32 array of shape (n, dimension)
-        """
+        """Compute one pooled vector a prompt with its response, both sequences of turns."""
         return self.encode(self.tokenizer.conversations(prompts, responses).ids)
 
     def _pooled(self, sequences: list[TokenIds]) -> torch.Tensor:
@@ -168,13 +154,8 @@ def load_encoder(spec: EncoderSpec, device: str = "auto") -> Encoder:
     tokenizer = Tokenizer(folder, spec)
     backbone = load_backbone(spec, folder, picked, dtype, tokenizer.padding)
     encoder = Encoder(spec, backbone, tokenizer)
-    logger.info(
-        "encoder %s on %s in %s, attention %s",
-        spec.model,
-        picked,
-        str(dtype).removeprefix("torch."),
-        backbone.attention,
-    )
+    name = str(dtype).removeprefix("torch.")
+    logger.info("%s on %s in %s, attention %s", spec.model, picked, name, backbone.attention)
     return encoder
 
 

