@@ -76,7 +76,7 @@ class TextEmbedder(FeatureTransformer):
 
     Raises
     ------
-    FeatureError
+    FrameError
         When a column is missing or is no text.
     StoreError
         When vectors are required and absent, or the store is damaged.
@@ -124,13 +124,7 @@ class TextEmbedder(FeatureTransformer):
         self.on_progress = on_progress
 
     def fit(self, X: Any, y: object = None) -> Self:
-        """Choose the columns and learn how long a vector is; encodes nothing.
-
-        Parameters
-        ----------
-        X : polars DataFrame or LazyFrame, or pandas DataFrame
-        y : ignored
-        """
+        """Choose the columns of a frame and learn how long a vector is; encode nothing."""
         if self.layout not in get_args(Layout):
             raise ConfigError(
                 f"embedding: layout is {self.layout!r}, but must be one of columns, array"
@@ -146,7 +140,7 @@ class TextEmbedder(FeatureTransformer):
         return self
 
     def transform(self, X: Any) -> Any:
-        """Return the vectors of every row.
+        """Return the vectors of every row, in the order given, and nothing else.
 
         Parameters
         ----------
@@ -154,8 +148,7 @@ class TextEmbedder(FeatureTransformer):
 
         Returns
         -------
-        The same kind of frame (see `set_output`) with the vectors and nothing
-        else, rows in the order given; a pandas frame keeps its index.
+        The same kind of frame (see `set_output`); a pandas frame keeps its index.
         """
         check_is_fitted(self)
         frame, container = incoming(X, list(self.feature_names_in_)), self._container()
@@ -217,11 +210,8 @@ class TextEmbedder(FeatureTransformer):
             for read in self.columns_
         ]
         columns = self._source.embed(*passages)
-        numbers = (
-            (column.read() for column in columns)
-            if self.layout == "array"
-            else (row for column in columns for row in _transposed(column))
-        )
+        read = (lambda column: [column.read()]) if self.layout == "array" else _transposed
+        numbers = (values for column in columns for values in read(column))
         return pl.DataFrame(
             [
                 pl.Series(name, values, dtype)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ import polars as pl
 
 from featlab.battles.turns import TURN_SEPARATOR
 from featlab.errors import FeatureError
-from featlab.vectors.segments import KEY_DTYPE, Keys, content_keys
+from featlab.vectors.segments import Keys, content_keys
 
 Rows: TypeAlias = npt.NDArray[np.int64]
 Vectors: TypeAlias = npt.NDArray[np.float32]
@@ -75,10 +75,7 @@ class Texts:
 
     def keys(self) -> Keys:
         """Return the content key of each text, shape (n,)."""
-        return _in_chunks(
-            content_keys(self.kind, chunk.cast(pl.Binary).to_list())
-            for chunk in _chunks(self.column)
-        )
+        return content_keys(self.kind, (text.encode() for text in _values(self.column)))
 
     def sizes(self) -> Rows:
         """Return the bytes of UTF-8 of each text, shape (n,)."""
@@ -128,18 +125,9 @@ class Conversations:
 
     def keys(self) -> Keys:
         """Return the content key of each conversation, shape (n,)."""
-        return _in_chunks(
-            content_keys(
-                self.kind,
-                (
-                    _unambiguous(prompt) + b"/" + _unambiguous(response)
-                    for prompt, response in zip(prompts.to_list(), responses.to_list(), strict=True)
-                ),
-            )
-            for prompts, responses in zip(
-                _chunks(self.prompts), _chunks(self.responses), strict=True
-            )
-        )
+        pairs = zip(_values(self.prompts), _values(self.responses), strict=True)
+        contents = (_unambiguous(prompt) + b"/" + _unambiguous(answer) for prompt, answer in pairs)
+        return content_keys(self.kind, contents)
 
     def sizes(self) -> Rows:
         """Return the bytes of each conversation, both sides together."""
@@ -197,11 +185,7 @@ def _unambiguous(turns: list[str]) -> bytes:
     return b" ".join([b",".join(b"%d" % len(turn) for turn in encoded), *encoded])
 
 
-def _chunks(column: pl.Series) -> Iterator[pl.Series]:
-    # So that the texts of a whole column are never Python strings at once.
+def _values(column: pl.Series) -> Iterator[Any]:
+    # In chunks, so that the texts of a whole column are never Python strings at once.
     for first in range(0, len(column), _ROWS_AT_ONCE):
-        yield column.slice(first, _ROWS_AT_ONCE)
-
-
-def _in_chunks(keys: Iterator[Keys]) -> Keys:
-    return np.concatenate([np.empty(0, KEY_DTYPE), *keys])
+        yield from column.slice(first, _ROWS_AT_ONCE).to_list()

@@ -69,13 +69,7 @@ def content_keys(kind: str, contents: Iterable[bytes]) -> Keys:
 
 
 def rounded(vectors: npt.NDArray[np.floating[Any]]) -> Halves:
-    """Round vectors to what a segment holds.
-
-    Raises
-    ------
-    StoreError
-        When a number is not finite in float16.
-    """
+    """Round vectors to what a segment holds, all of which must be finite."""
     with np.errstate(over="ignore"):
         halves = vectors.astype("<f2")
     if not np.isfinite(halves).all():
@@ -87,14 +81,7 @@ def rounded(vectors: npt.NDArray[np.floating[Any]]) -> Halves:
 
 
 def write_segment(folder: Path, keys: Keys, vectors: Halves) -> Path:
-    """Write one segment, and return its path; it then outlives a loss of power.
-
-    Parameters
-    ----------
-    folder : Path
-    keys : array of dtype S16, shape (n,)
-    vectors : float16 array of shape (n, dimension)
-    """
+    """Write one segment, and return its path; it then outlives a loss of power."""
     records = np.empty(len(keys), _record_dtype(vectors.shape[1]))
     records["key"] = keys.view(f"V{KEY_BYTES}")
     records["vector"] = vectors
@@ -110,13 +97,7 @@ def write_segment(folder: Path, keys: Keys, vectors: Halves) -> Path:
 
 
 def read_keys(path: Path) -> tuple[Keys, int]:
-    """Check a segment against its name; return its keys and the dimension of its vectors.
-
-    Raises
-    ------
-    TornSegmentError
-        When the file's content is not what its name promises.
-    """
+    """Check a segment against its name; return its keys and the dimension of its vectors."""
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
     if digest != path.stem:

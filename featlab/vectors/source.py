@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -41,15 +41,7 @@ Pending: TypeAlias = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class VectorColumn:
-    """The vectors of one column of passages, read when asked for.
-
-    Parameters
-    ----------
-    keys : array of dtype S16, shape (n,)
-    dimension : int
-    look_up : callable of keys
-        Gives float32 vectors of shape (n, dimension).
-    """
+    """The vectors of one column of passages, looked up by their keys when asked for."""
 
     keys: Keys
     dimension: int
@@ -75,18 +67,8 @@ class VectorSource:
     store : Path or str, optional
         Root of the embedding store (`featlab.vectors.store`); by default
         `default_store`.
-    mode : {"auto", "require", "off"}
-        ``"auto"`` encodes and stores what is missing, ``"require"`` fails if
-        anything is, ``"off"`` encodes everything every time and touches no
-        file.
-    device : str
-        Where to encode: ``"auto"``, ``"cpu"``, ``"cuda"``.
-    batch_size : int
-        Passages encoded between two writes to the store: what a kill costs.
-    load_encoder : callable of (EncoderSpec, device), optional
-        Loads the encoder; by default `featlab.encoder.load_encoder`.
-    on_progress : callable of Progress, optional
-        Called after every batch; by default a line is logged now and then.
+    mode, device, batch_size, load_encoder, on_progress
+        As `featlab.transformers.embedder.TextEmbedder` takes them.
     """
 
     spec: EncoderSpec
@@ -110,21 +92,19 @@ class VectorSource:
     @cached_property
     def encoder(self) -> TextEncoder:
         """The encoder, loaded on first use."""
-        return (self.load_encoder or _load_encoder)(self.spec, self.device)
+        if self.load_encoder is not None:
+            return self.load_encoder(self.spec, self.device)
+        from featlab.encoder import load_encoder
+
+        return load_encoder(self.spec, self.device)
 
     @property
     def dimension(self) -> int:
-        """Numbers in a vector: as stored, or else as the encoder says.
-
-        Raises
-        ------
-        StoreError
-            When vectors are required and there is no store.
-        """
+        """Numbers in a vector: as stored, or else as the encoder says."""
         return self._dimension(None if self.mode == "off" else self._open())
 
     def embed(self, *columns: Passages) -> list[VectorColumn]:
-        """Make sure that every passage has a vector.
+        """Make sure that every passage has a vector, and return the vectors of each column.
 
         Parameters
         ----------
@@ -132,10 +112,6 @@ class VectorSource:
             Given together, they are encoded together: what stands in several
             of them is encoded once, and, whatever the mode, in an order that
             depends on the passages alone and not on the column they are in.
-
-        Returns
-        -------
-        One `VectorColumn` for each, in order.
 
         Raises
         ------
@@ -148,23 +124,20 @@ class VectorSource:
         if not columns:
             raise ConfigError("embedding: no column was given")
         keys = [column.keys() for column in columns]
-        if self.mode == "off":
-            kept: list[tuple[Keys, Halves]] = []
-            for found, vectors in self._encoded(columns, _distinct(columns, keys)):
-                kept.append((found, rounded(vectors)))
-            dimension, look_up = self.dimension, _in_memory(kept)
-            return [VectorColumn(found, dimension, look_up) for found in keys]
-        store = self._open()
         if self.mode == "require":
+            store = self._open()
             for found in keys:
                 store.require(found)
-        else:
-            pending = _distinct(columns, keys)
-            pending = pending[store.missing(pending["key"])]
-            for found, vectors in self._encoded(columns, pending, store):
-                store.append(found, vectors)
-        dimension = self._dimension(store)
-        return [VectorColumn(found, dimension, store.read) for found in keys]
+            return [VectorColumn(found, self._dimension(store), store.read) for found in keys]
+        pending = _pending(columns, keys, BYTES_PER_TOKEN * self.spec.max_tokens)
+        if self.mode == "off":
+            look_up = _in_memory(self._encoded(columns, pending))
+            return [VectorColumn(found, self.encoder.dimension, look_up) for found in keys]
+        store = self._open()
+        pending = pending[store.missing(pending["key"])]
+        for found, vectors in self._encoded(columns, pending, store):
+            store.append(found, vectors)
+        return [VectorColumn(found, self._dimension(store), store.read) for found in keys]
 
     def _open(self) -> EmbeddingStore:
         if self._opened is None or not self._opened.is_there():
@@ -188,7 +161,6 @@ class VectorSource:
     ) -> Iterator[tuple[Keys, Vectors]]:
         if not len(pending):
             return
-        pending = _in_order(columns, pending, BYTES_PER_TOKEN * self.spec.max_tokens)
         report = self.on_progress or LoggedProgress()
         total, work = len(pending), pending["size"].sum()
         logger.info("encoding %s passages that are not in the store", f"{total:,}")
@@ -208,16 +180,12 @@ class VectorSource:
 
 @lru_cache(maxsize=4)
 def shared_source(spec: EncoderSpec) -> VectorSource:
-    """Return the one source of a spec's vectors with the default store: one encoder, loaded once."""
+    """Return the one source of a spec's vectors with the default store, and so one encoder."""
     return VectorSource(spec)
 
 
 def default_store() -> Path:
-    """Return where vectors are kept when no store is given.
-
-    The folder that the environment variable ``FEATLAB_STORE`` names, else
-    ``featlab/embeddings`` in the user's cache folder.
-    """
+    """Return the folder that ``FEATLAB_STORE`` names, else one in the user's cache folder."""
     if named := os.environ.get(VARIABLE):
         return Path(named)
     cache = os.environ.get("XDG_CACHE_HOME")
@@ -236,32 +204,30 @@ def row_chunks(rows: int, at_once: int = ROWS_AT_ONCE) -> Iterator[tuple[int, in
         yield first, min(first + at_once, rows)
 
 
-def _distinct(columns: Sequence[Passages], keys: Sequence[Keys]) -> Pending:
-    everything: Pending = np.empty(
+def _pending(columns: Sequence[Passages], keys: Sequence[Keys], longest: int) -> Pending:
+    # Each different passage once: by kind, then longest first, then by key. Nothing of the order
+    # depends on which column or row a passage was met in, so exchanging two columns changes neither
+    # a batch nor a vector.
+    found: Pending = np.empty(
         sum(map(len, keys)),
         [("key", KEY_DTYPE), ("column", np.int64), ("row", np.int64), ("size", np.int64)],
     )
-    everything["key"] = np.concatenate(keys)
-    everything["column"] = np.repeat(np.arange(len(columns)), [len(found) for found in keys])
-    everything["row"] = np.concatenate([np.arange(len(found)) for found in keys])
-    everything["size"] = np.concatenate([column.sizes() for column in columns])
-    return everything[np.unique(everything["key"], return_index=True)[1]]
+    found["key"] = np.concatenate(keys)
+    found["column"] = np.repeat(np.arange(len(columns)), [len(column) for column in keys])
+    found["row"] = np.concatenate([np.arange(len(column)) for column in keys])
+    found["size"] = np.concatenate([column.sizes() for column in columns]).clip(max=longest)
+    found = found[np.unique(found["key"], return_index=True)[1]]
+    return found[np.lexsort((found["key"], -found["size"], _kinds(columns, found)))]
 
 
-def _in_order(columns: Sequence[Passages], pending: Pending, longest: int) -> Pending:
-    # By kind, then longest first, then by key: nothing here depends on which column or row a
-    # passage was met in, so exchanging two columns changes neither a batch nor a vector.
-    kinds = np.array([column.kind for column in columns])[pending["column"]]
-    sizes = np.minimum(pending["size"], longest)
-    order = np.lexsort((pending["key"], -sizes, kinds))
-    ordered = pending[order]
-    ordered["size"] = sizes[order]
-    return ordered
+def _kinds(columns: Sequence[Passages], pending: Pending) -> npt.NDArray[np.str_]:
+    kinds: npt.NDArray[np.str_] = np.array([column.kind for column in columns])
+    return kinds[pending["column"]]
 
 
 def _encode(encoder: TextEncoder, columns: Sequence[Passages], batch: Pending) -> Vectors:
     parts = []
-    kinds = np.array([column.kind for column in columns])[batch["column"]]
+    kinds = _kinds(columns, batch)
     for kind in np.unique(kinds):
         of_kind = batch[kinds == kind]
         items: list[Any] = [None] * len(of_kind)
@@ -274,17 +240,16 @@ def _encode(encoder: TextEncoder, columns: Sequence[Passages], batch: Pending) -
     return np.concatenate(parts)
 
 
-def _in_memory(batches: Sequence[tuple[Keys, Halves]]) -> Callable[[Keys], Vectors]:
-    if not batches:
-        return lambda asked: np.empty((len(asked), 0), np.float32)
-    keys, halves = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+def _in_memory(batches: Iterable[tuple[Keys, Vectors]]) -> Callable[[Keys], Vectors]:
+    # Rounded as a store would have.
+    kept = [(keys, rounded(vectors)) for keys, vectors in batches] or [_NOTHING]
+    keys, halves = (np.concatenate(parts) for parts in zip(*kept, strict=True))
     order = np.argsort(keys)
-    return lambda asked: halves[order[np.searchsorted(keys, asked, sorter=order)]].astype(
-        np.float32
-    )
+
+    def look_up(asked: Keys) -> Vectors:
+        return halves[order[np.searchsorted(keys, asked, sorter=order)]].astype(np.float32)
+
+    return look_up
 
 
-def _load_encoder(spec: EncoderSpec, device: str) -> TextEncoder:
-    from featlab.encoder import load_encoder
-
-    return load_encoder(spec, device)
+_NOTHING: tuple[Keys, Halves] = (np.empty(0, KEY_DTYPE), np.empty((0, 0), np.float16))

@@ -73,7 +73,6 @@ def open_store(root: Path | str, spec: EncoderSpec, *, read_only: bool = False) 
     root : Path or str
         The folder that holds a folder for each spec.
     spec : EncoderSpec
-        Whose vectors.
     read_only : bool, default False
         Write nothing, not even a folder.
 
@@ -88,8 +87,7 @@ def open_store(root: Path | str, spec: EncoderSpec, *, read_only: bool = False) 
     >>> from tempfile import mkdtemp
     >>> from featlab.encoder import MINILM
     >>> from featlab.vectors import content_keys
-    >>> keys = content_keys("text", [b"one", b"two"])
-    >>> root = mkdtemp()
+    >>> root, keys = mkdtemp(), content_keys("text", [b"one", b"two"])
     >>> open_store(root, MINILM).append(keys, np.array([[1.0, 0.5], [0.0, 2.0]]))
     >>> open_store(root, MINILM, read_only=True).read(keys[::-1])
     array([[0. , 2. ],
@@ -124,32 +122,22 @@ def open_store(root: Path | str, spec: EncoderSpec, *, read_only: bool = False) 
 def _check_description(path: Path, expected: Mapping[str, Any]) -> None:
     try:
         recorded = read_json(path)
-        fingerprint = recorded.pop("fingerprint")
-        found = {name: recorded[name] for name in ("format", "id")}
+        untouched = recorded.pop("fingerprint") == value_fingerprint(recorded)
+        # Of one id are a folder and its copy elsewhere, so the spec itself may differ.
+        ours = all(recorded[name] == expected[name] for name in ("format", "id"))
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise StoreError(f"{path}: is damaged; remove the folder to encode again") from error
-    if fingerprint != value_fingerprint(recorded):
+    if not untouched:
         raise StoreError(
             f"{path}: was changed after it was written, so it no longer tells what made the "
             "vectors beside it; put it back or remove the folder"
         )
-    for name, value in found.items():
-        if value != expected[name]:
-            raise StoreError(
-                f"{path}: has {name} {value!r} where {expected[name]!r} is expected; "
-                "these are another spec's vectors, give another folder"
-            )
+    if not ours:
+        raise StoreError(f"{path}: these are another spec's vectors; give another folder")
 
 
 class EmbeddingStore:
-    """Vectors by key. Made by `open_store`.
-
-    Parameters
-    ----------
-    folder : Path
-        The spec's folder.
-    read_only : bool, default False
-        Refuse `append`, and leave torn segments where they are.
+    """Vectors by key. Made by `open_store`; read-only, it leaves torn segments where they are.
 
     Attributes
     ----------
@@ -192,13 +180,7 @@ class EmbeddingStore:
         return self._locate(keys) < 0
 
     def require(self, keys: Keys) -> None:
-        """See that every key has a vector here.
-
-        Raises
-        ------
-        StoreError
-            Saying how many have none.
-        """
+        """Raise a StoreError that says how many keys have no vector here, if any."""
         if absent := int(self.missing(keys).sum()):
             torn = f", {len(self.torn)} of whose segments were torn" if self.torn else ""
             raise StoreError(
@@ -207,17 +189,9 @@ class EmbeddingStore:
             )
 
     def read(self, keys: Keys) -> Vectors:
-        """Read the vectors of some keys, in their order: shape (n, dimension).
+        """Return the vectors of some keys, shape (n, dimension); each must have one.
 
-        Parameters
-        ----------
-        keys : array of dtype S16, shape (n,)
-            Any order, repetitions allowed.
-
-        Raises
-        ------
-        StoreError
-            When a key has no vector here.
+        The keys may come in any order and more than once.
         """
         self.require(keys)
         places = self._locate(keys)
@@ -231,12 +205,6 @@ class EmbeddingStore:
 
     def append(self, keys: Keys, vectors: npt.NDArray[np.floating[Any]]) -> None:
         """Store one batch; it is safe when this returns.
-
-        Parameters
-        ----------
-        keys : array of dtype S16, shape (n,)
-        vectors : float array of shape (n, dimension)
-            Rounded to float16.
 
         Raises
         ------
