@@ -64,16 +64,9 @@ READ_ALONE = _compared("embedding", "read alone")
 
 @dataclass(frozen=True)
 class Axes:
-    """Principal axes of many battles, the leading one first.
+    """Principal axes of many battles, shape (dimension, axes), the leading one first.
 
-    Parameters
-    ----------
-    difference : float64 array of shape (dimension, difference axes)
-        Of the difference between the two readings' directions, both orders of
-        every battle together, whose mean is zero.
-    prompt : float64 array of shape (dimension, prompt axes)
-        Of the prompt's direction.
-    prompt_mean : float64 array of shape (dimension,)
+    Those of the difference are of both orders of every battle, whose mean is zero.
     """
 
     difference: Floats
@@ -118,10 +111,10 @@ class EmbeddingSignal(Signal[pl.DataFrame]):
     source : VectorSource
         The encoder and its store.
     difference_axes : int, default 16
-        Axes of the difference between the readings: columns
+        Principal axes of the difference between the readings: columns
         ``embedding_difference__{i}``, odd.
     prompt_axes : int, default 4
-        Axes of the prompt: columns ``prompt__embedding_{i}``, even.
+        Principal axes of the prompt: columns ``prompt__embedding_{i}``, even.
     responses_alone : bool, default True
         Also read each response without its prompt, which doubles what is to be
         encoded.
@@ -134,11 +127,6 @@ class EmbeddingSignal(Signal[pl.DataFrame]):
     axes : Axes or None
         Found by the first `prepare`, and kept.
 
-    Raises
-    ------
-    StoreError, WeightsError
-        By `columns` and `prepare`, as `featlab.vectors.source.VectorSource.embed` does.
-
     Examples
     --------
     >>> from featlab.encoder import MINILM
@@ -150,7 +138,7 @@ class EmbeddingSignal(Signal[pl.DataFrame]):
     name = "embedding"
     needs = frozenset({Need.ENCODER})
     cost = Cost.NOTHING
-    # Another machine rounds in another format, which vectors and what is made of them feel.
+    # Another machine may compute in another number format.
     probe_tolerance = 0.02
 
     def __init__(
@@ -188,30 +176,21 @@ class EmbeddingSignal(Signal[pl.DataFrame]):
 
     def columns(self) -> tuple[Column, ...]:
         """Return every column in order: scalars, then axes, then the whole vector."""
-        differences, prompts = (
-            range(min(axes, self.dimension)) for axes in (self.difference_axes, self.prompt_axes)
-        )
-        described = [
-            *READ_TOGETHER,
-            *(READ_ALONE if self.responses_alone else ()),
-            *(
-                (f"embedding_difference__{i}", Parity.ODD, f"principal axis {i} of {DIFFERENCE}")
-                for i in differences
-            ),
-            *((f"prompt__embedding_{i}", Parity.EVEN, f"principal axis {i} of {PROMPT}")
-              for i in prompts),
-        ]  # fmt: skip
-        whole = (
-            (f"embedding_vector__{i}", Parity.ODD, f"coordinate {i} of {DIFFERENCE}")
-            for i in range(self.dimension if self.whole_vectors else 0)
-        )
-        return (
-            *(Column(name, parity, FAMILY, meaning) for name, parity, meaning in described),
-            *(
-                Column(name, parity, FAMILY, meaning, Kind.VECTOR)
-                for name, parity, meaning in whole
-            ),
-        )
+        dimension, odd = self.dimension, Parity.ODD
+        described = [*READ_TOGETHER, *(READ_ALONE if self.responses_alone else ())]
+        described += [
+            (f"embedding_difference__{i}", odd, f"axis {i} of {DIFFERENCE}")
+            for i in range(min(self.difference_axes, dimension))
+        ]
+        described += [
+            (f"prompt__embedding_{i}", Parity.EVEN, f"axis {i} of {PROMPT}")
+            for i in range(min(self.prompt_axes, dimension))
+        ]
+        columns = [Column(name, parity, FAMILY, meaning) for name, parity, meaning in described]
+        for i in range(dimension if self.whole_vectors else 0):
+            meaning = f"coordinate {i} of {DIFFERENCE}"
+            columns.append(Column(f"embedding_vector__{i}", odd, FAMILY, meaning, Kind.VECTOR))
+        return tuple(columns)
 
     def prepare(self, battles: pl.LazyFrame) -> pl.DataFrame:
         """Encode the texts and compute the columns, Float32; find the axes if there are none.

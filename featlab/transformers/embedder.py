@@ -8,6 +8,7 @@ and the next project read them back without loading the encoder.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias, get_args
 
@@ -131,8 +132,8 @@ class TextEmbedder(FeatureTransformer):
             )
         self._source_: VectorSource | None = None
         chosen = None if self.columns is None else [_checked(read) for read in self.columns]
-        names = None if chosen is None else dict.fromkeys(name for r in chosen for name in _both(r))
-        frame = incoming(X, None if names is None else list(names))
+        needed = None if chosen is None else list(dict.fromkeys(chain(*map(_sides, chosen))))
+        frame = incoming(X, needed)
         self.columns_: list[Read] = list(frame.columns) if chosen is None else chosen
         self.feature_names_in_ = np.array(frame.columns, dtype=object)
         self.n_features_in_ = len(frame.columns)
@@ -140,15 +141,9 @@ class TextEmbedder(FeatureTransformer):
         return self
 
     def transform(self, X: Any) -> Any:
-        """Return the vectors of every row, in the order given, and nothing else.
+        """Return the vectors of every row, in the order given, as the same kind of frame.
 
-        Parameters
-        ----------
-        X : polars DataFrame or LazyFrame, or pandas DataFrame
-
-        Returns
-        -------
-        The same kind of frame (see `set_output`); a pandas frame keeps its index.
+        `set_output` chooses another kind; a pandas frame keeps its index.
         """
         check_is_fitted(self)
         frame, container = incoming(X, list(self.feature_names_in_)), self._container()
@@ -167,10 +162,7 @@ class TextEmbedder(FeatureTransformer):
         return np.array(list(self._schema), dtype=object)
 
     def fingerprint(self) -> str:
-        """Change when any vector could: the encoder's spec, what is read, how it is laid out.
-
-        Keys caches of computed columns.
-        """
+        """Return a key for caches, of the encoder's spec, what is read and how it is laid out."""
         check_is_fitted(self)
         return value_fingerprint([self._source.spec.id, self.columns_, self.layout])
 
@@ -193,7 +185,7 @@ class TextEmbedder(FeatureTransformer):
     @property
     def _schema(self) -> dict[str, pl.DataType]:
         """Name and dtype of each column that comes out."""
-        outputs = [read if isinstance(read, str) else "_".join(read) for read in self.columns_]
+        outputs = ["_".join(_sides(read)) for read in self.columns_]
         if self.layout == "array":
             return dict.fromkeys(outputs, pl.Array(pl.Float32, self.dimension_))
         return {
@@ -238,5 +230,5 @@ def _checked(read: Any) -> Read:
     )
 
 
-def _both(read: Read) -> tuple[str, ...]:
+def _sides(read: Read) -> tuple[str, ...]:
     return (read,) if isinstance(read, str) else read

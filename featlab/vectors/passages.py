@@ -17,10 +17,9 @@ import polars as pl
 
 from featlab.battles.turns import TURN_SEPARATOR
 from featlab.errors import FeatureError
-from featlab.vectors.segments import Keys, content_keys
+from featlab.vectors.segments import Keys, Vectors, content_keys
 
 Rows: TypeAlias = npt.NDArray[np.int64]
-Vectors: TypeAlias = npt.NDArray[np.float32]
 
 _ROWS_AT_ONCE = 8192
 
@@ -160,7 +159,7 @@ def _as_text(column: pl.Series) -> pl.Series:
     elif isinstance(column.dtype, pl.Categorical | pl.Enum | pl.Null):
         column = column.cast(pl.String)
     elif column.dtype != pl.String:
-        raise FeatureError(_describe_wrong_dtype(column))
+        raise _no_text(column)
     return column.fill_null("")
 
 
@@ -168,12 +167,12 @@ def _as_turns(column: pl.Series) -> pl.Series:
     if column.dtype == pl.String:
         column = column.to_frame().select(pl.concat_list(pl.all())).to_series()
     elif column.dtype != pl.List(pl.String):
-        raise FeatureError(_describe_wrong_dtype(column))
+        raise _no_text(column)
     return column.list.eval(pl.element().fill_null("")).fill_null([])
 
 
-def _describe_wrong_dtype(column: pl.Series) -> str:
-    return (
+def _no_text(column: pl.Series) -> FeatureError:
+    return FeatureError(
         f"column '{column.name}' is {column.dtype}, which is no text; "
         "choose String or List(String) columns"
     )

@@ -41,6 +41,7 @@ Keys: TypeAlias = npt.NDArray[np.bytes_]
 """Array of dtype S16. NumPy pads this dtype with zero bytes, so equal means equal bit for bit."""
 
 Halves: TypeAlias = npt.NDArray[np.float16]
+Vectors: TypeAlias = npt.NDArray[np.float32]
 
 
 class TornSegmentError(StoreError):

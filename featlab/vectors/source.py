@@ -23,9 +23,9 @@ import numpy.typing as npt
 from featlab.encoder.spec import EncoderSpec
 from featlab.errors import ConfigError, StoreError
 from featlab.progress import LoggedProgress, Progress, ProgressCallback
-from featlab.vectors.passages import Passages, TextEncoder, Vectors
-from featlab.vectors.segments import KEY_DTYPE, Halves, Keys, rounded
-from featlab.vectors.store import EmbeddingStore, Mode, open_store
+from featlab.vectors.passages import Passages, TextEncoder
+from featlab.vectors.segments import KEY_DTYPE, Halves, Keys, Vectors, rounded
+from featlab.vectors.store import SPEC_FILE, EmbeddingStore, Mode, open_store
 
 logger = logging.getLogger(__name__)
 
@@ -101,17 +101,23 @@ class VectorSource:
     @property
     def dimension(self) -> int:
         """Numbers in a vector: as stored, or else as the encoder says."""
-        return self._dimension(None if self.mode == "off" else self._open())
+        if self.mode != "off":
+            store = self._open()
+            if store.dimension is not None:
+                return store.dimension
+            if self.mode == "require":
+                raise StoreError(
+                    f"{store.folder}: holds no vector, and vectors are required; "
+                    "encode with mode 'auto' first"
+                )
+        return self.encoder.dimension
 
     def embed(self, *columns: Passages) -> list[VectorColumn]:
         """Make sure that every passage has a vector, and return the vectors of each column.
 
-        Parameters
-        ----------
-        columns : Texts or Conversations
-            Given together, they are encoded together: what stands in several
-            of them is encoded once, and, whatever the mode, in an order that
-            depends on the passages alone and not on the column they are in.
+        Columns given together are encoded together: what stands in several of
+        them is encoded once, and, whatever the mode, in an order that depends on
+        the passages alone and not on the column they are in.
 
         Raises
         ------
@@ -124,37 +130,28 @@ class VectorSource:
         if not columns:
             raise ConfigError("embedding: no column was given")
         keys = [column.keys() for column in columns]
-        if self.mode == "require":
-            store = self._open()
-            for found in keys:
-                store.require(found)
-            return [VectorColumn(found, self._dimension(store), store.read) for found in keys]
         pending = _pending(columns, keys, BYTES_PER_TOKEN * self.spec.max_tokens)
         if self.mode == "off":
             look_up = _in_memory(self._encoded(columns, pending))
-            return [VectorColumn(found, self.encoder.dimension, look_up) for found in keys]
-        store = self._open()
-        pending = pending[store.missing(pending["key"])]
-        for found, vectors in self._encoded(columns, pending, store):
-            store.append(found, vectors)
-        return [VectorColumn(found, self._dimension(store), store.read) for found in keys]
+        else:
+            store = self._open()
+            look_up = store.read
+            if self.mode == "require":
+                for found in keys:
+                    store.require(found)
+            pending = pending[store.missing(pending["key"])]
+            for found, vectors in self._encoded(columns, pending, store):
+                store.append(found, vectors)
+        dimension = self.dimension
+        return [VectorColumn(found, dimension, look_up) for found in keys]
 
     def _open(self) -> EmbeddingStore:
-        if self._opened is None or not self._opened.is_there():
+        # Somebody may have removed the folder since.
+        if self._opened is None or not (self._opened.folder / SPEC_FILE).is_file():
             self._opened = open_store(self._root, self.spec, read_only=self.mode == "require")
         else:
             self._opened.refresh()
         return self._opened
-
-    def _dimension(self, store: EmbeddingStore | None) -> int:
-        if store is None or (store.dimension is None and self.mode == "auto"):
-            return self.encoder.dimension
-        if store.dimension is None:
-            raise StoreError(
-                f"{store.folder}: holds no vector, and vectors are required; "
-                "encode with mode 'auto' first"
-            )
-        return store.dimension
 
     def _encoded(
         self, columns: Sequence[Passages], pending: Pending, store: EmbeddingStore | None = None
@@ -205,31 +202,24 @@ def row_chunks(rows: int, at_once: int = ROWS_AT_ONCE) -> Iterator[tuple[int, in
 
 
 def _pending(columns: Sequence[Passages], keys: Sequence[Keys], longest: int) -> Pending:
-    # Each different passage once: by kind, then longest first, then by key. Nothing of the order
-    # depends on which column or row a passage was met in, so exchanging two columns changes neither
-    # a batch nor a vector.
-    found: Pending = np.empty(
-        sum(map(len, keys)),
-        [("key", KEY_DTYPE), ("column", np.int64), ("row", np.int64), ("size", np.int64)],
-    )
+    # Each different passage once: by kind, then longest first, then by key. No batch and no vector
+    # depends on which column or row a passage was met in.
+    numbers = dict.fromkeys(("column", "row", "size"), np.int64)
+    counts = [len(column) for column in columns]
+    found: Pending = np.empty(sum(counts), [("key", KEY_DTYPE), ("kind", "U16"), *numbers.items()])
     found["key"] = np.concatenate(keys)
-    found["column"] = np.repeat(np.arange(len(columns)), [len(column) for column in keys])
-    found["row"] = np.concatenate([np.arange(len(column)) for column in keys])
+    found["kind"] = np.repeat([column.kind for column in columns], counts)
+    found["column"] = np.repeat(np.arange(len(columns)), counts)
+    found["row"] = np.concatenate([np.arange(count) for count in counts])
     found["size"] = np.concatenate([column.sizes() for column in columns]).clip(max=longest)
     found = found[np.unique(found["key"], return_index=True)[1]]
-    return found[np.lexsort((found["key"], -found["size"], _kinds(columns, found)))]
-
-
-def _kinds(columns: Sequence[Passages], pending: Pending) -> npt.NDArray[np.str_]:
-    kinds: npt.NDArray[np.str_] = np.array([column.kind for column in columns])
-    return kinds[pending["column"]]
+    return found[np.lexsort((found["key"], -found["size"], found["kind"]))]
 
 
 def _encode(encoder: TextEncoder, columns: Sequence[Passages], batch: Pending) -> Vectors:
     parts = []
-    kinds = _kinds(columns, batch)
-    for kind in np.unique(kinds):
-        of_kind = batch[kinds == kind]
+    for kind in np.unique(batch["kind"]):
+        of_kind = batch[batch["kind"] == kind]
         items: list[Any] = [None] * len(of_kind)
         for number in np.unique(of_kind["column"]).tolist():
             places = np.flatnonzero(of_kind["column"] == number)

@@ -27,7 +27,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -43,6 +42,7 @@ from featlab.vectors.segments import (
     SUFFIX,
     Keys,
     TornSegmentError,
+    Vectors,
     mapped_records,
     read_keys,
     rounded,
@@ -57,7 +57,6 @@ SPEC_FILE = "spec.json"
 Mode: TypeAlias = Literal["auto", "require", "off"]
 """Encode and store what is missing, fail where anything is, or store nothing."""
 
-Vectors: TypeAlias = npt.NDArray[np.float32]
 Places: TypeAlias = npt.NDArray[np.int64]
 
 _ROW_BITS = 32
@@ -71,9 +70,9 @@ def open_store(root: Path | str, spec: EncoderSpec, *, read_only: bool = False) 
     Parameters
     ----------
     root : Path or str
-        The folder that holds a folder for each spec.
+        Holds a folder for each spec.
     spec : EncoderSpec
-    read_only : bool, default False
+    read_only : bool
         Write nothing, not even a folder.
 
     Raises
@@ -94,9 +93,8 @@ def open_store(root: Path | str, spec: EncoderSpec, *, read_only: bool = False) 
            [1. , 0.5]], dtype=float32)
     """
     folder = Path(root) / spec.id
-    described = {"format": FORMAT, "id": spec.id, "spec": spec.to_dict()}
     if (folder / SPEC_FILE).is_file():
-        _check_description(folder / SPEC_FILE, described)
+        _check_description(folder / SPEC_FILE, spec)
     elif read_only:
         raise StoreError(
             f"{folder}: no vectors of this spec are stored here, and they are required; "
@@ -108,32 +106,16 @@ def open_store(root: Path | str, spec: EncoderSpec, *, read_only: bool = False) 
             "put it back or remove the folder"
         )
     else:
-        fingerprint = value_fingerprint(described)
+        described = {"format": FORMAT, "id": spec.id, "spec": spec.to_dict()}
+        described["fingerprint"] = value_fingerprint(described)
         try:
-            write_json(folder / SPEC_FILE, {**described, "fingerprint": fingerprint})
+            write_json(folder / SPEC_FILE, described)
         except OSError as error:
             raise StoreError(
                 f"{folder}: cannot be written ({error}); give another folder for the store, "
                 "or choose mode 'off'"
             ) from error
     return EmbeddingStore(folder, read_only=read_only)
-
-
-def _check_description(path: Path, expected: Mapping[str, Any]) -> None:
-    try:
-        recorded = read_json(path)
-        untouched = recorded.pop("fingerprint") == value_fingerprint(recorded)
-        # Of one id are a folder and its copy elsewhere, so the spec itself may differ.
-        ours = all(recorded[name] == expected[name] for name in ("format", "id"))
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise StoreError(f"{path}: is damaged; remove the folder to encode again") from error
-    if not untouched:
-        raise StoreError(
-            f"{path}: was changed after it was written, so it no longer tells what made the "
-            "vectors beside it; put it back or remove the folder"
-        )
-    if not ours:
-        raise StoreError(f"{path}: these are another spec's vectors; give another folder")
 
 
 class EmbeddingStore:
@@ -160,14 +142,6 @@ class EmbeddingStore:
         if not read_only:
             _remove_leftovers(folder)
         self.refresh()
-
-    def __len__(self) -> int:
-        self._merge()
-        return len(self._keys)
-
-    def is_there(self) -> bool:
-        """Return whether its folder still is: nobody has removed it since it was opened."""
-        return (self.folder / SPEC_FILE).is_file()
 
     def refresh(self) -> None:
         """Take in the segments that other processes have appended since."""
@@ -276,3 +250,20 @@ def _remove_leftovers(folder: Path) -> None:
         with suppress(FileNotFoundError):
             if time.time() - path.stat().st_mtime > _LEFTOVER_AGE:
                 path.unlink()
+
+
+def _check_description(path: Path, spec: EncoderSpec) -> None:
+    try:
+        recorded = read_json(path)
+        untouched = recorded.pop("fingerprint") == value_fingerprint(recorded)
+        # Weights in another folder have the same id, so the specs themselves may differ.
+        ours = (recorded["format"], recorded["id"]) == (FORMAT, spec.id)
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise StoreError(f"{path}: is damaged; remove the folder to encode again") from error
+    if not untouched:
+        raise StoreError(
+            f"{path}: was changed after it was written, so it no longer tells what made the "
+            "vectors beside it; put it back or remove the folder"
+        )
+    if not ours:
+        raise StoreError(f"{path}: these are another spec's vectors; give another folder")
