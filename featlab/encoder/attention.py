@@ -68,20 +68,17 @@ Kernel: TypeAlias = Callable[[Tensor, Tensor, Tensor, Scope], Tensor]
 
 def varlen_kernel(query: Tensor, key: Tensor, value: Tensor, scope: Scope) -> Tensor:
     """Attend by FlashAttention inside torch."""
-    bounds = (scope.boundaries, scope.boundaries, scope.longest, scope.longest)
-    varlen = _public_varlen()
-    if varlen is not None:
-        window = (scope.window, scope.window)
-        found = varlen(query, key, value, *bounds, scale=scope.scale, window_size=window)
+    read = (query, key, value, *2 * (scope.boundaries,), *2 * (scope.longest,))
+    scale, window = scope.scale, scope.window
+    found: Tensor
+    if (varlen := _public_varlen()) is not None:
+        found = varlen(*read, scale=scale, window_size=(window, window))
     else:
-        # What that function calls: before torch had a public name for it.
-        found = torch.ops.aten._flash_attention_forward(
-            *(query, key, value, *bounds, 0.0, False, False),
-            scale=scope.scale,
-            window_size_left=scope.window,
-            window_size_right=scope.window,
-        )[0]
-    assert isinstance(found, Tensor)
+        # What that function calls; older releases of torch have no public name for it.
+        sides = {"window_size_left": window, "window_size_right": window}
+        found, *_ = torch.ops.aten._flash_attention_forward(
+            *read, 0.0, False, False, scale=scale, **sides
+        )
     return found
 
 

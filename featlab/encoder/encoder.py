@@ -64,7 +64,7 @@ class Encoder:
     def encode(
         self, sequences: Sequence[TokenIds], on_progress: ProgressCallback | None = None
     ) -> npt.NDArray[np.float32]:
-        """Compute one pooled vector a token sequence, in the order of the sequences.
+        """Compute one pooled vector a token sequence, shape (n, dimension), in their order.
 
         Parameters
         ----------
@@ -74,10 +74,6 @@ class Encoder:
             the vector 0.
         on_progress : callable of featlab.progress.Progress, optional
             Called with the tokens done so far after every batch.
-
-        Returns
-        -------
-        float32 array of shape (n, dimension)
         """
         vectors = np.zeros((len(sequences), self.dimension), np.float32)
         lengths = np.fromiter(map(len, sequences), np.int64, len(sequences))

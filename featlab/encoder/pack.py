@@ -67,7 +67,6 @@ class PaddedBatch(_Movable):
     ----------
     input_ids : int64 tensor of shape (n, longest)
     lengths : int64 tensor of shape (n,)
-        Tokens of each sequence.
     padded : bool
         Whether any sequence is shorter than the longest.
     """

@@ -7,7 +7,7 @@ module imports neither torch nor transformers.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias, get_args
@@ -172,9 +172,6 @@ MODERNBERT_BASE = EncoderSpec(
     truncation=TruncationPolicy(prompt_share=1 / 3),
 )
 """149 million parameters, 8,192 tokens: the default where there is a GPU."""
-
-MODERNBERT_LARGE = replace(MODERNBERT_BASE, model="answerdotai/ModernBERT-large")
-"""395 million parameters."""
 
 
 def sha256_of(path: Path) -> str:

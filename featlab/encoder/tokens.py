@@ -169,8 +169,6 @@ def shared_budget(prompt: int, response: int, budget: int, prompt_share: float) 
     (100, 400)
     >>> shared_budget(prompt=30, response=900, budget=500, prompt_share=0.2)
     (30, 470)
-    >>> shared_budget(prompt=900, response=30, budget=500, prompt_share=0.2)
-    (470, 30)
     """
     own = round(budget * prompt_share)
     for_prompt = min(prompt, own + max(0, budget - own - response))

@@ -94,7 +94,6 @@ class TextEmbedder(FeatureTransformer):
 
     Examples
     --------
-    >>> from featlab.transformers.embedder import TextEmbedder
     >>> frame = pl.DataFrame({"title": ["a red bird", "tax law"], "stars": [3, 5]})
     >>> embedder = TextEmbedder(columns=["title"])
     >>> embedder.fit_transform(frame).shape  # doctest: +SKIP

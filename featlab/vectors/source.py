@@ -189,16 +189,10 @@ def default_store() -> Path:
     return (Path(cache) if cache else Path.home() / ".cache") / "featlab" / "embeddings"
 
 
-def row_chunks(rows: int, at_once: int = ROWS_AT_ONCE) -> Iterator[tuple[int, int]]:
-    """Yield the bounds of chunks of rows.
-
-    Examples
-    --------
-    >>> list(row_chunks(5, at_once=2))
-    [(0, 2), (2, 4), (4, 5)]
-    """
-    for first in range(0, rows, at_once):
-        yield first, min(first + at_once, rows)
+def row_chunks(rows: int) -> Iterator[tuple[int, int]]:
+    """Yield the bounds of chunks of rows."""
+    for first in range(0, rows, ROWS_AT_ONCE):
+        yield first, min(first + ROWS_AT_ONCE, rows)
 
 
 def _pending(columns: Sequence[Passages], keys: Sequence[Keys], longest: int) -> Pending:

@@ -65,15 +65,7 @@ _LEFTOVER_AGE = 24 * 3600
 
 
 def open_store(root: Path | str, spec: EncoderSpec, *, read_only: bool = False) -> EmbeddingStore:
-    """Open the vectors of one spec.
-
-    Parameters
-    ----------
-    root : Path or str
-        Holds a folder for each spec.
-    spec : EncoderSpec
-    read_only : bool
-        Write nothing, not even a folder.
+    """Open the vectors of one spec; read-only, nothing is written, not even a folder.
 
     Raises
     ------
@@ -178,14 +170,7 @@ class EmbeddingStore:
         return vectors
 
     def append(self, keys: Keys, vectors: npt.NDArray[np.floating[Any]]) -> None:
-        """Store one batch; it is safe when this returns.
-
-        Raises
-        ------
-        StoreError
-            When the store is read-only, the shapes do not fit, or a number is
-            not finite in float16.
-        """
+        """Store one batch, rounded to float16; it is safe when this returns."""
         if self.read_only:
             raise StoreError(f"{self.folder}: was opened to read only (mode 'require')")
         if len(keys) == 0:
