@@ -68,8 +68,8 @@ Kernel: TypeAlias = Callable[[Tensor, Tensor, Tensor, Scope], Tensor]
 
 def varlen_kernel(query: Tensor, key: Tensor, value: Tensor, scope: Scope) -> Tensor:
     """Attend by FlashAttention inside torch."""
-    read = (query, key, value, *2 * (scope.boundaries,), *2 * (scope.longest,))
-    scale, window = scope.scale, scope.window
+    bounds = (scope.boundaries, scope.boundaries, scope.longest, scope.longest)
+    read, scale, window = (query, key, value, *bounds), scope.scale, scope.window
     found: Tensor
     if (varlen := _public_varlen()) is not None:
         found = varlen(*read, scale=scale, window_size=(window, window))

@@ -76,10 +76,9 @@ class Backbone(torch.nn.Module):
     def use_attention(self, attention: str) -> None:
         """Compute attention from now on ``"padded"``, or by one of `attention.KERNELS`."""
         model = cast("Any", self.model)
-        on_cpu = next(model.parameters()).device.type == "cpu"
         if getattr(model, "_supports_attention_backend", False):
             register_kernels()
-            ours = attention != PADDED or on_cpu
+            ours = attention != PADDED or next(model.parameters()).device.type == "cpu"
             model.set_attn_implementation(PREFIX + attention if ours else "sdpa")
         elif attention != PADDED:
             raise ConfigError(
@@ -200,12 +199,8 @@ def cast_weights(model: torch.nn.Module, dtype: torch.dtype) -> None:
 def choose_attention(backbone: Backbone, requested: str, dtype: torch.dtype | None = None) -> str:
     """Set the best way of attention that is proved to work here, and return its name.
 
-    What is `requested` is one way, or ``"auto"``; `dtype` is `load_backbone`'s `autocast`.
-
-    Raises
-    ------
-    ConfigError
-        When a way was asked for by name and does not work here.
+    What is `requested` is one way, which must work, or ``"auto"``; `dtype` is what
+    `load_backbone` calls `autocast`.
     """
     parameter = next(backbone.parameters())
     computed = parameter.dtype if dtype is None else dtype
@@ -285,6 +280,5 @@ def _disagreement(backbone: Backbone, attention: str, dtype: torch.dtype) -> str
         backbone.use_attention(before)
         backbone.train(was_training)
     cosine = float(torch.nn.functional.cosine_similarity(*found).min())
-    if not cosine > AGREEMENT:
-        return f"it disagrees with padded attention (cosine {cosine:.4f})"
-    return None
+    agrees = cosine > AGREEMENT
+    return None if agrees else f"it disagrees with padded attention (cosine {cosine:.4f})"

@@ -91,8 +91,6 @@ class EncoderSpec:
     Examples
     --------
     >>> spec = EncoderSpec("answerdotai/ModernBERT-base", max_tokens=1024)
-    >>> spec.id == EncoderSpec("answerdotai/ModernBERT-base", max_tokens=2048).id
-    False
     >>> EncoderSpec.from_dict(spec.to_dict()) == spec
     True
     """

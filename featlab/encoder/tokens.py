@@ -186,8 +186,7 @@ def head_and_tail(ids: Ids, budget: int, truncation: TruncationPolicy) -> Ids:
     if len(ids) <= budget:
         return ids
     head = round(budget * truncation.head_share)
-    tail = budget - head
-    return np.concatenate([ids[:head], ids[len(ids) - tail :]])
+    return np.concatenate([ids[:head], ids[len(ids) - (budget - head) :]])
 
 
 def _special(*candidates: int | None) -> Ids:

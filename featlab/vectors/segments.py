@@ -70,7 +70,7 @@ def content_keys(kind: str, contents: Iterable[bytes]) -> Keys:
 
 
 def rounded(vectors: npt.NDArray[np.floating[Any]]) -> Halves:
-    """Round vectors to what a segment holds, all of which must be finite."""
+    """Round vectors to what a segment holds; a StoreError where that is not finite."""
     with np.errstate(over="ignore"):
         halves = vectors.astype("<f2")
     if not np.isfinite(halves).all():

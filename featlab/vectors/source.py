@@ -159,9 +159,8 @@ class VectorSource:
         if not len(pending):
             return
         report = self.on_progress or LoggedProgress()
-        total, work = len(pending), pending["size"].sum()
+        total, work, started = len(pending), pending["size"].sum(), time.monotonic()
         logger.info("encoding %s passages that are not in the store", f"{total:,}")
-        started = time.monotonic()
         for first in range(0, total, self.batch_size):
             last = min(first + self.batch_size, total)
             batch = pending[first:last]
