@@ -44,9 +44,7 @@ def relabelled(table: Table, labels: np.ndarray) -> Table:
 
 def other_in_fold(table: Table, fold: int) -> Table:
     """The same battles, each of a fold with another outcome."""
-    return relabelled(
-        table, np.where(table.folds == fold, (table.labels + 1) % 3, table.labels)
-    )
+    return relabelled(table, np.where(table.folds == fold, (table.labels + 1) % 3, table.labels))
 
 
 def widened(table: Table, columns: dict[str, np.ndarray], kind: Kind = Kind.SCALAR) -> Table:

@@ -81,7 +81,9 @@ def test_a_column_without_spread_does_no_harm(data: Table) -> None:
 
 
 def test_missing_values_lie_at_the_centre_and_huge_ones_are_clipped() -> None:
-    columns = ScaledColumns.of(pl.DataFrame({"x": [1.0, 3.0, None, float("nan")]}), ["x"], odd=False)
+    columns = ScaledColumns.of(
+        pl.DataFrame({"x": [1.0, 3.0, None, float("nan")]}), ["x"], odd=False
+    )
     scaled = columns.scale(pl.DataFrame({"x": [None, 1e30]}, {"x": pl.Float64}))
     assert scaled.ravel().tolist() == [0.0, LARGEST]
 

@@ -52,9 +52,7 @@ def test_it_learns_what_there_is_to_learn(fit: Fit) -> None:
 
 def test_outcomes_of_a_fold_do_not_reach_its_own_predictions(fit: Fit) -> None:
     table = make_data()
-    before, after = (
-        fit(each, 0)[1].probabilities for each in (table, other_in_fold(table, 1))
-    )
+    before, after = (fit(each, 0)[1].probabilities for each in (table, other_in_fold(table, 1)))
     held_out = table.folds == 1
     assert np.array_equal(before[held_out], after[held_out])
     assert not np.array_equal(before[~held_out], after[~held_out])

@@ -34,7 +34,9 @@ def test_stacking_exchanged_battles_exchanges_the_stacked_ones(rows: list[list[f
     frame = pl.DataFrame(rows, schema=[column.name for column in SIGNAL], orient="row")
     columns = stacked_columns(SIGNAL)
     stacked = stacked_frame(frame, columns)
-    assert stacked.columns == [column.name for column in columns] == ["d", "m", "s", "v__0", "m_size"]
+    assert (
+        stacked.columns == [column.name for column in columns] == ["d", "m", "s", "v__0", "m_size"]
+    )
     swapped = stacked_frame(swap(frame, parities(SIGNAL)), columns)
     assert swapped.equals(swap(stacked, parities(columns)))
     both = matrices(stacked, columns)
