@@ -158,7 +158,7 @@ class CommandSettings(BaseSettings):
     def as_toml(self) -> str:
         """Return the settings as resolved, in the form that ``--config`` reads."""
         return tomli_w.dumps(
-            self.model_dump(mode="json", exclude_none=True, exclude={"config", "list"})
+            self.model_dump(mode="json", exclude_none=True, exclude={"config", "list", "dry_run"})
         )
 
 

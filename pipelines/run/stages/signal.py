@@ -12,7 +12,7 @@ from featlab.files import atomic_path
 from featlab.progress import task
 from featlab.signals.signal import Context, Cost, Signal
 from models.stacking.out_of_fold import out_of_fold, prepare, save_fitted
-from pipelines.run.training import BattleFiles, read_outcomes, scan_battles
+from pipelines.run.battle_files import BattleFiles, read_outcomes, scan_battles
 
 
 def make_signal(
