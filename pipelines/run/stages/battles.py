@@ -20,6 +20,6 @@ def make_battles(*, source: Path, battles: Path, schema: BattleSchema) -> None:
     schema : BattleSchema
         Which column plays which role.
     """
-    check_battles(source, schema)
+    check_battles(source, schema, require_outcome=True)
     with explained(source, schema), atomic_path(battles) as path:
         read_battles(source, schema).sink_parquet(path)
