@@ -222,17 +222,22 @@ class TrainSettings(DataSettings):
     )
 
 
-class SubmitSettings(CommandSettings):
-    """Settings of ``pipelines.submit``."""
+class BundleSettings(CommandSettings):
+    """What commands that read a bundle take besides."""
 
-    test: Path = Field(Path("data/test.csv"), description="battles to predict")
-    out: Path = Field(Path("submission.csv"), description="CSV to write")
     trust: list[str] = Field(
         [], description="modules outside this project whose signals the bundle may run"
     )
 
 
-class LearningCurveSettings(CommandSettings):
+class SubmitSettings(BundleSettings):
+    """Settings of ``pipelines.submit``."""
+
+    test: Path = Field(Path("data/test.csv"), description="battles to predict")
+    out: Path = Field(Path("submission.csv"), description="CSV to write")
+
+
+class LearningCurveSettings(BundleSettings):
     """Settings of ``pipelines.learning_curve``."""
 
     shares: list[float] = Field(
@@ -244,7 +249,7 @@ class LearningCurveSettings(CommandSettings):
     )
 
 
-class ReportSettings(CommandSettings):
+class ReportSettings(BundleSettings):
     """Settings of ``pipelines.report.__main__``."""
 
     out: Path | None = Field(None, description="folder to write; the run's report folder if none")

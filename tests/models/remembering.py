@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -9,7 +10,7 @@ import polars as pl
 
 from featlab.columns import Column
 from featlab.parity import Parity
-from featlab.signals import Context, Cost, Outcomes, Rows, Signal, State
+from featlab.signals import Context, Cost, Need, Outcomes, Rows, Signal, State
 
 POISON = 10**9
 """A label that shows in `share` wherever a signal read it."""
@@ -33,11 +34,10 @@ class Remembering(Signal[pl.DataFrame]):
         return cls(context.options.get("log"))
 
     def columns(self) -> tuple[Column, ...]:
-        names = ("seen", "id_again", "share")
+        sides = ("response_a", "response_b")
         return (
-            *(Column(name, Parity.EVEN, "memory", name) for name in names),
-            Column("response_a__side", Parity.SIDE, "memory", "nothing"),
-            Column("response_b__side", Parity.SIDE, "memory", "nothing"),
+            *(Column(name, Parity.EVEN, "memory", name) for name in ("seen", "id_again", "share")),
+            *(Column(f"{side}__side", Parity.SIDE, "memory", "nothing") for side in sides),
         )
 
     def prepare(self, battles: pl.LazyFrame) -> pl.DataFrame:
@@ -79,3 +79,13 @@ class Unlearned(Remembering):
     """The same, with nothing to fit."""
 
     cost = Cost.NOTHING
+
+
+class Reading(Unlearned):
+    """The same, slow as what needs an encoder; its columns are called otherwise."""
+
+    name = "reading"
+    needs = frozenset({Need.ENCODER})
+
+    def columns(self) -> tuple[Column, ...]:
+        return tuple(replace(column, name=f"{column.name}_read") for column in super().columns())
