@@ -7,7 +7,7 @@ a transformer can be fitted on a lazy frame without reading it.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Self
 
 import numpy as np
@@ -37,11 +37,11 @@ class FeatureTransformer(BaseEstimator):  # type: ignore[misc]
 
     @abstractmethod
     def _text_columns(self) -> list[str] | None:
-        """The columns of the frame to read, or ``None`` for all that hold text."""
+        """Name the columns of the frame to read, or ``None`` for all that hold text."""
 
     @abstractmethod
-    def _planned(self, texts: tuple[str, ...]) -> tuple[FeatureColumns, Mapping[str, str]]:
-        """The columns to compute, and the texts they need -> the frame's names of them."""
+    def _planned(self, texts: tuple[str, ...]) -> FeatureColumns:
+        """Plan the columns to compute of the frame's text columns."""
 
     def fit(self, X: Any, y: object = None) -> Self:
         """Note which columns hold the texts.
@@ -62,15 +62,14 @@ class FeatureTransformer(BaseEstimator):  # type: ignore[misc]
         if self.texts not in TEXT_FORMATS:
             raise FeatureError(f"texts is {self.texts!r}; it must be one of {TEXT_FORMATS}")
         frame = incoming(X, self._text_columns())
-        columns, _ = self._planned(frame.columns)
-        if not columns.names:
+        if not self._planned(frame.columns).names:
             raise FeatureError("no column is left; widen families or features")
         self.feature_names_in_ = np.array(frame.columns, dtype=object)
         self.n_features_in_ = len(frame.columns)
         return self
 
     def transform(self, X: Any) -> Any:
-        """The features of the texts.
+        """Compute the features of the texts.
 
         Parameters
         ----------
@@ -92,22 +91,17 @@ class FeatureTransformer(BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self)
         frame = incoming(X, list(self.feature_names_in_))
-        columns, texts = self._planned(frame.columns)
-        turns = with_turns(frame.texts, texts, self.texts)
-        query = columns.compute(turns, keep=())
+        columns = self._planned(frame.columns)
+        names = dict(zip(columns.texts, frame.columns, strict=True))
+        query = columns.compute(with_turns(frame.texts, names, self.texts), keep=())
         return outgoing(query, frame, self._container(), self.texts)
 
     def fit_transform(self, X: Any, y: object = None) -> Any:
-        """`fit` and `transform` on the same frame."""
+        """Fit and transform the same frame."""
         return self.fit(X, y).transform(X)
 
     def get_feature_names_out(self, input_features: object = None) -> np.ndarray[Any, Any]:
-        """The names of the computed columns, in order.
-
-        Parameters
-        ----------
-        input_features : ignored
-        """
+        """Return the names of the computed columns, in order; `input_features` is ignored."""
         return np.array(self._fitted_columns().names, dtype=object)
 
     def set_output(self, *, transform: str | None = None) -> Self:
@@ -132,22 +126,18 @@ class FeatureTransformer(BaseEstimator):  # type: ignore[misc]
         return self
 
     def fingerprint(self) -> str:
-        """Changes when any computed value could: columns, expressions, how texts are read.
-
-        Keys caches of computed columns.
-        """
+        """Return a key of caches that changes when any computed value could."""
         columns = self._fitted_columns()
         return value_fingerprint([self.texts, list(self.feature_names_in_), columns.fingerprint()])
 
     def _fitted_columns(self) -> FeatureColumns:
         check_is_fitted(self)
-        return self._planned(tuple(self.feature_names_in_))[0]
+        return self._planned(tuple(self.feature_names_in_))
 
-    def _available(self) -> tuple[Feature, ...]:
-        return (*FEATURES, *self.extra_features)
-
-    def _selection(self) -> dict[str, list[str] | None]:
-        return {"families": as_names(self.families), "names": as_names(self.features)}
+    def _chosen(self) -> tuple[tuple[Feature, ...], list[str] | None, list[str] | None]:
+        """Return what features there are, and the families and names to keep."""
+        available = (*FEATURES, *self.extra_features)
+        return available, as_names(self.families), as_names(self.features)
 
     def _container(self) -> str:
         chosen = getattr(self, "_sklearn_output_config", {}).get("transform")
@@ -166,7 +156,7 @@ class FeatureTransformer(BaseEstimator):  # type: ignore[misc]
 
 
 def as_names(value: str | Iterable[str] | None) -> list[str] | None:
-    """A list of names from a parameter that may also be one name, or none."""
+    """Return a list of names from a parameter that may also be one name, or none."""
     if value is None:
         return None
     return [value] if isinstance(value, str) else list(value)

@@ -34,9 +34,11 @@ import polars as pl
 from featlab.battles import BattleSchema, LabelColumn, OneHotColumns, read_battles
 from featlab.columns import Kind
 from featlab.errors import BundleError
-from featlab.files import atomic_path, file_fingerprint, read_json, write_json
+from featlab.files import atomic_path, file_fingerprint, files_of, read_json, write_json
+from featlab.manifest import checked_files
 from featlab.signals import (
     REGISTRY,
+    Need,
     Signal,
     find_signal,
     load_state,
@@ -53,6 +55,9 @@ from models.stacking.trees import Trees
 FORMAT = 4
 MANIFEST = "manifest.json"
 PROBE = "probe.json"
+MODEL_CARD = "README.md"
+UNLISTED = (MANIFEST, MODEL_CARD)
+"""Files that are there without a checksum: the list itself, and the card that a report writes."""
 TREES = "trees"
 KERNEL = "kernel"
 SIGNALS = "signals"
@@ -79,7 +84,8 @@ def save_bundle(predictor: Predictor, schema: BattleSchema, folder: Path) -> Non
         How the training file was read; test files are read the same way.
     folder : Path
     """
-    (folder / MANIFEST).unlink(missing_ok=True)
+    for name in UNLISTED:
+        (folder / name).unlink(missing_ok=True)
     for stale in (folder / TREES, *(folder / SIGNALS).glob("*")):
         if stale.name not in predictor.signals:
             shutil.rmtree(stale, ignore_errors=True)
@@ -97,7 +103,7 @@ def save_bundle(predictor: Predictor, schema: BattleSchema, folder: Path) -> Non
             "probabilities": _predict_probe(predictor, PROBE_BATTLES).tolist(),
         },
     )
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = [path for path in files_of(folder) if path.name not in UNLISTED]
     write_json(
         folder / MANIFEST,
         {
@@ -105,6 +111,7 @@ def save_bundle(predictor: Predictor, schema: BattleSchema, folder: Path) -> Non
             "versions": versions(),
             "temperature": predictor.temperature,
             "signals": {name: _class_name(fitted[0]) for name, fitted in predictor.signals.items()},
+            "encoders": _encoders(predictor),
             "columns": [column.name for column in predictor.columns],
             "boosters": len(predictor.blend.trees.boosters),
             "schema": asdict(schema),
@@ -131,22 +138,12 @@ def load_bundle(folder: Path, trusted: Collection[str] = ()) -> tuple[Predictor,
         When a signal's module is not trusted.
     """
     manifest = read_manifest(folder)
-    files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    if unlisted := sorted(files - {MANIFEST, *manifest["sha256"]}):
-        raise BundleError(f"{folder}: file {unlisted[0]} is not among those it was written with")
-    for name, expected in manifest["sha256"].items():
-        if not (folder / name).is_file():
-            raise BundleError(f"{folder}: file {name} is missing")
-        if file_fingerprint(folder / name) != expected:
-            raise BundleError(f"{folder}: file {name} differs from its recorded sha256")
+    checked_files(folder, manifest["sha256"], besides=UNLISTED)
     signals = {
         name: load_fitted(find_signal(path, trusted), folder / SIGNALS / name)
         for name, path in manifest["signals"].items()
     }
-    boosters = tuple(
-        lgb.Booster(model_str=(folder / _tree_file(number)).read_text(encoding="utf-8"))
-        for number in range(manifest["boosters"])
-    )
+    boosters = read_boosters(folder, manifest["boosters"])
     kernel = Kernel.from_state(load_state(folder / KERNEL, KERNEL))
     # The trees' columns are known once the signals are there.
     predictor = Predictor(signals, Blend(Trees((), boosters), kernel), manifest["temperature"])
@@ -182,8 +179,26 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+def read_boosters(folder: Path, count: int) -> tuple[lgb.Booster, ...]:
+    """Return the trees of a bundle, fold by fold, the repeats of a fold together."""
+    return tuple(
+        lgb.Booster(model_str=(folder / _tree_file(number)).read_text(encoding="utf-8"))
+        for number in range(count)
+    )
+
+
 def _tree_file(number: int) -> str:
     return f"{TREES}/{number}.txt"
+
+
+def _encoders(predictor: Predictor) -> dict[str, Any]:
+    """Return signal -> the frozen encoder it reads with; none where its state has the weights."""
+    states = {
+        name: fitted[0].state()
+        for name, fitted in predictor.signals.items()
+        if Need.ENCODER in fitted[0].needs
+    }
+    return {name: None if it.files else it.values["encoder"] for name, it in states.items()}
 
 
 def _class_name(signal: Signal[Any]) -> str:

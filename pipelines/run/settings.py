@@ -67,6 +67,10 @@ class EncoderSettings(BaseModel):
     model: str | None = Field(None, description="name or folder, in place of the preset's")
     max_tokens: int | None = Field(None, description="tokens of prompt and response together")
     store: Path | None = Field(None, description="embedding store; a cache folder by default")
+    warm_up_epochs: int = Field(
+        FineTuneSettings.warm_up_epochs,
+        description="passes over the battles' texts as a masked language model, before",
+    )
     epochs: int = Field(FineTuneSettings.epochs, description="passes over the battles")
     learning_rate: float = Field(FineTuneSettings.learning_rate, description="of the last layer")
     label_smoothing: float = Field(FineTuneSettings.label_smoothing, description="share spread")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-FAMILIES: tuple[tuple[str, str], ...] = (
+MODEL_FAMILIES: tuple[tuple[str, str], ...] = (
     ("gpt4all", "gpt4all"),
     ("gpt", "gpt"),
     ("chatgpt", "gpt"),
@@ -32,7 +32,7 @@ _LETTERS = re.compile(r"[a-z]+")
 
 
 def family(model: str) -> str:
-    """Return the family of a model: that of `FAMILIES`, else the letters its name begins with.
+    """Return a model's family: that of `MODEL_FAMILIES`, else the letters its name begins with.
 
     Examples
     --------
@@ -42,7 +42,7 @@ def family(model: str) -> str:
     ('zephyr', 'other')
     """
     name = model.strip().lower()
-    for beginning, found in FAMILIES:
+    for beginning, found in MODEL_FAMILIES:
         if name.startswith(beginning):
             return found
     letters = _LETTERS.match(name)

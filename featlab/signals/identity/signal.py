@@ -37,7 +37,8 @@ from featlab.signals.identity.strengths import (
     fit_strengths,
 )
 from featlab.signals.outcomes import Outcomes, Rows
-from featlab.signals.signal import Context, Need, Signal, State
+from featlab.signals.signal import Context, Need, Signal
+from featlab.signals.state import State
 
 Floats = NDArray[np.float64]
 

@@ -31,8 +31,9 @@ from featlab.signals.lexical.sparse_logistic import (
     ridge_logistic,
 )
 from featlab.signals.outcomes import Outcomes, Rows
-from featlab.signals.signal import Context, Signal, State
+from featlab.signals.signal import Context, Signal
 from featlab.signals.sparse_text import SparseText
+from featlab.signals.state import State
 
 logger = logging.getLogger(__name__)
 

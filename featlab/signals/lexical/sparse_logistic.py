@@ -134,8 +134,7 @@ class _Problem:
     Newton steps, each found by conjugate gradients only as closely as the
     progress so far deserves: C.-J. Lin, R. C. Weng, S. S. Keerthi, "Trust region
     Newton method for large-scale logistic regression", JMLR 9, 2008, here with
-    step halving in place of a trust region, since the logits along a step are
-    known without another pass over the rows.
+    step halving in place of a trust region.
     """
 
     rows: sparse.csr_matrix
@@ -160,12 +159,22 @@ class _Problem:
             if size <= _TOLERANCE * scale:
                 break
             step = self._newton_step(gradient, logits, min(0.5, (size / scale) ** 0.5))
-            along = self._logits(step)
-            length = self._step_length(solution, logits, step, along, float(gradient @ step))
-            if length == 0.0:
+            # The logits are known along the step, so that trying a length passes over no rows.
+            along, slope = self._logits(step), gradient @ step
+            before = self._loss(solution, logits)
+            for length in 0.5 ** np.arange(_HALVINGS):
+                tried = solution + length * step, logits + length * along
+                if self._loss(*tried) <= before + 1e-4 * length * slope:
+                    break
+            else:
                 break
-            solution, logits = solution + length * step, logits + length * along
+            solution, logits = tried
         return solution
+
+    def _loss(self, parameters: Floats, logits: Floats) -> float:
+        ridge = parameters[:-1] @ parameters[:-1]
+        loss = self.weight @ _log_loss(logits, self.targets) + self.penalty / 2.0 * ridge
+        return float(loss)
 
     def _logits(self, parameters: Floats) -> Floats:
         logits: Floats = (self.rows @ parameters[:-1].astype(np.float32)).astype(np.float64)
@@ -201,26 +210,6 @@ class _Problem:
                 break
             direction = residual + squared / previous * direction
         return step
-
-    def _step_length(
-        self, solution: Floats, logits: Floats, step: Floats, along: Floats, slope: float
-    ) -> float:
-        """Return the longest of 1, 1/2, 1/4, ... that lowers the loss enough, or 0."""
-        coefficients, change = solution[:-1], step[:-1]
-        norm, cross = coefficients @ coefficients, coefficients @ change
-        square = change @ change
-
-        def loss(length: float) -> float:
-            data = self.weight @ _log_loss(logits + length * along, self.targets)
-            ridge = norm + 2.0 * length * cross + length**2 * square
-            return float(data + self.penalty / 2.0 * ridge)
-
-        before = loss(0.0)
-        for halvings in range(_HALVINGS):
-            length = 0.5**halvings
-            if loss(length) <= before + 1e-4 * length * slope:
-                return length
-        return 0.0
 
 
 def _probability(logits: Floats) -> Floats:

@@ -185,8 +185,10 @@ def test_wrong_output() -> None:
 )
 def test_what_is_no_frame(wrong: object, texts: pl.DataFrame) -> None:
     for call in (TextFeatures().fit, TextFeatures().fit(texts).transform):
-        with pytest.raises(FrameError, match="expected a polars or pandas frame, got "):
+        with pytest.raises(FrameError, match="expected a polars or pandas frame, got ") as caught:
             call(wrong)
+        # What scikit-learn's own transformers raise for input that they cannot take.
+        assert isinstance(caught.value, ValueError)
 
 
 @pytest.mark.parametrize("to", [pl.DataFrame, pl.LazyFrame, pd.DataFrame])

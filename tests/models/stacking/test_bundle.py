@@ -132,7 +132,7 @@ def test_a_bundle_in_place_of_a_larger_one_holds_nothing_of_it(
 def test_a_file_that_was_not_written_with_it_is_refused(folder: Path) -> None:
     (folder / "signals" / "text" / "1").mkdir()
     (folder / "signals" / "text" / "1" / "state.json").write_text("{}")
-    with pytest.raises(BundleError, match=r"signals/text/1/state\.json is not among"):
+    with pytest.raises(BundleError, match=r"signals/text/1/state\.json is not in its list"):
         load_bundle(folder, TRUSTED)
 
 
