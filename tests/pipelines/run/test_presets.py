@@ -1,6 +1,7 @@
 import pytest
 
 from featlab.encoder.spec import MINILM
+from featlab.encoder.weights import find_weights
 from featlab.errors import ConfigError
 from featlab.signals import REGISTRY
 from pipelines.run import presets
@@ -39,10 +40,11 @@ def test_signals_can_be_switched_and_keep_their_order() -> None:
 
 
 def test_the_encoder_can_be_replaced() -> None:
-    chosen = recipe("--preset", "cpu", "--encoder.model", "somewhere", "--encoder.max-tokens", "99")
+    folder = str(find_weights(MINILM))
+    chosen = recipe("--preset", "cpu", "--encoder.model", folder, "--encoder.max-tokens", "99")
     encoder = chosen.context.encoder
     assert encoder is not None
-    assert (encoder.model, encoder.max_tokens) == ("somewhere", 99)
+    assert (encoder.model, encoder.max_tokens) == (folder, 99)
 
 
 def test_an_unknown_signal_is_named() -> None:
