@@ -62,7 +62,7 @@ def main(settings: LearningCurveSettings) -> None:
 
 
 def print_curve(found: dict[str, Any]) -> None:
-    """The curve as a table, and how far to trust its end."""
+    """Print the curve as a table, and how far to trust its end."""
     law = found["power_law"]
     print(f"signals: {', '.join(found['signals'])}; {found['predictor']}")
     if found["left_out"]:

@@ -44,7 +44,7 @@ class BattleSettings(BaseModel):
     winner: str | None = Field(None, description="one label column in place of three columns")
 
     def schema_of_battles(self) -> BattleSchema:
-        """The battle schema these settings describe."""
+        """Return the battle schema these settings describe."""
         base = WSDM if self.layout == "wsdm" else ARENA
         return BattleSchema(
             id=self.id or base.id,
@@ -83,7 +83,7 @@ class EncoderSettings(BaseModel):
     )
 
     def fine_tuning(self) -> FineTuneSettings:
-        """The fine-tuning these settings describe."""
+        """Return the fine-tuning these settings describe."""
         chosen = self.model_dump(exclude={"model", "max_tokens", "store", "soft_labels"})
         return FineTuneSettings(**chosen)
 
@@ -119,7 +119,7 @@ class CommandSettings(BaseSettings):
 
     @classmethod
     def load(cls, arguments: Sequence[str], program: str) -> Self:
-        """Settings from all sources.
+        """Return the settings from all sources.
 
         Raises
         ------
@@ -170,7 +170,7 @@ _toml_path: Path | None = None
 
 
 def _config_path(arguments: Sequence[str]) -> Path | None:
-    """The TOML file, which must be known before the other settings are read."""
+    """Return the TOML file, which must be known before the other settings are read."""
     given = os.environ.get("FEATLAB_CONFIG")
     for index, argument in enumerate(arguments):
         if argument == "--config" and index + 1 < len(arguments):
