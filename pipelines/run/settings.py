@@ -162,7 +162,7 @@ class CommandSettings(BaseSettings):
     def as_toml(self) -> str:
         """Return the settings as resolved, in the form that ``--config`` reads."""
         return tomli_w.dumps(
-            self.model_dump(mode="json", exclude_none=True, exclude={"config", "list"})
+            self.model_dump(mode="json", exclude_none=True, exclude={"config", "list", "dry_run"})
         )
 
 
@@ -226,17 +226,22 @@ class TrainSettings(DataSettings):
     )
 
 
-class SubmitSettings(CommandSettings):
-    """Settings of ``pipelines.submit``."""
+class BundleSettings(CommandSettings):
+    """What commands that read a bundle take besides."""
 
-    test: Path = Field(Path("data/test.csv"), description="battles to predict")
-    out: Path = Field(Path("submission.csv"), description="CSV to write")
     trust: list[str] = Field(
         [], description="modules outside this project whose signals the bundle may run"
     )
 
 
-class LearningCurveSettings(CommandSettings):
+class SubmitSettings(BundleSettings):
+    """Settings of ``pipelines.submit``."""
+
+    test: Path = Field(Path("data/test.csv"), description="battles to predict")
+    out: Path = Field(Path("submission.csv"), description="CSV to write")
+
+
+class LearningCurveSettings(BundleSettings):
     """Settings of ``pipelines.learning_curve``."""
 
     shares: list[float] = Field(
@@ -248,7 +253,7 @@ class LearningCurveSettings(CommandSettings):
     )
 
 
-class ReportSettings(CommandSettings):
+class ReportSettings(BundleSettings):
     """Settings of ``pipelines.report.__main__``."""
 
     out: Path | None = Field(None, description="folder to write; the run's report folder if none")

@@ -18,6 +18,6 @@ def make_battles(*, source: Path, battles: Path, schema: BattleSchema) -> None:
     battles : Path
         Parquet to write.
     """
-    check_battles(source, schema)
+    check_battles(source, schema, require_outcome=True)
     with explained(source, schema), atomic_path(battles) as path:
         read_battles(source, schema).sink_parquet(path)

@@ -14,8 +14,9 @@ from featlab.files import atomic_path
 from featlab.signals.signal import Signal
 from models.probabilities import Probabilities
 from models.stacking.blend import BlendOutOfFold, fit_blend
-from models.stacking.bundle import load_fitted, save_bundle
+from models.stacking.bundle import save_bundle
 from models.stacking.calibration import cross_fitted_temperature, fit_temperature
+from models.stacking.out_of_fold import load_fitted
 from models.stacking.predictor import Predictor
 from models.stacking.trees import TreesOutOfFold
 from pipelines.run.stages.kernel import read_kernel, read_kernel_out_of_fold

@@ -40,7 +40,10 @@ def make_search(
         How many trials there shall be.
     """
     data = [*fingerprints(table).values(), *fingerprints(kernel).values()]
-    same = value_fingerprint([data, code_fingerprint([search.__module__]), seed])
+    columns = [
+        (column.name, column.parity, column.kind) for group in signals.values() for column in group
+    ]
+    same = value_fingerprint([data, columns, code_fingerprint([search.__module__]), seed])
     name = f"blend-{same[:16]}"
     study = open_study(journal, name)
     note(f"study {name} in {journal}; watch it with: optuna-dashboard {journal}")
