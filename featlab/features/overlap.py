@@ -22,9 +22,11 @@ def _words_of_prompt(response: Text, prompt: Text) -> pl.Expr:
 
 
 def _jaccard(first: Text, second: Text) -> pl.Expr:
-    shared = _shared(first, second).cast(pl.Int64)
-    either = first.feature("distinct_words").cast(pl.Int64) + second.feature("distinct_words")
-    return per(shared, either - shared)
+    # The words of both are named once, since the engine would count them once for each mention;
+    # to count them is twice as fast as to find which ones are shared.
+    either = pl.concat_list(first.vocabulary, second.vocabulary).list.n_unique()
+    both = first.feature("distinct_words").cast(pl.Float64) + second.feature("distinct_words")
+    return (both / either - 1.0).fill_nan(0.0)
 
 
 def _coverage(response: Text, prompt: Text) -> pl.Expr:

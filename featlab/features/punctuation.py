@@ -21,26 +21,9 @@ MARKS = {
     "exclamation_marks": "!",
     "colons": ":",
     "semicolons": ";",
-    "apostrophes": "'",
     "double_quotes": '"',
     "parentheses": "(",
-    "square_brackets": "[",
-    "curly_brackets": "{",
-    "angle_brackets": "<",
     "hyphens": "-",
-    "slashes": "/",
-    "backslashes": "\\",
-    "asterisks": "*",
-    "underscores": "_",
-    "number_signs": "#",
-    "equals_signs": "=",
-    "plus_signs": "+",
-    "percent_signs": "%",
-    "dollar_signs": "$",
-    "ampersands": "&",
-    "at_signs": "@",
-    "vertical_bars": "|",
-    "backticks": "`",
 }
 """Each mark counted apart: feature name -> character (opening ones stand for the pair)."""
 
@@ -58,7 +41,7 @@ FEATURES = (
     *(
         _count(
             name,
-            partial(Text.count_literal, literal=character),
+            partial(Text.count_literal, literal=character, of="prose"),
             meaning=f"occurrences of {character}",
             scopes=BOTH if name in _ALSO_OF_PROMPT else (Scope.RESPONSE,),
         )
@@ -66,18 +49,18 @@ FEATURES = (
     ),
     _count(
         "curly_quotes",
-        partial(Text.count, pattern="[“”‘’]"),
+        partial(Text.count, pattern="[“”‘’]", of="prose"),
         meaning="typographic quotation marks and apostrophes",
     ),
-    _count("dashes", partial(Text.count, pattern="[–—]"), meaning="en and em dashes"),
+    _count("dashes", partial(Text.count, pattern="[–—]", of="prose"), meaning="en and em dashes"),
     _count(
         "ellipses",
-        partial(Text.count, pattern=r"\.{3}|…"),
+        partial(Text.count, pattern=r"\.{3}|…", of="prose"),
         meaning="three dots or the ellipsis character",
     ),
     _count(
         "emphatic_runs",
-        partial(Text.count, pattern="[!?]{2,}"),
+        partial(Text.count, pattern="[!?]{2,}", of="prose"),
         meaning="runs of two or more ! and ?",
         scopes=BOTH,
     ),
