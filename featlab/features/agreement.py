@@ -33,7 +33,10 @@ _of_both = partial(Feature, family=FAMILY, scopes=(Scope.RESPONSES,))
 
 FEATURES = (
     _of_both(
-        "same_verdict", _same_verdict, pl.UInt8, meaning="1 where both open with yes or both with no"
+        "same_verdict",
+        _same_verdict,
+        pl.UInt8,
+        meaning="1 where both open with yes or both with no",
     ),
     _of_both(
         "other_verdict",

@@ -161,7 +161,6 @@ class Text:
 
 
 _FENCED = "(?s:```.*?(?:```|$))"
-_MULTIPLIER = pl.lit(0x9E3779B97F4A7C15, dtype=pl.UInt64)
 
 
 def _joined(text: Text) -> pl.Expr:
@@ -174,7 +173,7 @@ def _prose(text: Text) -> pl.Expr:
 
 def _code(text: Text) -> pl.Expr:
     blocks = pl.element().str.extract_all(_FENCED).list.join("\n")
-    return text.turns.list.eval(blocks).list.join("\n")
+    return text.turns.list.eval(blocks).list.filter(pl.element() != "").list.join("\n")
 
 
 def _turn_fences(text: Text) -> pl.Expr:
@@ -202,24 +201,28 @@ def _words(text: Text) -> pl.Expr:
 
 
 def _hashed_words(text: Text) -> pl.Expr:
-    return _split(text).list.eval(pl.element().hash()).list.filter(pl.element() != pl.lit("").hash())
+    return (
+        _split(text).list.eval(pl.element().hash()).list.filter(pl.element() != pl.lit("").hash())
+    )
 
 
 def _vocabulary(text: Text) -> pl.Expr:
     return text.hashed_words.list.unique()
 
 
-def _joined_runs(shorter: pl.Expr, step: int) -> pl.Expr:
+def _joined_runs(shorter: pl.Expr, step: int, multiplier: int) -> pl.Expr:
     runs = (shorter.list.len().cast(pl.Int64) - step).clip(0)
-    return shorter.list.head(runs) * _MULTIPLIER + shorter.list.slice(step)
+    first = shorter.list.head(runs) * pl.lit(multiplier, dtype=pl.UInt64)
+    return first + shorter.list.slice(step)
 
 
 def _2grams(text: Text) -> pl.Expr:
-    return _joined_runs(text.hashed_words, 1)
+    return _joined_runs(text.hashed_words, 1, 0x9E3779B97F4A7C15)
 
 
 def _4grams(text: Text) -> pl.Expr:
-    return _joined_runs(text.ngrams(2), 2)
+    # With the same multiplier, the two words in the middle could trade places.
+    return _joined_runs(text.ngrams(2), 2, 0xD6E8FEB86659FD93)
 
 
 VIEWS: dict[str, Callable[[Text], pl.Expr]] = {
