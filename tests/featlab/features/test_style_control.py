@@ -77,7 +77,7 @@ def test_an_open_fence_runs_to_the_end_of_its_turn() -> None:
     found = computed(answers)
     assert found["response_a__headers"].to_list() == [2, 0, 0]
     assert found["response_a__bullets"].to_list() == [1, 0, 0]
-    assert found["response_a__code_characters"].to_list() == [13, 15, 0]
+    assert found["response_a__code_characters"].to_list() == [12, 15, 0]
 
 
 @pytest.mark.parametrize("name", DEFINITIONS)
