@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,8 @@ def fingerprints(given: Any) -> dict[str, str]:
     Parameters
     ----------
     given : Path, or sequence, mapping or dataclass of them
-        A folder counts by the files in it, and ``None`` is no file.
+        A folder counts by the files in it, a pattern by those that fit, and
+        ``None`` is no file.
     """
     return {str(file): file_fingerprint(file) for file in files_of(given)}
 
@@ -91,6 +93,8 @@ def files_of(given: Any) -> list[Path]:
     if isinstance(given, Path):
         if given.is_dir():
             return [file for file in sorted(given.rglob("*")) if file.is_file()]
+        if not given.exists() and (found := sorted(glob(str(given)))):
+            return [Path(name) for name in found]
         return [given]
     if isinstance(given, Mapping):
         given = list(given.values())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import polars as pl
 
 TURN_SEPARATOR = "\n\n"
@@ -38,3 +40,28 @@ def prompt_key(column: str = "prompt") -> pl.Expr:
         .str.replace_all(r"\s+", " ")
         .str.strip_chars()
     )
+
+
+def battle_key(columns: Collection[str]) -> pl.Expr:
+    r"""What keeps battles in one group: the prompt's key, or without a prompt both responses.
+
+    Parameters
+    ----------
+    columns : collection of str
+        The columns there are; without the responses, the prompt decides alone.
+
+    Examples
+    --------
+    >>> texts = {"prompt": [[""], [""], ["Hi"]], "response_a": [["x"], ["y"], ["z"]]}
+    >>> battles = pl.DataFrame({**texts, "response_b": [["y"], ["x"], [""]]})
+    >>> battles.select(battle_key(battles.columns)).to_series().n_unique()
+    2
+    """
+    prompt = prompt_key()
+    if not {"response_a", "response_b"} <= set(columns):
+        return prompt
+    a, b = joined_turns("response_a"), joined_turns("response_b")
+    responses = pl.concat_str(
+        pl.lit("\0"), pl.min_horizontal(a, b), pl.lit("\0"), pl.max_horizontal(a, b)
+    )
+    return pl.when(prompt.str.len_bytes() > 0).then(prompt).otherwise(responses)

@@ -62,7 +62,7 @@ class FeatureShards:
 
     def write(self, source: Path, target: Path) -> None:
         """``id`` and the columns, one row a battle in the source's order."""
-        with explained(source, self.schema):
+        with explained(source):
             self.columns.compute(read_battles(source, self.schema)).sink_parquet(target)
             _check_ids(pl.read_parquet(target, columns=["id"])["id"], source, self.schema)
 
@@ -133,7 +133,7 @@ class EmbeddingShards:
         needed = dict.fromkeys(
             name for read in self.read for name in ([read] if isinstance(read, str) else read)
         )
-        with explained(source, self.schema):
+        with explained(source):
             battles = read_battles(source, self.schema).select("id", *needed).collect()
         _check_ids(battles["id"], source, self.schema)
         if not hasattr(self._embedder, "columns_"):

@@ -30,12 +30,12 @@ def write_folds(*, battles: Path, folds: Path, count: int, seed: int) -> None:
     BattleError
         When the battles have no outcomes, or too few prompts.
     """
-    frame = pl.scan_parquet(battles)
+    frame = pl.scan_parquet(battles, glob=False)
     if "label" not in frame.collect_schema():
         raise BattleError(
             "has no outcomes, and nothing can be learned without them",
             source="the training file",
-            remedy="name the outcome's columns in the battle schema",
+            remedy="name its columns with --battles.outcome",
         )
     dealt = make_folds(frame, count, seed)
     labels = frame.select("label").collect()

@@ -29,7 +29,7 @@ def csv_file(folder: Path, *lines: bytes, name: str = "battles.csv") -> Path:
 
 
 def checked_and_read(source: Path | pl.DataFrame, schema: BattleSchema) -> pl.DataFrame:
-    with explained(source, schema):
+    with explained(source):
         check_battles(source, schema)
         return read_battles(source, schema).collect()
 

@@ -1,0 +1,197 @@
+"""CSV as text: every column a string, blank lines skipped, rows that are cut short refused."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, Literal
+
+import polars as pl
+
+from featlab.errors import BattleError
+
+Form = Literal["plain", "blank lines", "odd"]
+
+_SHOWN = 5
+_CHUNK = 1 << 20
+_BLANK = pl.all_horizontal(pl.all().is_null())
+
+
+def scan_csv(path: Path) -> pl.LazyFrame:
+    """Return the columns of a CSV, lazily, all of them text.
+
+    The file is looked through once in bounded memory, so that what is wrong
+    with its form is said here and not where its rows are used.
+
+    Raises
+    ------
+    BattleError
+        When the file is empty, no UTF-8, has a column name twice, or rows of
+        more or fewer fields than its header; lines are named.
+    """
+    status = path.stat()
+    form = _looked_through(path, status.st_size, status.st_mtime_ns)
+    if form == "odd":
+        return _read_by_python(path).lazy()
+    frame = _scanned(path)
+    return frame.filter(~_BLANK) if form == "blank lines" else frame
+
+
+def _scanned(path: Path) -> pl.LazyFrame:
+    return pl.scan_csv(path, glob=False, infer_schema=False)
+
+
+@lru_cache(maxsize=64)
+def _looked_through(path: Path, size: int, changed: int) -> Form:
+    """Return how a file has to be read; refuse one that is not well formed."""
+    header = _check_header(path)
+    try:
+        frame = _scanned(path)
+        names = frame.collect_schema().names()
+        twice = [name for name in header if header.count(name) > 1]
+        if twice:
+            raise BattleError("stands twice in the header", source=str(path), column=twice[0])
+        # Every column, since a column that nobody asks for is not checked for UTF-8.
+        nulls = frame.select(pl.all().null_count()).collect(engine="streaming").row(0)
+    except pl.exceptions.NoDataError:
+        raise BattleError("the file is empty", source=str(path)) from None
+    except pl.exceptions.PolarsError:
+        _check_bytes(path)
+        _check_records(path)
+        # Such as a quotation mark inside a field without quotes.
+        return "odd"
+    if names and nulls[-1]:
+        _check_records(path)
+        if nulls[-1] < frame.select(pl.len()).collect().item():
+            _check_end(path)
+    return "blank lines" if nulls and all(nulls) else "plain"
+
+
+def _read_by_python(path: Path) -> pl.DataFrame:
+    """Read a file that the engine refuses and Python's reader takes, all of it in memory."""
+    with _records(path) as records:
+        rows = [record for record in records if record]
+    names, *cells = rows
+    columns = zip(*cells, strict=True) if cells else [()] * len(names)
+    frame = pl.DataFrame(
+        [pl.Series(name, column, pl.String) for name, column in zip(names, columns, strict=True)]
+    )
+    return frame.with_columns(pl.all().replace("", None)).filter(~_BLANK)
+
+
+def _check_end(path: Path) -> None:
+    """Refuse a last row that ends behind a comma, without the line feed that ends a whole row."""
+    last = b""
+    with _opened(path) as stream:
+        while part := stream.read(_CHUNK):
+            last = part[-1:]
+    if last == b",":
+        with _records(path) as records:
+            number = 1
+            for _ in records:
+                begin, number = number, records.line_num + 1
+        raise BattleError(
+            f"has rows that are cut short: line {begin} ends behind a comma",
+            source=str(path),
+            remedy="the file may be cut off; get it whole",
+        )
+
+
+def _check_header(path: Path) -> list[str]:
+    """Return the names in the first line, which must be UTF-8; the engine would replace bytes."""
+    try:
+        with _opened(path) as stream:
+            line = stream.readline(_CHUNK)
+            while line and not line.strip():
+                line = stream.readline(_CHUNK)
+    except (OSError, EOFError) as error:
+        raise BattleError(f"cannot be unpacked: {error}", source=str(path)) from None
+    try:
+        text = line.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise BattleError(
+            "the header is not UTF-8", source=str(path), remedy="save the file as UTF-8"
+        ) from None
+    if "\0" in text:
+        raise BattleError(
+            "the header is not UTF-8", source=str(path), remedy="save the file as UTF-8"
+        )
+    return next(csv.reader([text]), [])
+
+
+def _check_bytes(path: Path) -> None:
+    with _opened(path) as stream:
+        for number, line in enumerate(stream, start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise BattleError(
+                    f"line {number} is not UTF-8 (byte {error.start} of the line)",
+                    source=str(path),
+                    remedy="save the file as UTF-8",
+                ) from None
+
+
+def _check_records(path: Path) -> None:
+    """Refuse rows of more or fewer fields than the header, and quotes without an end."""
+    cut: list[int] = []
+    long: list[int] = []
+    first = 0
+    with _records(path) as records:
+        try:
+            header = next((record for record in records if record), [])
+            first = records.line_num + 1
+            for record in records:
+                if record and len(record) != len(header):
+                    (cut if len(record) < len(header) else long).append(first)
+                if len(cut) == _SHOWN or len(long) == _SHOWN:
+                    break
+                first = records.line_num + 1
+        except csv.Error:
+            raise BattleError(
+                f"quotation marks do not match near line {records.line_num}, "
+                "or the file is cut off",
+                source=str(path),
+            ) from None
+    if long:
+        raise BattleError(
+            f"has rows of more fields than the header: {_lines(long)}", source=str(path)
+        )
+    if cut:
+        raise BattleError(
+            f"has rows that are cut short: {_lines(cut)} of fewer than {len(header)} fields",
+            source=str(path),
+            remedy="the file may be cut off; get it whole",
+        )
+
+
+def _lines(numbers: list[int]) -> str:
+    return f"line{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
+
+
+@contextmanager
+def _records(path: Path) -> Iterator[csv._reader]:  # type: ignore[name-defined]
+    limit = csv.field_size_limit(sys.maxsize)
+    try:
+        with _opened(path) as stream:
+            text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
+            yield csv.reader(text, strict=True)
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """The bytes of a file, unpacked."""
+    if path.suffix.lower() == ".gz":
+        return gzip.open(path, "rb")
+    if path.suffix.lower() == ".zst":
+        # Python unpacks zstd from 3.14 on; the engine does it line by line.
+        lines = pl.read_lines(path).to_series()
+        return io.BytesIO("\n".join(lines.fill_null("")).encode())
+    return path.open("rb")
