@@ -51,26 +51,31 @@ def _scanned(path: Path) -> pl.LazyFrame:
 def _looked_through(path: Path, size: int, changed: int) -> Form:
     """Return how a file has to be read; refuse one that is not well formed."""
     header = _check_header(path)
-    try:
-        frame = _scanned(path)
-        names = frame.collect_schema().names()
-        twice = [name for name in header if header.count(name) > 1]
-        if twice:
-            raise BattleError("stands twice in the header", source=str(path), column=twice[0])
-        # Every column, since a column that nobody asks for is not checked for UTF-8.
-        nulls = frame.select(pl.all().null_count()).collect(engine="streaming").row(0)
-    except pl.exceptions.NoDataError:
-        raise BattleError("the file is empty", source=str(path)) from None
-    except pl.exceptions.PolarsError:
+    twice = [name for name in header if header.count(name) > 1]
+    if twice:
+        raise BattleError("stands twice in the header", source=str(path), column=twice[0])
+    nulls = _nulls(path)
+    if nulls is None:
         _check_bytes(path)
         _check_records(path)
         # Such as a quotation mark inside a field without quotes.
         return "odd"
-    if names and nulls[-1]:
+    if nulls and nulls[-1]:
         _check_records(path)
-        if nulls[-1] < frame.select(pl.len()).collect().item():
-            _check_end(path)
+        _check_end(path)
     return "blank lines" if nulls and all(nulls) else "plain"
+
+
+def _nulls(path: Path) -> tuple[int, ...] | None:
+    """Return each column's number of nulls; ``None`` where the engine cannot read the file."""
+    try:
+        # Every column, since a column that nobody asks for is not checked for UTF-8.
+        counts = _scanned(path).select(pl.all().null_count())
+        return counts.collect(engine="streaming").row(0)
+    except pl.exceptions.NoDataError:
+        raise BattleError("the file is empty", source=str(path)) from None
+    except pl.exceptions.PolarsError:
+        return None
 
 
 def _read_by_python(path: Path) -> pl.DataFrame:
@@ -86,16 +91,23 @@ def _read_by_python(path: Path) -> pl.DataFrame:
 
 
 def _check_end(path: Path) -> None:
-    """Refuse a last row that ends behind a comma, without the line feed that ends a whole row."""
+    """Refuse a last row that ends behind a comma, without the line feed that ends a whole row.
+
+    Unless no other row has anything in the last column either.
+    """
     last = b""
     with _opened(path) as stream:
         while part := stream.read(_CHUNK):
             last = part[-1:]
-    if last == b",":
-        with _records(path) as records:
-            number = 1
-            for _ in records:
-                begin, number = number, records.line_num + 1
+    if last != b",":
+        return
+    with _records(path) as records:
+        next(records, None)
+        begin, number, filled = 1, records.line_num + 1, False
+        for record in records:
+            begin, number = number, records.line_num + 1
+            filled |= bool(record and record[-1])
+    if filled:
         raise BattleError(
             f"has rows that are cut short: line {begin} ends behind a comma",
             source=str(path),
