@@ -56,7 +56,7 @@ def check_battles(
     name = source_name(source)
     known = schema or recognise(source).schema
     asked = {"require_outcome": require_outcome, "outcomes": outcomes}
-    with explained(source):
+    with explained(source, quiet=True):
         seen = _ids_and_outcomes(source, known, **asked)
     if seen.is_empty():
         raise BattleError("there is no battle in it", source=name)
@@ -122,7 +122,7 @@ def settled(source: Source, schema: BattleSchema) -> tuple[BattleSchema, list[st
         As recognised.
     """
     said = []
-    with explained(source):
+    with explained(source, quiet=True):
         seen = _ids_and_outcomes(source, schema, require_outcome=False, outcomes=True)
     ids = seen["id"]
     if schema.layout not in ("arena", "wsdm") and (ids.null_count() or ids.is_duplicated().any()):
@@ -145,5 +145,5 @@ def decode_once(source: Source, schema: BattleSchema) -> None:
     """
     if not isinstance(source, str | Path):
         return
-    with explained(source):
+    with explained(source, quiet=True):
         select_roles(source, schema, outcomes=False).sink_batches(lambda _: None)

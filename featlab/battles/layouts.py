@@ -16,6 +16,7 @@ from featlab.battles.outcome_columns import ChosenFirst, LabelColumn, OneHotColu
 from featlab.battles.schema import ARENA, PROBABILITIES, WSDM, BattleSchema
 from featlab.battles.sources import Source, explained, scan_source, source_name
 from featlab.battles.text_columns import TextFormat
+from featlab.errors import BattleError
 
 _SAMPLE = 200
 _PROMPTS = ("prompt", "instruction", "question", "query", "input")
@@ -246,9 +247,7 @@ def _talks(frame: pl.LazyFrame, present: pl.Schema, schema: BattleSchema) -> boo
     return holds_messages(dtype) or told in ("conversation", "transcript")
 
 
-def text_format(
-    frame: pl.LazyFrame, present: pl.Schema, schema: BattleSchema
-) -> TextFormat | None:
+def text_format(frame: pl.LazyFrame, present: pl.Schema, schema: BattleSchema) -> TextFormat | None:
     """Return what the first cells of text columns hold; ``None`` where there are no strings.
 
     Most of them decide: a broken cell among JSON lists is broken, and a plain
@@ -263,8 +262,10 @@ def text_format(
     if not strings:
         return None
     try:
-        cells = frame.select(strings).head(_SAMPLE).collect()
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        with explained("", quiet=True):
+            cells = frame.select(strings).head(_SAMPLE).collect()
+    except BattleError:
+        # Whoever reads the rows says what is wrong with them.
         return None
     shares = []
     for column in cells:
@@ -275,8 +276,9 @@ def text_format(
                 {
                     "conversation": texts.str.contains(r"^\s*\[\s*\{").mean(),
                     "transcript": texts.str.contains(r"(?s)^\s*Human:.*\n\n?Assistant:").mean(),
-                    "json_list": texts.str.contains(r'^\s*(null\s*$|\[\s*("|\]|null|-?\d|t|f))')
-                    .mean(),
+                    "json_list": texts.str.contains(
+                        r'^\s*(null\s*$|\[\s*("|\]|null|-?\d|t|f))'
+                    ).mean(),
                 }
             )
     if any(_more_than_half(share["conversation"]) for share in shares):
@@ -313,5 +315,3 @@ def fitting(source: Source, schema: BattleSchema, *, outcomes: bool = True) -> R
     turn = schema.turn if schema.turn in present else None
     fitted = replace(schema, turn=turn, texts=found or schema.texts)
     return Recognised(fitted, f"it has the columns of {source_name(source)}")
-
-

@@ -57,9 +57,7 @@ def series_of_cells(name: str, column: Any) -> pl.Series | None:
         return pl.Series(name, [None] * len(column), pl.Null)
     if kind in "biuf" and isinstance(column.dtype, np.dtype):
         return pl.Series(name, column.to_numpy())
-    cells = [
-        None if gone else _plain(cell) for cell, gone in zip(column, missing, strict=True)
-    ]
+    cells = [None if gone else _plain(cell) for cell, gone in zip(column, missing, strict=True)]
     try:
         return pl.Series(name, cells, strict=True)
     except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):

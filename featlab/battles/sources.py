@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import glob
+import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -126,11 +128,9 @@ def _scan_file(path: Path) -> pl.LazyFrame:
         "parquet": lambda path: pl.scan_parquet(path, glob=False),
         "lines": _scan_lines,
     }[kind_of(path) or "csv"]
-    try:
+    with explained(path, quiet=True):
         frame = scan(path)
         frame.collect_schema()
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise BattleError(f"cannot be read: {first_line(error)}", source=str(path)) from None
     return frame
 
 
@@ -149,8 +149,15 @@ def _scan_lines(path: Path) -> pl.LazyFrame:
 
 
 @contextmanager
-def explained(source: Source) -> Iterator[None]:
+def explained(source: Source, *, quiet: bool = False) -> Iterator[None]:
     """Turn an engine's failure into a `BattleError` that names the source.
+
+    Parameters
+    ----------
+    source : path, pattern, frame or list of dicts
+    quiet : bool
+        Put standard error away meanwhile, to which the engine speaks at length
+        when a damaged file makes it panic.
 
     Examples
     --------
@@ -162,8 +169,28 @@ def explained(source: Source) -> Iterator[None]:
     featlab.errors.BattleError: DataFrame: cannot be read: ...
     """
     try:
-        yield
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        with _without_stderr() if quiet else nullcontext():
+            yield
+    except pl.exceptions.PanicException as error:
+        raise BattleError(
+            f"is damaged: the reader stops with '{first_line(error)}'",
+            source=source_name(source),
+            remedy="get the file again",
+        ) from None
+    except pl.exceptions.PolarsError as error:
         raise BattleError(
             f"cannot be read: {first_line(error)}", source=source_name(source)
         ) from None
+
+
+@contextmanager
+def _without_stderr() -> Iterator[None]:
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

@@ -73,9 +73,7 @@ def with_turns(
         for text, name in texts.items()
         if present[name] in _LISTS and present.get(f"{name}__null") == pl.Boolean
     }
-    return decode_json_lists(
-        frame.select(*keep, *turns, *flags.values()), encoded, origin
-    ).select(
+    return decode_json_lists(frame.select(*keep, *turns, *flags.values()), encoded, origin).select(
         pl.exclude(*(f"{text}__null" for text in texts), *texts),
         *(_without_nulls(pl.col(text)).alias(text) for text in texts),
         *(_null_flag(text, given=text in flags).alias(f"{text}__null") for text in texts),
