@@ -1,13 +1,13 @@
 """featlab: features that tell which of two answers a person prefers.
 
 Names are imported on first use, so that ``import featlab`` is fast and loads
-neither torch nor anything else that the part in use does not need.
+neither torch nor anything else that the part in use does not need. Type checkers
+read the same names in ``__init__.pyi``.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
 
 __version__ = "0.1.0"
 
@@ -17,13 +17,21 @@ _HOMES = {
     "BattleColumns": "featlab.features",
     "BattleFeatures": "featlab.transformers",
     "BattleSchema": "featlab.battles",
+    "Column": "featlab.columns",
+    "Context": "featlab.signals",
+    "Cost": "featlab.signals",
+    "EncoderSpec": "featlab.encoder",
     "FEATURES": "featlab.features",
     "Feature": "featlab.features",
+    "Kind": "featlab.columns",
     "LabelColumn": "featlab.battles",
+    "Need": "featlab.signals",
     "OneHotColumns": "featlab.battles",
+    "Outcomes": "featlab.signals",
     "PairFeatures": "featlab.transformers",
-    "EncoderSpec": "featlab.encoder",
     "Parity": "featlab.parity",
+    "Signal": "featlab.signals",
+    "State": "featlab.signals",
     "TextEmbedder": "featlab.transformers.embedder",
     "TextFeatures": "featlab.transformers",
     "feature_table": "featlab.features",
@@ -35,7 +43,7 @@ _HOMES = {
 __all__ = ["__version__", *_HOMES]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'featlab' has no attribute {name!r}")
     value = getattr(import_module(_HOMES[name]), name)
@@ -44,4 +52,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)

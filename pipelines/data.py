@@ -14,13 +14,13 @@ from typing import Literal
 from pydantic import Field
 
 from featlab.battles import check_battles
-from featlab.errors import BattleError
+from featlab.errors import FeatlabError
 from featlab.files import atomic_path, file_fingerprint
-from pipelines.download.errors import WrongFileError
+from featlab.progress import note
+from pipelines.download.errors import DownloadError, writable
 from pipelines.download.hub import RELEASE, fetch_from_hub
 from pipelines.download.kaggle import COMPETITION, fetch_from_kaggle, has_credentials
-from pipelines.download.partial_file import check_space, writable
-from pipelines.run.console import run_command, say
+from pipelines.run.console import run_command
 from pipelines.run.settings import CommandSettings
 
 ROWS = 57_477
@@ -46,26 +46,10 @@ class DataCommandSettings(CommandSettings):
 
 
 def check_training_file(path: Path, rows: int) -> None:
-    """Refuse a file of other columns, of broken rows, or of another number of battles.
-
-    Raises
-    ------
-    WrongFileError
-    """
-    try:
-        found = check_battles(path, require_outcome=True)
-    except BattleError as error:
-        raise WrongFileError(f"what came is no file of battles: {error}") from None
+    """Refuse a file of other columns, of broken rows, or of another number of battles."""
+    found = check_battles(path, require_outcome=True)
     if found != rows:
-        raise WrongFileError(f"{path} holds {found:,} battles, not {rows:,}; it was not taken")
-
-
-def put(source: Path, target: Path) -> None:
-    """Copy a file to its place, whole or not at all."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    check_space(target.parent, source.stat().st_size)
-    with writable(target.parent), atomic_path(target) as path:
-        shutil.copyfile(source, path)
+        raise DownloadError(f"{path} holds {found:,} battles, not {rows:,}; it was not taken")
 
 
 def from_hub(settings: DataCommandSettings) -> Path:
@@ -73,15 +57,13 @@ def from_hub(settings: DataCommandSettings) -> Path:
     part = fetch_from_hub(settings.release, settings.data)
     try:
         check_training_file(part, settings.rows)
-    except WrongFileError:
+    except FeatlabError:
         part.unlink()
         raise
     # A release that differs from Kaggle's file in form alone is as good, and said to be so.
     same = settings.sha256 and file_fingerprint(part).startswith(settings.sha256)
-    say("byte for byte the competition's train.csv" if same else "the release's own form of it")
-    target = settings.data / f"train{part.suffix}"
-    part.replace(target)
-    return target
+    note("byte for byte the competition's train.csv" if same else "the release's own form of it")
+    return part.replace(settings.data / f"train{part.suffix}")
 
 
 def from_kaggle(settings: DataCommandSettings) -> Path:
@@ -91,15 +73,17 @@ def from_kaggle(settings: DataCommandSettings) -> Path:
     if not found.startswith(settings.sha256):
         size = cached.stat().st_size
         cached.unlink()
-        raise WrongFileError(
+        raise DownloadError(
             f"Kaggle's train.csv has sha256 {found[:8]} and {size:,} bytes, known are "
             f"{settings.sha256[:8]} and {COMPETITION_BYTES:,}; it was removed, run the same "
             "command again, or with --sha256 '' if Kaggle has replaced the file"
         )
     check_training_file(cached, settings.rows)
-    target = settings.data / "train.csv"
-    put(fetch_from_kaggle(settings.competition, "test.csv"), settings.data / "test.csv")
-    put(cached, target)
+    # Training battles last: they say that all is there.
+    for source in (fetch_from_kaggle(settings.competition, "test.csv"), cached):
+        target = settings.data / source.name
+        with writable(settings.data, source.stat().st_size), atomic_path(target) as path:
+            shutil.copyfile(source, path)
     return target
 
 
@@ -108,14 +92,14 @@ def main(settings: DataCommandSettings) -> None:
     for target in (settings.data / "train.csv", settings.data / "train.parquet"):
         if target.is_file():
             count = check_battles(target, require_outcome=True)
-            say(f"{target} is there already: {count:,} battles")
+            note(f"{target} is there already: {count:,} battles")
             return
     source = settings.source
     if source == "auto":
         source = "kaggle" if has_credentials() else "hub"
-        say(f"source: {source} ({'with' if source == 'kaggle' else 'no'} credentials for Kaggle)")
+        note(f"source: {source} ({'with' if source == 'kaggle' else 'no'} credentials for Kaggle)")
     target = from_kaggle(settings) if source == "kaggle" else from_hub(settings)
-    say(f"{settings.rows:,} battles in {target}")
+    note(f"{settings.rows:,} battles in {target}")
 
 
 if __name__ == "__main__":

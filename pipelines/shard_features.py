@@ -7,17 +7,16 @@ at the end, and the others are made nevertheless.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from pydantic import Field
 
 from featlab.features import BattleColumns
-from featlab.files import value_fingerprint
-from featlab.progress import Progress, clock
+from featlab.progress import Progress, clock, note, task
 from featlab.shards import FeatureShards, find_sources, make_shards
-from pipelines.features import CODE
-from pipelines.run.console import progress, run_command, say
-from pipelines.run.folder import source_fingerprint
+from pipelines.run.code import code_fingerprint
+from pipelines.run.console import run_command
 from pipelines.run.settings import BattleSettings, CommandSettings
 
 
@@ -36,32 +35,24 @@ class ShardSettings(CommandSettings):
 
 def main(settings: ShardSettings) -> None:
     """Make every shard that is not there yet."""
-    task = FeatureShards(
-        BattleColumns(families=settings.families), settings.battles.schema_of_battles()
-    )
     sources = find_sources(settings.shards)
-    code = value_fingerprint([source_fingerprint(module) for module in CODE])
-    with progress("shards", len(sources)) as advance:
+    schema = settings.battles.recognised(sources[0]).schema if settings.battles.by_hand else None
+    features = FeatureShards(BattleColumns(families=settings.families), schema)
+    code = code_fingerprint(["featlab.battles", "featlab.features"])
+    make = make_shards
+    if settings.ray:
+        from featlab.shards.on_ray import make_shards_on_ray
+
+        make = partial(make_shards_on_ray, workers=settings.workers)
+    with task("shards", len(sources)) as advance:
 
         def tell(state: Progress) -> None:
             advance(state.done, f"{clock(state.seconds_left)} left by size")
 
-        if settings.ray:
-            from featlab.shards.on_ray import make_shards_on_ray
-
-            report = make_shards_on_ray(
-                sources,
-                settings.out,
-                task,
-                workers=settings.workers,
-                code=code,
-                on_progress=tell,
-            )
-        else:
-            report = make_shards(sources, settings.out, task, code=code, on_progress=tell)
+        report = make(sources, settings.out, features, code=code, on_progress=tell)
     kept = sum(made.kept for made in report.made)
     new = len(report.made) - kept - len(report.failed)
-    say(
+    note(
         f"{new} shards made, {kept} kept, {len(report.failed)} failed; {report.rows:,} battles in "
         f"{settings.out} ({report.rows_per_second:,.0f} new ones a second)"
     )

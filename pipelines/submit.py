@@ -26,7 +26,7 @@ def main(settings: SubmitSettings) -> None:
     decode_once(settings.test, schema)
     count = check_battles(settings.test, schema, outcomes=False)
     battles = read_battles(settings.test, schema, outcomes=False)
-    with explained(settings.test), task("predicting", count) as advance:
+    with explained(settings.test, schema), task("predicting", count) as advance:
         ids, probabilities = predictor.predict(battles, advance)
     write_submission(submission_frame(ids, probabilities, columns), ids, settings.out, columns)
     note(f"{count} battles predicted: {settings.out}")

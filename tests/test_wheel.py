@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SECONDS = 0.5
+SECONDS = 0.05
 
 IMPORTED = """
 import sys, time
@@ -30,6 +30,8 @@ import featlab, polars
 assert featlab.__file__.startswith(sys.argv[1]), featlab.__file__
 frame = polars.DataFrame({"text": ["one two"]})
 print(featlab.TextFeatures().fit_transform(frame)["text__words"].item())
+from featlab.generated import generate_battles
+assert generate_battles(3, seed=1).train.height == 3
 """
 
 
@@ -53,7 +55,7 @@ def test_it_is_small_and_holds_featlab_alone(wheel: Path) -> None:
     assert wheel.stat().st_size < 1_000_000
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0].split("-")[0] for name in names} == {"featlab"}
-    assert "featlab/py.typed" in names
+    assert {"featlab/py.typed", "featlab/__init__.pyi"} <= set(names)
     sources = {path.relative_to(ROOT).as_posix() for path in (ROOT / "featlab").rglob("*.py")}
     assert sources <= set(names)
 
@@ -81,11 +83,14 @@ def test_it_works_alone(wheel: Path, tmp_path: Path) -> None:
     assert result.stdout.strip() == "2"
 
 
-# An editable installation of the checkout would find models and pipelines by its path entry.
-HIDDEN = f"\nsys.path = [entry for entry in sys.path if entry != {str(ROOT)!r}]\nimport importlib"
+# An editable installation of a checkout would find models and pipelines by its path entry.
+HIDDEN = """
+from pathlib import Path
+sys.path = [entry for entry in sys.path if not (Path(entry) / "pipelines").is_dir()]
+import importlib"""
 
 
-def test_importing_takes_under_half_a_second_and_no_torch() -> None:
+def test_importing_is_quick_and_takes_no_torch() -> None:
     """The fastest of several tries, since machines are shared."""
     seconds = []
     for _ in range(5):

@@ -1,6 +1,6 @@
 """Battles: a prompt, two responses and an outcome, read from anything that holds them."""
 
-from featlab.battles.checking import check_battles, decode_once, settled
+from featlab.battles.checking import check_battles, decode_once, explained, settled
 from featlab.battles.extra import TIE_KNOWN, WEIGHT, ExtraFile, read_extra, without_prompts_of
 from featlab.battles.json_text import decode_json_lists
 from featlab.battles.layouts import LAYOUT_NAMES, LAYOUTS, Layout, Recognised, fitting, recognise
@@ -16,7 +16,7 @@ from featlab.battles.schema import (
     BattleSchema,
     swap_battles,
 )
-from featlab.battles.sources import Source, explained, files_at, kind_of, scan_source
+from featlab.battles.sources import Source, files_at, kind_of, scan_source
 from featlab.battles.text_columns import TextFormat, holds_text, with_turns
 from featlab.battles.turns import joined_turns, prompt_key
 

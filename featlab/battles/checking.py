@@ -7,16 +7,19 @@ an engine's failures into one sentence.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
+from featlab.battles.cell_errors import CellError
 from featlab.battles.layouts import recognise
 from featlab.battles.outcome_columns import unknown_words
 from featlab.battles.reading import read_battles, select_roles
 from featlab.battles.schema import BattleSchema
-from featlab.battles.sources import Source, explained, source_name
+from featlab.battles.sources import Source, engine_explained, source_name
 from featlab.errors import BattleError
 
 _SHOWN = 5
@@ -56,7 +59,7 @@ def check_battles(
     name = source_name(source)
     known = schema or recognise(source).schema
     asked = {"require_outcome": require_outcome, "outcomes": outcomes}
-    with explained(source, quiet=True):
+    with engine_explained(source, quiet=True):
         seen = _ids_and_outcomes(source, known, **asked)
     if seen.is_empty():
         raise BattleError("there is no battle in it", source=name)
@@ -112,8 +115,9 @@ def _check_ids(ids: pl.Series, schema: BattleSchema, source: str, *, unique: boo
 def settled(source: Source, schema: BattleSchema) -> tuple[BattleSchema, list[str]]:
     """Return the schema as the rows of a training file have it, and what there is to say.
 
-    Ids that repeat are the rows' numbers where the file's own layout promises
-    no better ones, and sides are exchanged at random where every outcome is a.
+    Where ids repeat, as those of several votes on one battle do, the rows'
+    numbers take their place; sides are exchanged at random where every outcome
+    is a.
 
     Parameters
     ----------
@@ -122,11 +126,14 @@ def settled(source: Source, schema: BattleSchema) -> tuple[BattleSchema, list[st
         As recognised.
     """
     said = []
-    with explained(source, quiet=True):
+    with engine_explained(source, quiet=True):
         seen = _ids_and_outcomes(source, schema, require_outcome=False, outcomes=True)
     ids = seen["id"]
-    if schema.layout not in ("arena", "wsdm") and (ids.null_count() or ids.is_duplicated().any()):
-        said.append(f"column '{schema.id}' does not tell the rows apart; ids are their numbers")
+    lax = schema.layout not in ("arena", "wsdm")
+    if ids.drop_nulls().is_duplicated().any() or (lax and ids.null_count()):
+        said.append(
+            f"ids in column '{schema.id}' repeat or are missing; rows are told by their numbers"
+        )
         schema = replace(schema, id=None)
     always = "label" in seen.columns and len(seen) > 1 and seen["label"].eq_missing(0).all()
     if schema.exchange is not None or always:
@@ -137,6 +144,33 @@ def settled(source: Source, schema: BattleSchema) -> tuple[BattleSchema, list[st
     return schema, said
 
 
+@contextmanager
+def explained(source: Source, schema: BattleSchema | None = None) -> Iterator[None]:
+    """Turn an engine's failure into a `BattleError` that names the source.
+
+    Where cells are to blame and the schema is known, they are looked for again
+    in the order of the rows: a streaming engine fails on whichever comes first.
+
+    Examples
+    --------
+    >>> texts = {"prompt": ['["Hi"'], "response_a": ["[]"], "response_b": ["[]"]}
+    >>> raw = pl.DataFrame({"id": [7], **texts})
+    >>> with explained(raw):
+    ...     read_battles(raw).collect()
+    Traceback (most recent call last):
+        ...
+    featlab.battles.cell_errors.CellError: DataFrame: column 'prompt' is not a JSON list of...
+    """
+    try:
+        with engine_explained(source):
+            yield
+    except CellError:
+        if schema is not None:
+            with engine_explained(source):
+                read_battles(source, schema, outcomes=False).collect(engine="in-memory")
+        raise
+
+
 def decode_once(source: Source, schema: BattleSchema) -> None:
     """Decode every cell that plays a role and keep none, so that damage is found before work.
 
@@ -145,5 +179,5 @@ def decode_once(source: Source, schema: BattleSchema) -> None:
     """
     if not isinstance(source, str | Path):
         return
-    with explained(source, quiet=True):
+    with engine_explained(source, quiet=True):
         select_roles(source, schema, outcomes=False).sink_batches(lambda _: None)

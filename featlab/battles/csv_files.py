@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Literal, cast
 
 import polars as pl
 
@@ -157,7 +157,7 @@ def _check_records(path: Path) -> None:
     first = 0
     with _records(path) as records:
         try:
-            header = next((record for record in records if record), [])
+            header: list[str] = next((record for record in records if record), [])
             first = records.line_num + 1
             for record in records:
                 if record and len(record) != len(header):
@@ -201,7 +201,7 @@ def _records(path: Path) -> Iterator[csv._reader]:  # type: ignore[name-defined]
 def _opened(path: Path) -> IO[bytes]:
     """The bytes of a file, unpacked."""
     if path.suffix.lower() == ".gz":
-        return gzip.open(path, "rb")
+        return cast(IO[bytes], gzip.open(path, "rb"))
     if path.suffix.lower() == ".zst":
         # Python unpacks zstd from 3.14 on; the engine does it line by line.
         lines = pl.read_lines(path).to_series()

@@ -37,8 +37,8 @@ def exchanged_at_random(battles: pl.LazyFrame, seed: int) -> pl.LazyFrame:
     ]
     if "label" in names:
         label = pl.col("label")
-        other = pl.when(exchanged & (label < 2)).then(1 - label).otherwise(label)
-        columns[names.index("label")] = other.cast(pl.Int8).alias("label")
+        swapped = pl.when(exchanged & (label < 2)).then(1 - label).otherwise(label)
+        columns[names.index("label")] = swapped.cast(pl.Int8).alias("label")
     return (
         battles.with_row_index("::row")
         .with_columns(_coin(pl.col("::row"), seed).alias("::exchanged"))

@@ -14,18 +14,17 @@ column                      dtype    meaning
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
 import polars as pl
 
-from featlab.battles.checking import check_battles, settled
+from featlab.battles.checking import check_battles, explained, settled
 from featlab.battles.layouts import recognise
 from featlab.battles.outcome_columns import OneHotColumns
 from featlab.battles.reading import read_battles, select_roles
 from featlab.battles.schema import PROBABILITIES, TEXTS, TIE, BattleSchema
-from featlab.battles.sources import explained
 from featlab.battles.turns import battle_key
 from featlab.errors import BattleError, ConfigError
 
@@ -98,8 +97,9 @@ def read_extra(extra: ExtraFile, schema: BattleSchema | None = None) -> pl.DataF
     soft = _soft_labels(extra.path, known)
     if soft is None:
         check_battles(extra.path, known, require_outcome=True, unique_ids=False)
-        known, _ = settled(extra.path, known)
-    with explained(extra.path):
+        found, _ = settled(extra.path, known)
+        known = replace(found, id=known.id)
+    with explained(extra.path, known):
         battles = read_battles(extra.path, known, require_outcome=True).collect()
     if battles.is_empty():
         raise BattleError("there is no battle in it", source=source)

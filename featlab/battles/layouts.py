@@ -7,18 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
 from featlab.battles.conversations import holds_messages
 from featlab.battles.outcome_columns import ChosenFirst, LabelColumn, OneHotColumns
 from featlab.battles.schema import ARENA, PROBABILITIES, WSDM, BattleSchema
-from featlab.battles.sources import Source, explained, scan_source, source_name
+from featlab.battles.sources import Source, engine_explained, scan_source, source_name
 from featlab.battles.text_columns import TextFormat
 from featlab.errors import BattleError
 
 _SAMPLE = 200
+_LOOKS = {
+    "conversation": r"^\s*\[\s*\{",
+    "transcript": r"(?s)^\s*Human:.*\n\n?Assistant:",
+    "json_list": r'^\s*(null\s*$|\[\s*("|\]|null|-?\d|t|f))',
+}
 _PROMPTS = ("prompt", "instruction", "question", "query", "input")
 _WINNERS = ("winner", "preference", "label", "preferred", "outcome")
 
@@ -184,7 +189,7 @@ def recognise(
 
 
 def _schema_of(frame: pl.LazyFrame, source: Source) -> pl.Schema:
-    with explained(source):
+    with engine_explained(source):
         return frame.collect_schema()
 
 
@@ -262,37 +267,32 @@ def text_format(frame: pl.LazyFrame, present: pl.Schema, schema: BattleSchema) -
     if not strings:
         return None
     try:
-        with explained("", quiet=True):
+        with engine_explained("", quiet=True):
             cells = frame.select(strings).head(_SAMPLE).collect()
     except BattleError:
         # Whoever reads the rows says what is wrong with them.
         return None
-    shares = []
-    for column in cells:
-        texts = column.cast(pl.String).drop_nulls()
-        texts = texts.filter(texts.str.strip_chars() != "")
-        if len(texts):
-            shares.append(
-                {
-                    "conversation": texts.str.contains(r"^\s*\[\s*\{").mean(),
-                    "transcript": texts.str.contains(r"(?s)^\s*Human:.*\n\n?Assistant:").mean(),
-                    "json_list": texts.str.contains(
-                        r'^\s*(null\s*$|\[\s*("|\]|null|-?\d|t|f))'
-                    ).mean(),
-                }
-            )
-    if any(_more_than_half(share["conversation"]) for share in shares):
-        return "conversation"
-    if any(_more_than_half(share["transcript"]) for share in shares):
-        return "transcript"
+    shares = [_shares(column.cast(pl.String).drop_nulls()) for column in cells]
+    shares = [share for share in shares if share]
     if not shares:
         return None
-    lists = sum(float(share["json_list"] or 0) for share in shares) / len(shares)  # type: ignore[arg-type]
+    told: tuple[Literal["conversation", "transcript"], ...] = ("conversation", "transcript")
+    for found in told:
+        if any(share[found] > 0.5 for share in shares):
+            return found
+    lists = sum(share["json_list"] for share in shares) / len(shares)
     return "json_list" if lists >= 0.5 else "plain"
 
 
-def _more_than_half(share: Any) -> bool:
-    return share is not None and float(share) > 0.5
+def _shares(cells: pl.Series) -> dict[str, float]:
+    """The share of a column's cells that look like each format; nothing where none say."""
+    filled = cells.filter(cells.str.strip_chars() != "")
+    if filled.is_empty():
+        return {}
+    return {
+        name: int(filled.str.contains(pattern).sum()) / len(filled)
+        for name, pattern in _LOOKS.items()
+    }
 
 
 def fitting(source: Source, schema: BattleSchema, *, outcomes: bool = True) -> Recognised:

@@ -1,4 +1,4 @@
-"""Columns of pandas in polars, without importing pandas; texts mended where Python's are no UTF-8."""
+"""Columns of pandas in polars; texts mended where those of Python are no UTF-8."""
 
 from __future__ import annotations
 
@@ -47,21 +47,33 @@ def from_pandas(frame: Any) -> pl.DataFrame:
 
 
 def series_of_cells(name: str, column: Any) -> pl.Series | None:
-    """Return a pandas Series in polars, missing cells as null; ``None`` for mixed cells.
+    """Return a pandas Series in polars, missing cells as null; ``None`` for mixed cells."""
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "biuf":
+        numbers = column.to_numpy()
+        if numbers.dtype.kind != "f" or not np.isnan(numbers).all():
+            return pl.Series(name, numbers)
+    return series_of(name, column.tolist())
 
-    A column of nothing but missing cells has the type null, whatever pandas calls it.
+
+def series_of(name: str, given: list[Any]) -> pl.Series | None:
+    """Return cells in polars, missing ones as null; ``None`` where they mix types.
+
+    Cells that are all missing have the type null, whatever pandas calls it.
     """
-    kind = getattr(column.dtype, "kind", "O")
-    missing = column.isna().to_numpy(dtype=bool)
-    if missing.all():
-        return pl.Series(name, [None] * len(column), pl.Null)
-    if kind in "biuf" and isinstance(column.dtype, np.dtype):
-        return pl.Series(name, column.to_numpy())
-    cells = [None if gone else _plain(cell) for cell, gone in zip(column, missing, strict=True)]
+    cells = [None if _is_missing(cell) else _plain(cell) for cell in given]
+    if all(cell is None for cell in cells):
+        return pl.Series(name, cells, pl.Null)
     try:
-        return pl.Series(name, cells, strict=True)
+        column = pl.Series(name, cells, strict=True)
     except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
         return None
+    return None if column.dtype == pl.Object else column
+
+
+def _is_missing(cell: Any) -> bool:
+    if isinstance(cell, float | np.floating):
+        return bool(np.isnan(cell))
+    return cell is None or type(cell).__name__ in ("NAType", "NaTType")
 
 
 def _plain(cell: Any) -> Any:

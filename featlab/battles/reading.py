@@ -12,7 +12,7 @@ from featlab.battles.layouts import recognise
 from featlab.battles.outcome_columns import LabelColumn
 from featlab.battles.schema import TEXTS, BattleSchema
 from featlab.battles.sources import Source, first_line, scan_source, source_name
-from featlab.battles.text_columns import holds_text, with_turns
+from featlab.battles.text_columns import TextFormat, holds_text, with_turns
 from featlab.errors import BattleError
 
 _NOT_IDS = (pl.List, pl.Array, pl.Struct, pl.Binary, pl.Object, pl.Boolean)
@@ -79,7 +79,7 @@ def read_battles(
     columns += [pl.col(name) for name in ("model_a", "model_b", "language") if name in present]
     if "prompt" not in present:
         texts = ["prompt", *texts]
-    plain = "json_list" if known.texts == "json_list" else "plain"
+    plain: TextFormat = "json_list" if known.texts == "json_list" else "plain"
     turns = with_turns(frame, dict(zip(texts, texts, strict=True)), plain, columns, origin)
     if outcomes and known.exchange is not None:
         return exchanged_at_random(turns, known.exchange)

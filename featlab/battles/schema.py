@@ -121,7 +121,7 @@ class BattleSchema:
         >>> BattleSchema.from_dict(WSDM.to_dict()) == WSDM
         True
         """
-        outcome = {
+        outcome: dict[str, Any] = {
             name: tuple(words) if isinstance(words, list) else words
             for name, words in value["outcome"].items()
         }

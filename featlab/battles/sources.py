@@ -13,8 +13,8 @@ from typing import Any
 import polars as pl
 
 from featlab.battles.csv_files import scan_csv
-from featlab.errors import BattleError
 from featlab.battles.pandas_frames import from_pandas, is_pandas
+from featlab.errors import BattleError
 
 Source = Any
 """A path, folder or pattern; a polars or pandas frame; a list of dicts."""
@@ -128,7 +128,7 @@ def _scan_file(path: Path) -> pl.LazyFrame:
         "parquet": lambda path: pl.scan_parquet(path, glob=False),
         "lines": _scan_lines,
     }[kind_of(path) or "csv"]
-    with explained(path, quiet=True):
+    with engine_explained(path, quiet=True):
         frame = scan(path)
         frame.collect_schema()
     return frame
@@ -149,7 +149,7 @@ def _scan_lines(path: Path) -> pl.LazyFrame:
 
 
 @contextmanager
-def explained(source: Source, *, quiet: bool = False) -> Iterator[None]:
+def engine_explained(source: Source, *, quiet: bool = False) -> Iterator[None]:
     """Turn an engine's failure into a `BattleError` that names the source.
 
     Parameters
@@ -162,7 +162,7 @@ def explained(source: Source, *, quiet: bool = False) -> Iterator[None]:
     Examples
     --------
     >>> raw = pl.DataFrame({"id": [7]})
-    >>> with explained(raw):
+    >>> with engine_explained(raw):
     ...     raw.select(pl.lit("x").cast(pl.Int8))
     Traceback (most recent call last):
         ...

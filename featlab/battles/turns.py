@@ -65,3 +65,12 @@ def battle_key(columns: Collection[str]) -> pl.Expr:
         pl.lit("\0"), pl.min_horizontal(a, b), pl.lit("\0"), pl.max_horizontal(a, b)
     )
     return pl.when(prompt.str.len_bytes() > 0).then(prompt).otherwise(responses)
+
+
+def key_texts() -> list[pl.Expr]:
+    """Return the columns that `battle_key` reads, responses only where it does: few are held."""
+    alone = prompt_key().str.len_bytes() == 0
+    return [
+        pl.col("prompt"),
+        *(pl.when(alone).then(pl.col(name)).alias(name) for name in ("response_a", "response_b")),
+    ]

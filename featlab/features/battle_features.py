@@ -53,7 +53,7 @@ class BattleColumns(FeatureColumns):
         super().__init__((PROMPT, *SIDES), features, families, names)
 
     def built(self, features: Iterable[Feature]) -> Iterator[Built]:
-        """Every column of some features: scope by scope, both sides, then their pairings."""
+        """Yield every column of some features: scope by scope, both sides, then their pairings."""
         for feature in features:
             for scope in feature.scopes:
                 match scope:
@@ -69,7 +69,7 @@ class BattleColumns(FeatureColumns):
                         yield from pairings_of(feature, SIDES)
 
     def compute(self, frame: pl.LazyFrame, keep: Sequence[str] = ("id",)) -> pl.LazyFrame:
-        """``id`` and the columns, lazily, one row a battle in the same order.
+        """Compute ``id`` and the columns, lazily, one row a battle in the same order.
 
         Parameters
         ----------

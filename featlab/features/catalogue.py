@@ -35,7 +35,7 @@ FAMILIES: tuple[str, ...] = tuple(dict.fromkeys(feature.family for feature in FE
 
 
 def feature_table(features: tuple[Feature, ...] = FEATURES) -> pl.DataFrame:
-    """One row a feature: name, family, dtype, scopes, pairings, meaning.
+    """List the features, one a row: name, family, dtype, scopes, pairings, meaning.
 
     Examples
     --------

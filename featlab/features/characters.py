@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import polars as pl
 
 from featlab.features.feature import Feature, Scope
@@ -10,6 +12,14 @@ from featlab.features.text import Text, per
 
 FAMILY = "characters"
 BOTH = (Scope.PROMPT, Scope.RESPONSE)
+
+SCRIPTS = {
+    "han_characters": ("[㐀-䶿一-鿿]", "Chinese characters, also those of Japanese"),
+    "kana_and_hangul": ("[\u3040-\u30ff\uac00-\ud7a3]", "Japanese syllables and Korean blocks"),
+    "cyrillic_letters": ("[\u0400-\u04ff]", "Cyrillic letters"),
+    "right_to_left_letters": ("[\u0590-\u06ff]", "Hebrew and Arabic letters"),
+}
+"""Feature name -> (regular expression, meaning): counted in the prompt."""
 
 # The engine searches for eight literals at once; a class of all emoji takes ten times as long.
 _EMOJI = ("|".join("😊😄😃😀😂😉🤔👍"), "|".join("🎉✨🌟💡🚀🔥✅❤"))
@@ -20,98 +30,47 @@ def _continuation_share(text: Text) -> pl.Expr:
     return per(size - text.feature("characters").cast(pl.Int64), size)
 
 
+def _emoji(text: Text) -> pl.Expr:
+    return text.count(_EMOJI[0]) + text.count(_EMOJI[1])
+
+
+_count = partial(Feature, dtype=pl.UInt32, family=FAMILY, pairings=COUNT_PAIRINGS)
+_share = partial(Feature, dtype=pl.Float32, family=FAMILY, scopes=BOTH, pairings=COUNT_PAIRINGS)
+
 FEATURES = (
-    Feature(
+    _share(
         "continuation_byte_share",
         _continuation_share,
-        pl.Float32,
-        FAMILY,
-        "UTF-8 continuation bytes for each byte: 0 for ASCII, 1/2 for Cyrillic, 2/3 for Chinese",
-        BOTH,
-        COUNT_PAIRINGS,
+        meaning="UTF-8 continuation bytes for each byte: 0 for ASCII, 1/2 for Cyrillic, "
+        "2/3 for Chinese",
     ),
-    Feature(
-        "han_characters",
-        lambda text: text.count("[㐀-䶿一-鿿]"),
-        pl.UInt32,
-        FAMILY,
-        "Chinese characters, also those of Japanese",
-        (Scope.PROMPT,),
+    *(
+        Feature(
+            name, partial(Text.count, pattern=pattern), pl.UInt32, FAMILY, meaning, (Scope.PROMPT,)
+        )
+        for name, (pattern, meaning) in SCRIPTS.items()
     ),
-    Feature(
-        "kana_and_hangul",
-        lambda text: text.count("[\u3040-\u30ff\uac00-\ud7a3]"),
-        pl.UInt32,
-        FAMILY,
-        "Japanese syllables and Korean blocks",
-        (Scope.PROMPT,),
-    ),
-    Feature(
-        "cyrillic_letters",
-        lambda text: text.count("[\u0400-\u04ff]"),
-        pl.UInt32,
-        FAMILY,
-        "Cyrillic letters",
-        (Scope.PROMPT,),
-    ),
-    Feature(
-        "right_to_left_letters",
-        lambda text: text.count("[\u0590-\u06ff]"),
-        pl.UInt32,
-        FAMILY,
-        "Hebrew and Arabic letters",
-        (Scope.PROMPT,),
-    ),
-    Feature(
-        "emoji",
-        lambda text: text.count(_EMOJI[0]) + text.count(_EMOJI[1]),
-        pl.UInt32,
-        FAMILY,
-        "the sixteen emoji most frequent in model answers",
-        pairings=COUNT_PAIRINGS,
-    ),
-    Feature(
-        "digits",
-        lambda text: text.count("[0-9]"),
-        pl.UInt32,
-        FAMILY,
-        "ASCII digits",
-        BOTH,
-        COUNT_PAIRINGS,
-    ),
-    Feature(
+    _count("emoji", _emoji, meaning="the sixteen emoji most frequent in model answers"),
+    _count("digits", partial(Text.count, pattern="[0-9]"), meaning="ASCII digits", scopes=BOTH),
+    _count(
         "capitals",
-        lambda text: text.count("[A-Z]"),
-        pl.UInt32,
-        FAMILY,
-        "ASCII capital letters",
-        BOTH,
-        COUNT_PAIRINGS,
+        partial(Text.count, pattern="[A-Z]"),
+        meaning="ASCII capital letters",
+        scopes=BOTH,
     ),
-    Feature(
+    _share(
         "capital_share",
-        lambda text: per(text.feature("capitals"), text.feature("characters")),
-        pl.Float32,
-        FAMILY,
-        "ASCII capital letters for each character",
-        BOTH,
-        COUNT_PAIRINGS,
+        partial(Text.share, part="capitals", whole="characters"),
+        meaning="ASCII capital letters for each character",
     ),
-    Feature(
+    _share(
         "digit_share",
-        lambda text: per(text.feature("digits"), text.feature("characters")),
-        pl.Float32,
-        FAMILY,
-        "ASCII digits for each character",
-        BOTH,
-        COUNT_PAIRINGS,
+        partial(Text.share, part="digits", whole="characters"),
+        meaning="ASCII digits for each character",
     ),
-    Feature(
+    _count(
         "replacement_characters",
-        lambda text: text.count_literal("\ufffd"),
-        pl.UInt32,
-        FAMILY,
-        "U+FFFD, the mark of damaged text",
-        pairings=COUNT_PAIRINGS,
+        partial(Text.count_literal, literal="\ufffd"),
+        meaning="U+FFFD, the mark of damaged text",
     ),
 )

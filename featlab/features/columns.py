@@ -24,7 +24,6 @@ from featlab.parity import Parity
 ONE_TEXT = frozenset({Scope.PROMPT, Scope.RESPONSE})
 """The scopes whose features are built from one text."""
 
-
 Built = tuple[Column, pl.Expr]
 """A column and the expression that makes it."""
 
@@ -64,7 +63,7 @@ class FeatureColumns(ABC):
 
     @abstractmethod
     def built(self, features: Iterable[Feature]) -> Iterator[Built]:
-        """Every column of some features, in order."""
+        """Yield every column of some features, in order."""
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
@@ -91,25 +90,22 @@ class FeatureColumns(ABC):
             definitions[column.name] = expression
         return definitions
 
-    def fingerprint(self) -> str:
-        """Changes when a name, an expression or a dtype does, also of what a column builds on.
+    def check_names(self) -> None:
+        """Raise a FeatureError where two columns would be called alike."""
+        _ = self.definitions
 
-        Keys caches of computed columns.
-        """
+    def fingerprint(self) -> str:
+        """Return a key of caches that follows names, expressions and dtypes, also of parts."""
         steps = layers(self.names, self.definitions, self._given)
-        expressions = {name: expression for step in steps for name, expression in step.items()}
-        return value_fingerprint(
-            {
-                "columns": self.names,
-                "expressions": {
-                    name: expression.meta.serialize(format="json")
-                    for name, expression in expressions.items()
-                },
-            }
-        )
+        expressions = {
+            name: expression.meta.serialize(format="json")
+            for step in steps
+            for name, expression in step.items()
+        }
+        return value_fingerprint({"columns": self.names, "expressions": expressions})
 
     def compute(self, frame: pl.LazyFrame, keep: Sequence[str] = ()) -> pl.LazyFrame:
-        """The columns, lazily, one row for each row of the frame and in the same order.
+        """Compute the columns, lazily, one row for each row of the frame and in the same order.
 
         Parameters
         ----------
@@ -126,14 +122,14 @@ class FeatureColumns(ABC):
 
 
 def column_of(feature: Feature, prefix: str, parity: Parity, *texts: str, of: str = "") -> Built:
-    """The column that a feature gives for the texts, called ``{prefix}__{feature}``."""
+    """Return the column that a feature gives for the texts, called ``{prefix}__{feature}``."""
     meaning = f"of {of}: {feature.meaning}" if of else feature.meaning
     column = Column(feature.column(prefix), parity, feature.family, meaning, feature=feature.name)
     return column, feature.expression(prefix, *map(Text, texts))
 
 
 def pairings_of(feature: Feature, sides: tuple[str, str]) -> Iterator[Built]:
-    """The columns made of the feature's values for two sides."""
+    """Yield the columns made of the feature's values for two sides."""
     values = [pl.col(feature.column(side)) for side in sides]
     for pairing in feature.pairings:
         column = Column(

@@ -21,6 +21,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Self
 
 import polars as pl
 from polars._typing import PolarsDataType
@@ -57,7 +58,9 @@ class Feature:
     name : str
         ``[a-z0-9_]``, no double underscore (that separates the text's name).
     build : callable
-        From one `Text` (or two, for the scopes of two texts) to an expression.
+        From one `Text` (or two, for the scopes of two texts) to an expression. A
+        function with a name, or a `functools.partial` of one, pickles for worker
+        processes; a lambda does not.
     dtype : polars dtype
         The dtype the column is cast to.
     family : str
@@ -87,17 +90,21 @@ class Feature:
         if not _NAME.fullmatch(self.name):
             raise FeatureError(f"feature name '{self.name}' is not words of [a-z0-9] joined by '_'")
 
+    def __deepcopy__(self, memo: object) -> Self:
+        # Nothing in it changes, and copied builders would compare unequal in cloned estimators.
+        return self
+
     def column(self, prefix: str) -> str:
-        """The column's name for a text (or pair of texts) called `prefix`."""
+        """Return the column's name for a text (or pair of texts) called `prefix`."""
         return f"{prefix}__{self.name}"
 
     def expression(self, prefix: str, *texts: Text) -> pl.Expr:
-        """The cast and named expression for the given texts."""
+        """Return the cast and named expression for the given texts."""
         return self.build(*texts).cast(self.dtype).alias(self.column(prefix))
 
 
 def checked(features: Iterable[Feature]) -> tuple[Feature, ...]:
-    """The same features, after making sure that no two share a name within a scope.
+    """Return the same features, after making sure that no two share a name within a scope.
 
     Raises
     ------
@@ -119,7 +126,7 @@ def selected(
     families: Iterable[str] | None = None,
     names: Iterable[str] | None = None,
 ) -> tuple[Feature, ...]:
-    """The features of some families, and those of some names; all where neither is given.
+    """Return the features of some families, and those of some names; all where neither is given.
 
     Raises
     ------

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import polars as pl
 
 from featlab.features.feature import Feature
 from featlab.features.pairing import COUNT_PAIRINGS
-from featlab.features.text import per
+from featlab.features.text import Text, per
 
 FAMILY = "lexicon"
 
@@ -112,61 +114,39 @@ CLOSERS = {
 """Feature name -> (regular expression on the last 240 characters in lower case, meaning)."""
 
 
-def _counted(name: str, pattern: str, meaning: str, *, ignore_case: bool = False) -> Feature:
-    return Feature(
-        name,
-        lambda text: text.count(pattern, ignore_case=ignore_case),
-        pl.UInt32,
-        FAMILY,
-        meaning,
-        pairings=COUNT_PAIRINGS,
-    )
+def _per_hundred_words(text: Text, name: str) -> pl.Expr:
+    return per(text.feature(name), text.feature("words")) * 100
 
 
-def _opener(name: str, pattern: str, meaning: str) -> Feature:
-    return Feature(
-        name,
-        lambda text: text.begins(pattern),
-        pl.UInt8,
-        FAMILY,
-        f"1 where it {meaning}",
-        pairings=COUNT_PAIRINGS,
-    )
-
-
-def _closer(name: str, pattern: str, meaning: str) -> Feature:
-    return Feature(
-        name,
-        lambda text: text.ends(pattern, ignore_case=True),
-        pl.UInt8,
-        FAMILY,
-        f"1 where it {meaning}",
-        pairings=COUNT_PAIRINGS,
-    )
-
+_feature = partial(Feature, family=FAMILY, pairings=COUNT_PAIRINGS)
 
 FEATURES = (
-    *(_counted(name, pattern, meaning) for name, (pattern, meaning) in COUNTED.items()),
     *(
-        _counted(name, pattern, meaning, ignore_case=True)
-        for name, (pattern, meaning) in COUNTED_IN_ANY_CASE.items()
+        _feature(name, partial(search, pattern=pattern), pl.UInt32, meaning=meaning)
+        for search, patterns in (
+            (partial(Text.count), COUNTED),
+            (partial(Text.count, ignore_case=True), COUNTED_IN_ANY_CASE),
+        )
+        for name, (pattern, meaning) in patterns.items()
     ),
-    *(_opener(name, pattern, meaning) for name, (pattern, meaning) in OPENERS.items()),
-    *(_closer(name, pattern, meaning) for name, (pattern, meaning) in CLOSERS.items()),
-    Feature(
+    *(
+        _feature(name, partial(search, pattern=pattern), pl.UInt8, meaning=f"1 where it {meaning}")
+        for search, patterns in (
+            (partial(Text.begins), OPENERS),
+            (partial(Text.ends, ignore_case=True), CLOSERS),
+        )
+        for name, (pattern, meaning) in patterns.items()
+    ),
+    _feature(
         "refusal_density",
-        lambda text: per(text.feature("refusals"), text.feature("words")) * 100,
+        partial(_per_hundred_words, name="refusals"),
         pl.Float32,
-        FAMILY,
-        "phrases that decline for each hundred words",
-        pairings=COUNT_PAIRINGS,
+        meaning="phrases that decline for each hundred words",
     ),
-    Feature(
+    _feature(
         "first_person_density",
-        lambda text: per(text.feature("first_person"), text.feature("words")) * 100,
+        partial(_per_hundred_words, name="first_person"),
         pl.Float32,
-        FAMILY,
-        "first-person words for each hundred words",
-        pairings=COUNT_PAIRINGS,
+        meaning="first-person words for each hundred words",
     ),
 )

@@ -6,7 +6,7 @@ control (Li, Angelopoulos and Chiang, "Does style matter?", LMSYS blog, 2024).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
 import polars as pl
 
@@ -51,44 +51,38 @@ SPANS = {
 _ALSO_OF_PROMPT = {"fences", "web_links", "latex_spans", "html_tags", "numbered_items"}
 
 
-def _counted(name: str, build: Callable[[Text], pl.Expr], meaning: str) -> Feature:
-    scopes = (Scope.PROMPT, Scope.RESPONSE) if name in _ALSO_OF_PROMPT else (Scope.RESPONSE,)
-    return Feature(name, build, pl.UInt32, FAMILY, meaning, scopes, COUNT_PAIRINGS)
+def _list_items(text: Text) -> pl.Expr:
+    return text.feature("bullets") + text.feature("numbered_items")
 
 
-def _lines(name: str, pattern: str, meaning: str) -> Feature:
-    return _counted(name, lambda text: text.count_lines(pattern), meaning)
+def _list_line_share(text: Text) -> pl.Expr:
+    return per(text.feature("list_items"), text.feature("newlines") + 1)
 
 
-def _spans(name: str, pattern: str, meaning: str) -> Feature:
-    return _counted(name, lambda text: text.count(pattern), meaning)
+def _unclosed_fence(text: Text) -> pl.Expr:
+    return text.feature("fences") % 2
 
+
+_feature = partial(Feature, family=FAMILY, pairings=COUNT_PAIRINGS)
 
 FEATURES = (
-    *(_lines(name, pattern, meaning) for name, (pattern, meaning) in LINES.items()),
-    *(_spans(name, pattern, meaning) for name, (pattern, meaning) in SPANS.items()),
-    Feature(
-        "list_items",
-        lambda text: text.feature("bullets") + text.feature("numbered_items"),
-        pl.UInt32,
-        FAMILY,
-        "bullets and numbered items together",
-        pairings=COUNT_PAIRINGS,
+    *(
+        _feature(
+            name,
+            partial(search, pattern=pattern),
+            pl.UInt32,
+            meaning=meaning,
+            scopes=(Scope.PROMPT, Scope.RESPONSE) if name in _ALSO_OF_PROMPT else (Scope.RESPONSE,),
+        )
+        for search, patterns in ((Text.count_lines, LINES), (Text.count, SPANS))
+        for name, (pattern, meaning) in patterns.items()
     ),
-    Feature(
-        "list_line_share",
-        lambda text: per(text.feature("list_items"), text.feature("newlines") + 1),
-        pl.Float32,
-        FAMILY,
-        "list items for each line",
-        pairings=COUNT_PAIRINGS,
-    ),
-    Feature(
+    _feature("list_items", _list_items, pl.UInt32, meaning="bullets and numbered items together"),
+    _feature("list_line_share", _list_line_share, pl.Float32, meaning="list items for each line"),
+    _feature(
         "has_unclosed_fence",
-        lambda text: text.feature("fences") % 2,
+        _unclosed_fence,
         pl.UInt8,
-        FAMILY,
-        "1 where a code fence is left open, a sign of a cut answer",
-        pairings=COUNT_PAIRINGS,
+        meaning="1 where a code fence is left open, a sign of a cut answer",
     ),
 )

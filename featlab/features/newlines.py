@@ -2,71 +2,67 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import polars as pl
 
 from featlab.features.feature import Feature, Scope
 from featlab.features.pairing import COUNT_PAIRINGS, LENGTH_PAIRINGS, SIZE_PAIRINGS
+from featlab.features.text import Text
 
 FAMILY = "newlines"
+
+
+def _single_newlines(text: Text) -> pl.Expr:
+    return text.feature("newlines").cast(pl.Int64) - 2 * text.feature("blank_lines").cast(pl.Int64)
+
+
+def _mean_line_length(text: Text) -> pl.Expr:
+    return text.feature("characters") / (text.feature("newlines") + 1)
+
+
+def _longest_line(text: Text) -> pl.Expr:
+    return text.joined.str.split("\n").list.eval(pl.element().str.len_chars()).list.max()
+
+
+def _trailing_newline(text: Text) -> pl.Expr:
+    return text.joined.str.ends_with("\n")
+
+
+_feature = partial(Feature, family=FAMILY, pairings=COUNT_PAIRINGS)
+_size = partial(Feature, dtype=pl.UInt32, family=FAMILY, pairings=SIZE_PAIRINGS)
 
 FEATURES = (
     Feature(
         "newlines",
-        lambda text: text.count_literal("\n"),
+        partial(Text.count_literal, literal="\n"),
         pl.UInt32,
         FAMILY,
         "line feeds",
         (Scope.PROMPT, Scope.RESPONSE),
         LENGTH_PAIRINGS,
     ),
-    Feature(
-        "blank_lines",
-        lambda text: text.count_literal("\n\n"),
-        pl.UInt32,
-        FAMILY,
-        "double line feeds",
-        pairings=SIZE_PAIRINGS,
+    _size("blank_lines", partial(Text.count_literal, literal="\n\n"), meaning="double line feeds"),
+    _feature(
+        "single_newlines", _single_newlines, pl.UInt32, meaning="line feeds outside double ones"
     ),
-    Feature(
-        "single_newlines",
-        lambda text: (
-            text.feature("newlines").cast(pl.Int64) - 2 * text.feature("blank_lines").cast(pl.Int64)
-        ),
-        pl.UInt32,
-        FAMILY,
-        "line feeds outside double ones",
-        pairings=COUNT_PAIRINGS,
-    ),
-    Feature(
+    _feature(
         "mean_line_length",
-        lambda text: text.feature("characters") / (text.feature("newlines") + 1),
+        _mean_line_length,
         pl.Float32,
-        FAMILY,
-        "characters for each line, line feeds and blank lines included",
-        pairings=COUNT_PAIRINGS,
+        meaning="characters for each line, line feeds and blank lines included",
     ),
-    Feature(
-        "longest_line",
-        lambda text: text.joined.str.split("\n").list.eval(pl.element().str.len_chars()).list.max(),
-        pl.UInt32,
-        FAMILY,
-        "characters of the longest line",
-        pairings=SIZE_PAIRINGS,
-    ),
-    Feature(
+    _size("longest_line", _longest_line, meaning="characters of the longest line"),
+    _feature(
         "indented_lines",
-        lambda text: text.count("\n(?:  |\t)"),
+        partial(Text.count, pattern="\n(?:  |\t)"),
         pl.UInt32,
-        FAMILY,
-        "lines that begin with two spaces or a tab",
-        pairings=COUNT_PAIRINGS,
+        meaning="lines that begin with two spaces or a tab",
     ),
-    Feature(
+    _feature(
         "trailing_newline",
-        lambda text: text.joined.str.ends_with("\n"),
+        _trailing_newline,
         pl.UInt8,
-        FAMILY,
-        "1 where the text ends in a line feed",
-        pairings=COUNT_PAIRINGS,
+        meaning="1 where the text ends in a line feed",
     ),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import polars as pl
 
 from featlab.features.feature import Feature, Scope
@@ -10,13 +12,13 @@ from featlab.features.text import Text, per
 
 FAMILY = "overlap"
 
-TO_PROMPT = (Scope.RESPONSE_TO_PROMPT,)
-RESPONSES = (Scope.RESPONSES,)
-
 
 def _shared(first: Text, second: Text) -> pl.Expr:
-    """Distinct words in both."""
     return first.vocabulary.list.set_intersection(second.vocabulary).list.len()
+
+
+def _words_of_prompt(response: Text, prompt: Text) -> pl.Expr:
+    return _shared(prompt, response)
 
 
 def _jaccard(first: Text, second: Text) -> pl.Expr:
@@ -25,103 +27,90 @@ def _jaccard(first: Text, second: Text) -> pl.Expr:
     return per(shared, either - shared)
 
 
-def _same(first: Text, second: Text) -> pl.Expr:
+def _coverage(response: Text, prompt: Text) -> pl.Expr:
+    return per(response.feature("words_of_prompt"), prompt.feature("distinct_words"))
+
+
+def _echo(response: Text, prompt: Text) -> pl.Expr:
+    return per(response.feature("words_of_prompt"), response.feature("distinct_words"))
+
+
+def _length_for_prompt(response: Text, prompt: Text) -> pl.Expr:
+    sizes = [text.feature("characters").cast(pl.Float64).log1p() for text in (response, prompt)]
+    return sizes[0] - sizes[1]
+
+
+def _identical(first: Text, second: Text) -> pl.Expr:
     return first.joined == second.joined
 
 
-def _same_words(first: Text, second: Text) -> pl.Expr:
+def _nearly_identical(first: Text, second: Text) -> pl.Expr:
     return first.joined.str.strip_chars() == second.joined.str.strip_chars()
 
 
-def _same_beginning(first: Text, second: Text, size: int) -> pl.Expr:
-    filled = (first.joined.str.len_bytes() > 0) & (second.joined.str.len_bytes() > 0)
-    return filled & (first.joined.str.head(size) == second.joined.str.head(size))
+def _begin_alike(first: Text, second: Text) -> pl.Expr:
+    return _filled(first, second) & (first.joined.str.head(20) == second.joined.str.head(20))
 
 
-def _same_end(first: Text, second: Text, size: int) -> pl.Expr:
-    filled = (first.joined.str.len_bytes() > 0) & (second.joined.str.len_bytes() > 0)
-    return filled & (first.joined.str.tail(size) == second.joined.str.tail(size))
+def _end_alike(first: Text, second: Text) -> pl.Expr:
+    return _filled(first, second) & (first.joined.str.tail(20) == second.joined.str.tail(20))
+
+
+def _filled(first: Text, second: Text) -> pl.Expr:
+    return (first.joined.str.len_bytes() > 0) & (second.joined.str.len_bytes() > 0)
 
 
 def _both_empty(first: Text, second: Text) -> pl.Expr:
     return (first.joined.str.len_bytes() == 0) & (second.joined.str.len_bytes() == 0)
 
 
+_to_prompt = partial(Feature, family=FAMILY, scopes=(Scope.RESPONSE_TO_PROMPT,))
+_of_both = partial(Feature, family=FAMILY, scopes=(Scope.RESPONSES,))
+
 FEATURES = (
-    Feature(
+    _to_prompt(
         "words_of_prompt",
-        lambda response, prompt: _shared(prompt, response),
+        _words_of_prompt,
         pl.UInt32,
-        FAMILY,
-        "distinct words of the prompt that the response uses",
-        TO_PROMPT,
-        COUNT_PAIRINGS,
+        meaning="distinct words of the prompt that the response uses",
+        pairings=COUNT_PAIRINGS,
     ),
-    Feature(
+    _to_prompt(
         "prompt_coverage",
-        lambda response, prompt: per(
-            response.feature("words_of_prompt"), prompt.feature("distinct_words")
-        ),
+        _coverage,
         pl.Float32,
-        FAMILY,
-        "share of the prompt's distinct words that the response uses",
-        TO_PROMPT,
-        COUNT_PAIRINGS,
+        meaning="share of the prompt's distinct words that the response uses",
+        pairings=COUNT_PAIRINGS,
     ),
-    Feature(
+    _to_prompt(
         "prompt_echo",
-        lambda response, prompt: per(
-            response.feature("words_of_prompt"), response.feature("distinct_words")
-        ),
+        _echo,
         pl.Float32,
-        FAMILY,
-        "share of the response's distinct words that come from the prompt",
-        TO_PROMPT,
-        COUNT_PAIRINGS,
+        meaning="share of the response's distinct words that come from the prompt",
+        pairings=COUNT_PAIRINGS,
     ),
-    Feature(
+    _to_prompt(
         "length_for_prompt",
-        lambda response, prompt: (
-            response.feature("characters").cast(pl.Float64).log1p()
-            - prompt.feature("characters").cast(pl.Float64).log1p()
-        ),
+        _length_for_prompt,
         pl.Float32,
-        FAMILY,
-        "log ratio of the response's characters to the prompt's",
-        TO_PROMPT,
+        meaning="log ratio of the response's characters to the prompt's",
     ),
-    Feature(
+    _of_both(
         "jaccard",
         _jaccard,
         pl.Float32,
-        FAMILY,
-        "distinct words in both responses for each one in either",
-        RESPONSES,
+        meaning="distinct words in both responses for each one in either",
     ),
-    Feature("are_identical", _same, pl.UInt8, FAMILY, "1 where the responses are equal", RESPONSES),
-    Feature(
+    _of_both("are_identical", _identical, pl.UInt8, meaning="1 where the responses are equal"),
+    _of_both(
         "are_nearly_identical",
-        _same_words,
+        _nearly_identical,
         pl.UInt8,
-        FAMILY,
-        "1 where the responses are equal but for white space at the ends",
-        RESPONSES,
+        meaning="1 where the responses are equal but for white space at the ends",
     ),
-    Feature(
-        "begin_alike",
-        lambda first, second: _same_beginning(first, second, 20),
-        pl.UInt8,
-        FAMILY,
-        "1 where the first 20 characters agree",
-        RESPONSES,
+    _of_both(
+        "begin_alike", _begin_alike, pl.UInt8, meaning="1 where the first 20 characters agree"
     ),
-    Feature(
-        "end_alike",
-        lambda first, second: _same_end(first, second, 20),
-        pl.UInt8,
-        FAMILY,
-        "1 where the last 20 characters agree",
-        RESPONSES,
-    ),
-    Feature("are_both_empty", _both_empty, pl.UInt8, FAMILY, "1 where neither has text", RESPONSES),
+    _of_both("end_alike", _end_alike, pl.UInt8, meaning="1 where the last 20 characters agree"),
+    _of_both("are_both_empty", _both_empty, pl.UInt8, meaning="1 where neither has text"),
 )

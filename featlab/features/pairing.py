@@ -36,29 +36,41 @@ class Pairing:
     meaning: str
 
     def column(self, feature: str) -> str:
-        """The column's name for a feature's name."""
+        """Return the column's name for a feature's name."""
         return f"{feature}__{self.name}"
 
     def expression(self, feature: str, side_a: pl.Expr, side_b: pl.Expr) -> pl.Expr:
-        """The named float32 expression from the two sides' columns."""
+        """Return the named float32 expression from the two sides' columns."""
         paired = self.build(side_a.cast(pl.Float64), side_b.cast(pl.Float64))
         return paired.cast(pl.Float32).alias(self.column(feature))
 
 
-def _share(side_a: pl.Expr, side_b: pl.Expr) -> pl.Expr:
-    total = side_a + side_b
-    return pl.when(total > 0).then((side_a - side_b) / total).otherwise(0.0)
+def _difference(a: pl.Expr, b: pl.Expr) -> pl.Expr:
+    return a - b
 
 
-DIFFERENCE = Pairing("difference", lambda a, b: a - b, Parity.ODD, "a - b")
-LOG_DIFFERENCE = Pairing(
-    "log_difference", lambda a, b: a.log1p() - b.log1p(), Parity.ODD, "log(1 + a) - log(1 + b)"
-)
+def _log_difference(a: pl.Expr, b: pl.Expr) -> pl.Expr:
+    return a.log1p() - b.log1p()
+
+
+def _share(a: pl.Expr, b: pl.Expr) -> pl.Expr:
+    total = a + b
+    return pl.when(total > 0).then((a - b) / total).otherwise(0.0)
+
+
+def _absolute_difference(a: pl.Expr, b: pl.Expr) -> pl.Expr:
+    return (a - b).abs()
+
+
+def _sum(a: pl.Expr, b: pl.Expr) -> pl.Expr:
+    return a + b
+
+
+DIFFERENCE = Pairing("difference", _difference, Parity.ODD, "a - b")
+LOG_DIFFERENCE = Pairing("log_difference", _log_difference, Parity.ODD, "log(1 + a) - log(1 + b)")
 SHARE = Pairing("share", _share, Parity.ODD, "(a - b) / (a + b), 0 where both are 0")
-ABSOLUTE_DIFFERENCE = Pairing(
-    "absolute_difference", lambda a, b: (a - b).abs(), Parity.EVEN, "|a - b|"
-)
-SUM = Pairing("sum", lambda a, b: a + b, Parity.EVEN, "a + b")
+ABSOLUTE_DIFFERENCE = Pairing("absolute_difference", _absolute_difference, Parity.EVEN, "|a - b|")
+SUM = Pairing("sum", _sum, Parity.EVEN, "a + b")
 
 PAIRINGS = (DIFFERENCE, LOG_DIFFERENCE, SHARE, ABSOLUTE_DIFFERENCE, SUM)
 """Every pairing there is."""

@@ -12,7 +12,7 @@ from collections.abc import Container, Iterable, Mapping
 import polars as pl
 
 from featlab.errors import FeatureError
-from featlab.features.text import is_view, view_expression
+from featlab.features.text import view_expression
 
 
 def with_computed(
@@ -21,7 +21,7 @@ def with_computed(
     definitions: Mapping[str, pl.Expr],
     keep: Iterable[str] = (),
 ) -> pl.LazyFrame:
-    """The columns `keep` of the frame, then the `wanted` ones, in that order.
+    """Select the columns `keep` of the frame, then the `wanted` ones, in that order.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def with_computed(
 def layers(
     wanted: Iterable[str], definitions: Mapping[str, pl.Expr], present: Container[str]
 ) -> list[dict[str, pl.Expr]]:
-    """What to compute in which projection: each layer needs `present` and the layers before it.
+    """Plan what to compute in which projection: a layer needs `present` and the layers before it.
 
     Raises
     ------
@@ -65,13 +65,10 @@ def layers(
     visiting: set[str] = set()
 
     def visit(name: str) -> int:
-        if name in definitions:
-            expression = definitions[name]
-        elif name in present:
+        if name not in definitions and name in present:
             return 0
-        elif is_view(name):
-            expression = view_expression(name)
-        else:
+        expression = definitions[name] if name in definitions else view_expression(name)
+        if expression is None:
             raise FeatureError(f"no column or feature '{name}'")
         if name in depth:
             return depth[name]

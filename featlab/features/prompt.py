@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import polars as pl
 
 from featlab.features.feature import Feature, Scope
+from featlab.features.text import Text
 
 FAMILY = "prompt"
 
@@ -99,26 +102,23 @@ _FUNCTION_WORDS = (
     r"della|sono|con|del)\b"
 )
 
-
-def _kind(name: str, pattern: str, meaning: str) -> Feature:
-    return Feature(
-        name,
-        lambda text: text.has(pattern, ignore_case=True),
-        pl.UInt8,
-        FAMILY,
-        f"1 where the prompt {meaning}",
-        (Scope.PROMPT,),
-    )
-
+_of_prompt = partial(Feature, family=FAMILY, scopes=(Scope.PROMPT,))
 
 FEATURES = (
-    *(_kind(name, pattern, meaning) for name, (pattern, meaning) in KINDS.items()),
-    Feature(
+    *(
+        _of_prompt(
+            name,
+            partial(Text.has, pattern=pattern, ignore_case=True),
+            pl.UInt8,
+            meaning=f"1 where the prompt {meaning}",
+        )
+        for name, (pattern, meaning) in KINDS.items()
+    ),
+    _of_prompt(
         "foreign_function_words",
-        lambda text: text.count(_FUNCTION_WORDS, ignore_case=True),
+        partial(Text.count, pattern=_FUNCTION_WORDS, ignore_case=True),
         pl.UInt32,
-        FAMILY,
-        "frequent Spanish, Portuguese, French, German and Italian words, English ones left out",
-        (Scope.PROMPT,),
+        meaning="frequent Spanish, Portuguese, French, German and Italian words, English ones "
+        "left out",
     ),
 )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import polars as pl
 
 from featlab.features.feature import Feature, Scope
 from featlab.features.pairing import COUNT_PAIRINGS, SIZE_PAIRINGS
-from featlab.features.text import per
+from featlab.features.text import Text
+from featlab.features.verbosity import per_sentence
 
 FAMILY = "punctuation"
+BOTH = (Scope.PROMPT, Scope.RESPONSE)
 
 MARKS = {
     "full_stops": ".",
@@ -43,76 +47,56 @@ MARKS = {
 _ALSO_OF_PROMPT = {"question_marks", "commas", "colons", "double_quotes", "full_stops"}
 
 
-def _mark(name: str, character: str) -> Feature:
-    scopes = (Scope.PROMPT, Scope.RESPONSE) if name in _ALSO_OF_PROMPT else (Scope.RESPONSE,)
-    return Feature(
-        name,
-        lambda text: text.count_literal(character),
-        pl.UInt32,
-        FAMILY,
-        f"occurrences of {character}",
-        scopes,
-        COUNT_PAIRINGS,
-    )
+def _marks(text: Text) -> pl.Expr:
+    return pl.sum_horizontal(text.feature(name) for name in MARKS)
 
+
+_count = partial(Feature, dtype=pl.UInt32, family=FAMILY, pairings=COUNT_PAIRINGS)
+_share = partial(Feature, dtype=pl.Float32, family=FAMILY, pairings=COUNT_PAIRINGS)
 
 FEATURES = (
-    *(_mark(name, character) for name, character in MARKS.items()),
-    Feature(
+    *(
+        _count(
+            name,
+            partial(Text.count_literal, literal=character),
+            meaning=f"occurrences of {character}",
+            scopes=BOTH if name in _ALSO_OF_PROMPT else (Scope.RESPONSE,),
+        )
+        for name, character in MARKS.items()
+    ),
+    _count(
         "curly_quotes",
-        lambda text: text.count("[“”‘’]"),
-        pl.UInt32,
-        FAMILY,
-        "typographic quotation marks and apostrophes",
-        pairings=COUNT_PAIRINGS,
+        partial(Text.count, pattern="[“”‘’]"),
+        meaning="typographic quotation marks and apostrophes",
     ),
-    Feature(
-        "dashes",
-        lambda text: text.count("[–—]"),
-        pl.UInt32,
-        FAMILY,
-        "en and em dashes",
-        pairings=COUNT_PAIRINGS,
-    ),
-    Feature(
+    _count("dashes", partial(Text.count, pattern="[–—]"), meaning="en and em dashes"),
+    _count(
         "ellipses",
-        lambda text: text.count(r"\.{3}|…"),
-        pl.UInt32,
-        FAMILY,
-        "three dots or the ellipsis character",
-        pairings=COUNT_PAIRINGS,
+        partial(Text.count, pattern=r"\.{3}|…"),
+        meaning="three dots or the ellipsis character",
     ),
-    Feature(
+    _count(
         "emphatic_runs",
-        lambda text: text.count("[!?]{2,}"),
-        pl.UInt32,
-        FAMILY,
-        "runs of two or more ! and ?",
-        (Scope.PROMPT, Scope.RESPONSE),
-        COUNT_PAIRINGS,
+        partial(Text.count, pattern="[!?]{2,}"),
+        meaning="runs of two or more ! and ?",
+        scopes=BOTH,
     ),
     Feature(
         "marks",
-        lambda text: pl.sum_horizontal(text.feature(name) for name in MARKS),
+        _marks,
         pl.UInt32,
         FAMILY,
         "the marks above taken together",
         pairings=SIZE_PAIRINGS,
     ),
-    Feature(
+    _share(
         "mark_share",
-        lambda text: per(text.feature("marks"), text.feature("characters")),
-        pl.Float32,
-        FAMILY,
-        "marks for each character",
-        pairings=COUNT_PAIRINGS,
+        partial(Text.share, part="marks", whole="characters"),
+        meaning="marks for each character",
     ),
-    Feature(
+    _share(
         "commas_per_sentence",
-        lambda text: text.feature("commas") / text.feature("sentences").clip(1),
-        pl.Float32,
-        FAMILY,
-        "commas for each sentence",
-        pairings=COUNT_PAIRINGS,
+        partial(per_sentence, name="commas"),
+        meaning="commas for each sentence",
     ),
 )

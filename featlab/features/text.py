@@ -3,6 +3,9 @@
 A `Text` stands for one column of turns. Its views (the joined text, its words)
 are named columns that the planner adds once, however many features ask for
 them: the engine's own elimination of common subexpressions misses half.
+
+A method with its arguments bound, ``partial(Text.count, pattern="[0-9]")``, is a
+feature's builder, and pickles.
 """
 
 from __future__ import annotations
@@ -63,15 +66,19 @@ class Text:
         return pl.col(f"{self.column}__null")
 
     def feature(self, name: str) -> pl.Expr:
-        """The value of another feature of the same text."""
+        """Return the value of another feature of the same text."""
         return pl.col(f"{self.column}__{name}")
 
+    def share(self, part: str, whole: str) -> pl.Expr:
+        """Return one feature for each unit of another, 0 where there is none."""
+        return per(self.feature(part), self.feature(whole))
+
     def count(self, pattern: str, *, ignore_case: bool = False) -> pl.Expr:
-        """Matches of a regular expression; with `ignore_case`, written in lower case."""
+        """Count matches of a regular expression; with `ignore_case`, written in lower case."""
         return self._searched(ignore_case).str.count_matches(pattern)
 
     def count_lines(self, pattern: str) -> pl.Expr:
-        """Lines that begin with the pattern.
+        """Count the lines that begin with the pattern.
 
         Two searches, one for a line feed before it and one at the very start,
         are ten times faster than one that asks for either.
@@ -80,19 +87,19 @@ class Text:
         return self.joined.str.count_matches(f"\n(?:{pattern})") + first.cast(pl.UInt32)
 
     def count_literal(self, literal: str) -> pl.Expr:
-        """Occurrences of a string in the joined text, not overlapping."""
+        """Count occurrences of a string in the joined text, not overlapping."""
         return self.joined.str.count_matches(literal, literal=True)
 
     def has(self, pattern: str, *, ignore_case: bool = False) -> pl.Expr:
-        """Whether a regular expression matches; with `ignore_case`, written in lower case."""
+        """Tell whether a regular expression matches; with `ignore_case`, in lower case."""
         return self._searched(ignore_case).str.contains(pattern)
 
     def begins(self, pattern: str, window: int = 120, *, ignore_case: bool = False) -> pl.Expr:
-        """Whether the pattern matches within the first `window` characters."""
+        """Tell whether the pattern matches within the first `window` characters."""
         return self._searched(ignore_case).str.head(window).str.contains(pattern)
 
     def ends(self, pattern: str, window: int = 240, *, ignore_case: bool = False) -> pl.Expr:
-        """Whether the pattern matches within the last `window` characters."""
+        """Tell whether the pattern matches within the last `window` characters."""
         return self._searched(ignore_case).str.tail(window).str.contains(pattern)
 
     def _searched(self, ignore_case: bool) -> pl.Expr:
@@ -103,32 +110,38 @@ class Text:
         return pl.col(f"{self.column}{VIEW_SEPARATOR}{name}")
 
 
+def _joined(text: Text) -> pl.Expr:
+    return joined_turns(text.column)
+
+
+def _lowered(text: Text) -> pl.Expr:
+    return text.joined.str.to_lowercase()
+
+
 def _words(text: Text) -> pl.Expr:
     spaced = text.lowered.str.replace_all("\n", " ", literal=True)
     return spaced.str.split(" ").list.filter(pl.element() != "")
 
 
+def _vocabulary(text: Text) -> pl.Expr:
+    return text.words.list.eval(pl.element().hash()).list.unique()
+
+
 VIEWS: dict[str, Callable[[Text], pl.Expr]] = {
-    "joined": lambda text: joined_turns(text.column),
-    "lowered": lambda text: text.joined.str.to_lowercase(),
+    "joined": _joined,
+    "lowered": _lowered,
     "words": _words,
-    "vocabulary": lambda text: text.words.list.eval(pl.element().hash()).list.unique(),
+    "vocabulary": _vocabulary,
 }
 """How each view is made; a view may use another."""
 
 
-def is_view(column: str) -> bool:
-    """Whether a column name such as ``prompt::words`` stands for a view of a text."""
-    _, separator, view = column.rpartition(VIEW_SEPARATOR)
-    return bool(separator) and view in VIEWS
-
-
-def view_expression(column: str) -> pl.Expr:
-    """The expression of the view that a column name such as ``prompt::words`` stands for."""
-    text_column, _, view = column.rpartition(VIEW_SEPARATOR)
-    return VIEWS[view](Text(text_column)).alias(column)
+def view_expression(column: str) -> pl.Expr | None:
+    """Return the expression of a view such as ``prompt::words``, or None for other names."""
+    text_column, separator, view = column.rpartition(VIEW_SEPARATOR)
+    return VIEWS[view](Text(text_column)).alias(column) if separator and view in VIEWS else None
 
 
 def per(count: pl.Expr, total: pl.Expr) -> pl.Expr:
-    """`count` for each unit of `total`, 0 where there is none."""
+    """Return `count` for each unit of `total`, 0 where there is none."""
     return pl.when(total > 0).then(count / total).otherwise(0.0)

@@ -51,7 +51,7 @@ class TextColumns(FeatureColumns):
         super().__init__(texts, of_one, families, names)
 
     def built(self, features: Iterable[Feature]) -> Iterator[Built]:
-        """Every column of some features, text by text."""
+        """Yield every column of some features, text by text."""
         chosen = tuple(features)
         for text in self.texts:
             for feature in chosen:
@@ -97,7 +97,7 @@ class PairColumns(FeatureColumns):
         super().__init__((first, second), suited, families, names)
 
     def built(self, features: Iterable[Feature]) -> Iterator[Built]:
-        """Every column of some features: both texts, then what is made of the two."""
+        """Yield every column of some features: both texts, then what is made of the two."""
         first, second = self.texts
         for feature in features:
             if ONE_TEXT & set(feature.scopes):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import polars as pl
 
 from featlab.features.feature import Feature, Scope
@@ -10,6 +12,27 @@ from featlab.features.text import Text, per
 
 FAMILY = "verbosity"
 BOTH = (Scope.PROMPT, Scope.RESPONSE)
+
+
+def per_sentence(text: Text, name: str) -> pl.Expr:
+    """Return a feature for each sentence; a text without one counts as one."""
+    return text.feature(name) / text.feature("sentences").clip(1)
+
+
+def _characters(text: Text) -> pl.Expr:
+    return text.joined.str.len_chars()
+
+
+def _words(text: Text) -> pl.Expr:
+    return text.words.list.len()
+
+
+def _distinct_words(text: Text) -> pl.Expr:
+    return text.vocabulary.list.len()
+
+
+def _distinct_word_share(text: Text) -> pl.Expr:
+    return per(_distinct_words(text), text.feature("words"))
 
 
 def _sentences(text: Text) -> pl.Expr:
@@ -22,121 +45,58 @@ def _paragraphs(text: Text) -> pl.Expr:
     return stripped.str.count_matches("\n\n+") + (stripped.str.len_bytes() > 0)
 
 
+def _turns(text: Text) -> pl.Expr:
+    return text.turns.list.len()
+
+
+def _last_turn(text: Text) -> pl.Expr:
+    return text.turns.list.last().fill_null("").str.len_chars()
+
+
+def _shortest_turn(text: Text) -> pl.Expr:
+    return text.turns.list.eval(pl.element().str.len_chars()).list.min().fill_null(0)
+
+
+def _is_empty(text: Text) -> pl.Expr:
+    return text.joined.str.len_bytes() == 0
+
+
+def _was_null(text: Text) -> pl.Expr:
+    return text.was_null
+
+
+_length = partial(Feature, dtype=pl.UInt32, family=FAMILY, scopes=BOTH, pairings=LENGTH_PAIRINGS)
+_size = partial(Feature, dtype=pl.UInt32, family=FAMILY, pairings=SIZE_PAIRINGS)
+_mean = partial(Feature, dtype=pl.Float32, family=FAMILY, scopes=BOTH, pairings=COUNT_PAIRINGS)
+_flag = partial(Feature, dtype=pl.UInt8, family=FAMILY, scopes=BOTH, pairings=COUNT_PAIRINGS)
+
 FEATURES = (
-    Feature(
-        "characters",
-        lambda text: text.joined.str.len_chars(),
-        pl.UInt32,
-        FAMILY,
-        "Unicode characters, turns joined by a blank line",
-        BOTH,
-        LENGTH_PAIRINGS,
-    ),
-    Feature(
-        "words",
-        lambda text: text.words.list.len(),
-        pl.UInt32,
-        FAMILY,
-        "words, split at spaces and line feeds",
-        BOTH,
-        LENGTH_PAIRINGS,
-    ),
-    Feature(
-        "distinct_words",
-        lambda text: text.vocabulary.list.len(),
-        pl.UInt32,
-        FAMILY,
-        "different words, case ignored",
-        BOTH,
-        SIZE_PAIRINGS,
-    ),
-    Feature(
-        "distinct_word_share",
-        lambda text: per(text.vocabulary.list.len(), text.feature("words")),
-        pl.Float32,
-        FAMILY,
-        "different words for each word",
-        BOTH,
-        COUNT_PAIRINGS,
-    ),
-    Feature(
+    _length("characters", _characters, meaning="Unicode characters, turns joined by a blank line"),
+    _length("words", _words, meaning="words, split at spaces and line feeds"),
+    _size("distinct_words", _distinct_words, meaning="different words, case ignored", scopes=BOTH),
+    _mean("distinct_word_share", _distinct_word_share, meaning="different words for each word"),
+    _size(
         "sentences",
         _sentences,
-        pl.UInt32,
-        FAMILY,
-        "ends of sentences: . ! ? before a space or line end, or an ideographic full stop",
-        BOTH,
-        SIZE_PAIRINGS,
+        meaning="ends of sentences: . ! ? before a space or line end, or an ideographic full stop",
+        scopes=BOTH,
     ),
-    Feature(
-        "paragraphs",
-        _paragraphs,
-        pl.UInt32,
-        FAMILY,
-        "blocks parted by blank lines",
-        (Scope.RESPONSE,),
-        SIZE_PAIRINGS,
-    ),
-    Feature(
+    _size("paragraphs", _paragraphs, meaning="blocks parted by blank lines"),
+    _mean(
         "mean_word_length",
-        lambda text: per(text.feature("characters"), text.feature("words")),
-        pl.Float32,
-        FAMILY,
-        "characters for each word, those between words included",
-        BOTH,
-        COUNT_PAIRINGS,
+        partial(Text.share, part="characters", whole="words"),
+        meaning="characters for each word, those between words included",
     ),
-    Feature(
+    _mean(
         "mean_sentence_length",
-        lambda text: text.feature("words") / text.feature("sentences").clip(1),
-        pl.Float32,
-        FAMILY,
-        "words for each sentence",
-        BOTH,
-        COUNT_PAIRINGS,
+        partial(per_sentence, name="words"),
+        meaning="words for each sentence",
     ),
     Feature(
-        "turns",
-        lambda text: text.turns.list.len(),
-        pl.UInt32,
-        FAMILY,
-        "turns of the conversation",
-        (Scope.PROMPT,),
+        "turns", _turns, pl.UInt32, FAMILY, "turns of the conversation", scopes=(Scope.PROMPT,)
     ),
-    Feature(
-        "last_turn_characters",
-        lambda text: text.turns.list.last().fill_null("").str.len_chars(),
-        pl.UInt32,
-        FAMILY,
-        "characters of the last turn",
-        BOTH,
-        SIZE_PAIRINGS,
-    ),
-    Feature(
-        "shortest_turn_characters",
-        lambda text: text.turns.list.eval(pl.element().str.len_chars()).list.min().fill_null(0),
-        pl.UInt32,
-        FAMILY,
-        "characters of the shortest turn",
-        (Scope.RESPONSE,),
-        SIZE_PAIRINGS,
-    ),
-    Feature(
-        "is_empty",
-        lambda text: text.joined.str.len_bytes() == 0,
-        pl.UInt8,
-        FAMILY,
-        "1 where there is no text",
-        BOTH,
-        COUNT_PAIRINGS,
-    ),
-    Feature(
-        "was_null",
-        lambda text: text.was_null,
-        pl.UInt8,
-        FAMILY,
-        "1 where the file held a null turn or cell",
-        BOTH,
-        COUNT_PAIRINGS,
-    ),
+    _size("last_turn_characters", _last_turn, meaning="characters of the last turn", scopes=BOTH),
+    _size("shortest_turn_characters", _shortest_turn, meaning="characters of the shortest turn"),
+    _flag("is_empty", _is_empty, meaning="1 where there is no text"),
+    _flag("was_null", _was_null, meaning="1 where the file held a null turn or cell"),
 )

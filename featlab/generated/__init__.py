@@ -4,12 +4,13 @@ from featlab.generated.battles import (
     RAW_COLUMNS,
     GeneratedBattles,
     Quirks,
+    WrittenBattles,
     generate_battles,
-    raw_cell,
+    write_battles,
 )
 from featlab.generated.choice import ChoiceModel, expected_log_loss, truth_matrix
-from featlab.generated.folder import WrittenBattles, write_battles
-from featlab.generated.personas import Family, Persona, make_personas, persona_of
+from featlab.generated.personas import Persona, make_personas, persona_of
+from featlab.generated.vocabulary import Family
 
 __all__ = [
     "RAW_COLUMNS",
@@ -23,7 +24,6 @@ __all__ = [
     "generate_battles",
     "make_personas",
     "persona_of",
-    "raw_cell",
     "truth_matrix",
     "write_battles",
 ]

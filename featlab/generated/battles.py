@@ -18,14 +18,18 @@ and strengths.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
 from featlab.battles import PROBABILITIES, read_battles
 from featlab.errors import ConfigError
+from featlab.files import atomic_path
 from featlab.generated.choice import ChoiceModel, expected_log_loss, truth_matrix
 from featlab.generated.draws import Draws
 from featlab.generated.personas import Persona, make_personas
@@ -33,7 +37,8 @@ from featlab.generated.prompts import Prompt, ask, make_popular_prompts
 from featlab.generated.writing import respond
 from featlab.randomness import derive_seed
 
-RAW_COLUMNS = ("id", "model_a", "model_b", "prompt", "response_a", "response_b", *PROBABILITIES)
+TEXTS = ("id", "prompt", "response_a", "response_b")
+RAW_COLUMNS = ("id", "model_a", "model_b", *TEXTS[1:], *PROBABILITIES)
 """The columns of the competition's train.csv, in order."""
 
 _BLOCK = 2_000
@@ -47,20 +52,14 @@ class Quirks:
 
     Parameters
     ----------
-    null_turn : float
-        Of the responses: one turn is null.
-    blank : float
-        Of the responses: every turn is an empty string.
-    lone_surrogate : float
-        Of the responses: half of an emoji's surrogate pair stands in the text.
-    emoji : float
-        Of the responses: an emoji ends the text.
+    null_turn, blank : float
+        Of the responses: one turn is null; every turn is an empty string.
+    lone_surrogate, emoji : float
+        Of the responses: half of an emoji's surrogate pair, or an emoji, ends the text.
     identical : float
         Of the battles: both responses are the same.
-    repeated : float
-        Of the battles: the prompt is one of the popular ones.
-    blank_prompt : float
-        Of the battles: the prompt is an empty string.
+    repeated, blank_prompt : float
+        Of the battles: the prompt is one of the popular ones; it is an empty string.
     """
 
     null_turn: float = 0.0025
@@ -106,14 +105,17 @@ class GeneratedBattles:
         return float(-np.log(truth_matrix(self.truth)[outcomes == 1]).mean())
 
 
+class WrittenBattles(NamedTuple):
+    """What `write_battles` wrote; the test part keeps names and outcomes, which its file lacks."""
+
+    train: GeneratedBattles
+    test: GeneratedBattles
+
+
 def generate_battles(
-    count: int,
-    seed: int,
-    *,
-    choice: ChoiceModel | None = None,
-    quirks: Quirks | None = None,
+    count: int, seed: int, *, choice: ChoiceModel | None = None, quirks: Quirks | None = None
 ) -> GeneratedBattles:
-    """Battles, their outcomes, and the probabilities the outcomes were drawn from.
+    """Generate battles, their outcomes, and the probabilities the outcomes were drawn from.
 
     The first battles are the same whatever the count, and the same in every
     process.
@@ -147,13 +149,84 @@ def generate_battles(
     choice = choice or ChoiceModel()
     writer = _Writer(seed, quirks or Quirks())
     strengths = {persona.name: persona.strength for persona in writer.personas}
-    blocks = []
+    trains, truths = [], []
     for start in range(0, count, _BLOCK):
-        rows = [writer.battle(index) for index in range(start, min(start + _BLOCK, count))]
-        blocks.append(_with_outcomes(rows, choice, strengths))
-    train = pl.concat([train for train, _ in blocks])
-    truth = pl.concat([truth for _, truth in blocks])
-    return GeneratedBattles(train, truth, strengths, choice)
+        rows = map(writer.battle, range(start, min(start + _BLOCK, count)))
+        raw = pl.DataFrame(list(rows), schema_overrides={"id": pl.Int64})
+        probabilities = choice.probabilities(read_battles(raw).collect(), strengths)
+        limits = np.cumsum(probabilities[:, :2], axis=1)
+        label = (raw["luck"].to_numpy()[:, None] >= limits).sum(axis=1)
+        outcomes = {
+            name: pl.Series((label == position).astype(np.int8))
+            for position, name in enumerate(PROBABILITIES)
+        }
+        trains.append(raw.drop("luck").with_columns(**outcomes))
+        truths.append(
+            raw.select("id").hstack(pl.DataFrame(probabilities, schema=list(PROBABILITIES)))
+        )
+    return GeneratedBattles(pl.concat(trains), pl.concat(truths), strengths, choice)
+
+
+def write_battles(
+    folder: Path,
+    train_count: int,
+    test_count: int,
+    seed: int,
+    *,
+    choice: ChoiceModel | None = None,
+    quirks: Quirks | None = None,
+) -> WrittenBattles:
+    """Write ``train.csv``, ``test.csv`` and the truth of both into a folder.
+
+    The test battles are by the same personas as the training battles and come
+    after them, so one popular prompt may stand in both, as in the competition.
+    Each file is written whole or not at all.
+
+    ============================  ====================================================
+    file                          columns
+    ============================  ====================================================
+    ``train.csv``                 the competition's, line ends CR LF
+    ``test.csv``                  id, prompt, response_a, response_b
+    ``train_truth.parquet``,      id, the three true probabilities, and ``label``
+    ``test_truth.parquet``        (Int8: 0 a won, 1 b won, 2 tie) as it was drawn
+    ============================  ====================================================
+
+    Parameters
+    ----------
+    folder : Path
+        Made where it does not exist.
+    train_count, test_count : int
+        Number of battles, each at least 1.
+    seed, choice, quirks
+        As for `featlab.generated.generate_battles`.
+
+    Raises
+    ------
+    ConfigError
+        When a count is below 1.
+    """
+    if min(train_count, test_count) < 1:
+        raise ConfigError(
+            f"cannot write {train_count} training and {test_count} test battles; "
+            "ask for at least 1 of each"
+        )
+    both = generate_battles(train_count + test_count, seed, choice=choice, quirks=quirks)
+    parts = []
+    for name, start, count in (("train", 0, train_count), ("test", train_count, test_count)):
+        train, truth = both.train.slice(start, count), both.truth.slice(start, count)
+        with atomic_path(folder / f"{name}.csv") as path:
+            public = train if name == "train" else train.select(TEXTS)
+            public.write_csv(path, line_terminator="\r\n")
+        label = train.select(PROBABILITIES).to_numpy().argmax(axis=1)
+        with atomic_path(folder / f"{name}_truth.parquet") as path:
+            truth.with_columns(pl.Series("label", label, pl.Int8)).write_parquet(path)
+        parts.append(replace(both, train=train, truth=truth))
+    return WrittenBattles(*parts)
+
+
+def _cell(turns: Sequence[str | None]) -> str:
+    """Write a JSON list as the competition's files do: ASCII only, slashes escaped."""
+    return json.dumps(turns, separators=(",", ":")).replace("/", "\\/")
 
 
 class _Writer:
@@ -164,74 +237,41 @@ class _Writer:
         self.quirks = quirks
         self.personas = make_personas(seed)
         self.popular = make_popular_prompts(seed)
-        popularity = np.cumsum([persona.popularity for persona in self.personas])
-        self.popularity: list[float] = popularity.tolist()
+        self.popularity = list(accumulate(persona.popularity for persona in self.personas))
 
-    def battle(self, index: int) -> tuple[int, str, str, str, str, str, float]:
-        """Id, the two names, the three JSON cells, and the number that draws the outcome."""
+    def battle(self, index: int) -> dict[str, int | float | str]:
+        """Write a row of the raw file, with the number that draws its outcome."""
         draws = Draws(derive_seed(self.seed, "battle", index))
         identifier = index * _ID_STEP + draws.below(_ID_STEP)
         luck = draws.uniform()
-        first = draws.pick_weighted(self.popularity)
-        second = first
+        first = second = draws.pick_weighted(self.popularity)
         while second == first:
             second = draws.pick_weighted(self.popularity)
+        persona_a, persona_b = self.personas[first], self.personas[second]
         prompt = ask(self.popular, self.quirks.repeated, draws)
-        response_a = self._response(self.personas[first], prompt, draws)
-        response_b = self._response(self.personas[second], prompt, draws)
+        response_a = self._response(persona_a, prompt, draws)
+        response_b = self._response(persona_b, prompt, draws)
         if draws.chance(self.quirks.identical):
             response_b = response_a
-        turns = list(prompt.turns)
-        if draws.chance(self.quirks.blank_prompt):
-            turns[0] = ""
-        return (
-            identifier,
-            self.personas[first].name,
-            self.personas[second].name,
-            raw_cell(turns),
-            raw_cell(response_a),
-            raw_cell(response_b),
-            luck,
-        )
+        blank = draws.chance(self.quirks.blank_prompt)
+        return {
+            "id": identifier,
+            "model_a": persona_a.name,
+            "model_b": persona_b.name,
+            "prompt": _cell(["", *prompt.turns[1:]] if blank else prompt.turns),
+            "response_a": _cell(response_a),
+            "response_b": _cell(response_b),
+            "luck": luck,
+        }
 
     def _response(self, persona: Persona, prompt: Prompt, draws: Draws) -> list[str | None]:
         turns: list[str | None] = [*respond(persona, prompt, draws)]
-        quirks = self.quirks
-        if draws.chance(quirks.emoji):
+        if draws.chance(self.quirks.emoji):
             turns[-1] = f"{turns[-1]} {draws.pick(_EMOJI)}"
-        if draws.chance(quirks.lone_surrogate):
+        if draws.chance(self.quirks.lone_surrogate):
             turns[-1] = f"{turns[-1]} \ud83d"
-        if draws.chance(quirks.blank):
+        if draws.chance(self.quirks.blank):
             turns = [""] * len(turns)
-        if draws.chance(quirks.null_turn):
+        if draws.chance(self.quirks.null_turn):
             turns[draws.below(len(turns))] = None
         return turns
-
-
-def raw_cell(turns: list[str | None] | list[str]) -> str:
-    r"""A JSON list as the competition's files write it: ASCII only, slashes escaped.
-
-    Examples
-    --------
-    >>> print(raw_cell(["km/h 👍", None]))
-    ["km\/h \ud83d\udc4d",null]
-    """
-    return json.dumps(turns, separators=(",", ":")).replace("/", "\\/")
-
-
-def _with_outcomes(
-    rows: list[tuple[int, str, str, str, str, str, float]],
-    choice: ChoiceModel,
-    strengths: Mapping[str, float],
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    names = [*RAW_COLUMNS[:6], "luck"]
-    raw = pl.DataFrame(rows, schema=names, orient="row", schema_overrides={"id": pl.Int64})
-    probabilities = choice.probabilities(read_battles(raw).collect(), strengths)
-    truth = raw.select("id").hstack(pl.DataFrame(probabilities, schema=list(PROBABILITIES)))
-    limits = np.cumsum(probabilities[:, :2], axis=1)
-    label = (raw["luck"].to_numpy()[:, None] >= limits).sum(axis=1)
-    outcomes = {
-        name: pl.Series((label == position).astype(np.int8))
-        for position, name in enumerate(PROBABILITIES)
-    }
-    return raw.drop("luck").with_columns(**outcomes), truth

@@ -72,7 +72,7 @@ class ChoiceModel:
     def probabilities(
         self, battles: pl.DataFrame, strengths: Mapping[str, float]
     ) -> NDArray[np.float64]:
-        """True probabilities of the outcomes a, b and tie.
+        """Compute the true probabilities of the outcomes a, b and tie.
 
         Parameters
         ----------
@@ -85,69 +85,58 @@ class ChoiceModel:
         -------
         array of float64, shape (battles, 3)
             Rows sum to 1.
-
-        Examples
-        --------
-        >>> battles = pl.DataFrame(
-        ...     {
-        ...         "model_a": ["x"],
-        ...         "model_b": ["y"],
-        ...         "response_a": [["good"]],
-        ...         "response_b": [["poor"]],
-        ...     }
-        ... )
-        >>> even = ChoiceModel(tie=0.0, tie_short=0.0).probabilities(battles, {"x": 0, "y": 0})
-        >>> even.round(3).tolist()
-        [[0.333, 0.333, 0.333]]
         """
-        seen = battles.lazy().with_columns(
-            joined_turns("response_a").alias("a"), joined_turns("response_b").alias("b")
+        a, b = pl.col("a"), pl.col("b")
+        size_a, size_b = _characters(a), _characters(b)
+        longer = (size_a.log1p() - size_b.log1p()).clip(-self.length_limit, self.length_limit)
+        difference = (
+            self._utility(a, pl.col("model_a"), strengths)
+            - self._utility(b, pl.col("model_b"), strengths)
+            + self.length * longer
         )
-        both_short = pl.max_horizontal(_characters("a"), _characters("b")) < SHORT
-        same = pl.col("a") == pl.col("b")
-        table = seen.select(
-            utility=pl.when(same).then(0.0).otherwise(self._difference(strengths))
-            + self.position_bias,
-            tie=self.tie
-            + self.tie_same * same
-            + self.tie_refused * (_refuses("a") & _refuses("b"))
-            + self.tie_short * both_short,
-        ).collect()
+        same = a == b
+        table = (
+            battles.lazy()
+            .with_columns(
+                joined_turns("response_a").alias("a"), joined_turns("response_b").alias("b")
+            )
+            .select(
+                utility=pl.when(same).then(0.0).otherwise(difference) + self.position_bias,
+                tie=self.tie
+                + self.tie_same * same
+                + self.tie_refused * (_refuses(a) & _refuses(b))
+                + self.tie_short * (pl.max_horizontal(size_a, size_b) < SHORT),
+            )
+            .collect()
+        )
         half = table["utility"].to_numpy() / 2.0
         weights = np.exp(np.stack([half, -half, table["tie"].to_numpy()], axis=1))
         return np.asarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float64)
 
-    def _difference(self, strengths: Mapping[str, float]) -> pl.Expr:
-        logarithms = [_characters(side).log1p() for side in ("a", "b")]
-        limit = self.length_limit
-        longer = (logarithms[0] - logarithms[1]).clip(-limit, limit)
-        utilities = [self._utility(side, strengths) for side in ("a", "b")]
-        return utilities[0] - utilities[1] + self.length * longer
-
-    def _utility(self, side: str, strengths: Mapping[str, float]) -> pl.Expr:
+    def _utility(self, text: pl.Expr, model: pl.Expr, strengths: Mapping[str, float]) -> pl.Expr:
         names, values = list(strengths), list(map(float, strengths.values()))
-        strength = pl.col(f"model_{side}").replace_strict(names, values, return_dtype=pl.Float64)
+        strength = model.replace_strict(names, values, return_dtype=pl.Float64)
         visible = (
-            self.refusal * _refuses(side)
-            + self.listed * pl.col(side).str.contains(LISTED)
-            + self.fenced * pl.col(side).str.contains("```", literal=True)
+            self.refusal * _refuses(text)
+            + self.listed * text.str.contains(LISTED)
+            + self.fenced * text.str.contains("```", literal=True)
         )
-        blank = pl.col(side).str.strip_chars().str.len_bytes() == 0
+        blank = text.str.strip_chars().str.len_bytes() == 0
         return pl.when(blank).then(self.blank).otherwise(strength + visible)
 
 
-def _characters(side: str) -> pl.Expr:
-    return pl.col(side).str.len_chars().cast(pl.Float64)
+def _characters(text: pl.Expr) -> pl.Expr:
+    return text.str.len_chars().cast(pl.Float64)
 
 
-def _refuses(side: str) -> pl.Expr:
-    return pl.col(side).str.contains(REFUSAL)
+def _refuses(text: pl.Expr) -> pl.Expr:
+    return text.str.contains(REFUSAL)
 
 
 def expected_log_loss(
     truth: NDArray[np.float64], predicted: NDArray[np.float64] | None = None
 ) -> float:
-    """Mean log loss of predictions over all outcomes the truth allows.
+    """Return the mean log loss of predictions over all outcomes the truth allows.
 
     Free of the luck of the outcomes that were drawn. Without predictions it is
     the entropy of the truth, below which no predictor's expected loss lies.
@@ -167,5 +156,5 @@ def expected_log_loss(
 
 
 def truth_matrix(truth: pl.DataFrame) -> NDArray[np.float64]:
-    """The probability columns of a truth frame, shape (battles, 3)."""
+    """Return the probability columns of a truth frame, shape (battles, 3)."""
     return truth.select(PROBABILITIES).to_numpy().astype(np.float64)

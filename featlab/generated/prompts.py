@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
-from featlab.generated import vocabulary
 from featlab.generated.draws import Draws
+from featlab.generated.vocabulary import CODE, LANGUAGES, PROMPTS, TEMPLATES, TOPICS, sentence_pools
 from featlab.randomness import derive_seed
 
 KINDS = ("question", "creative", "closed", "code", "borderline", "foreign")
@@ -25,18 +25,8 @@ _POPULAR_PROMPTS = 400
 class Prompt:
     """One request, with what a writer needs to know to answer it.
 
-    Parameters
-    ----------
-    kind : str
-        One of `KINDS`.
-    topic : str
-        A key of `vocabulary.TOPICS`, whatever the kind.
-    language : str
-        "en", or a key of `vocabulary.LANGUAGES`.
-    turns : tuple of str
-        What the user wrote, turn by turn.
-    length : float
-        Natural log of the length the request calls for, over the usual one.
+    It has a topic of `vocabulary.TOPICS` whatever its kind, and `length` is the natural
+    log of the length that it calls for, over the usual one.
     """
 
     kind: str
@@ -47,43 +37,35 @@ class Prompt:
 
 
 def make_prompt(draws: Draws) -> Prompt:
-    """A prompt that was hardly asked before.
-
-    Examples
-    --------
-    >>> make_prompt(Draws(3)) == make_prompt(Draws(3))
-    True
-    """
+    """Make a prompt that was hardly asked before."""
     kind = KINDS[draws.pick_weighted(_KIND_WEIGHTS)]
-    topic = draws.pick(tuple(vocabulary.TOPICS))
-    language = draws.pick(tuple(vocabulary.LANGUAGES)) if kind == "foreign" else "en"
-    first = _filled(_template(kind, language, draws), topic, language, draws)
+    topic = draws.pick(tuple(TOPICS))
+    if kind == "foreign":
+        language = draws.pick(tuple(LANGUAGES))
+        templates, nouns = LANGUAGES[language]["prompts"], LANGUAGES[language]["subjects"]
+    else:
+        language, templates, nouns = "en", PROMPTS[kind], TOPICS[topic]
+    first = _filled(draws.pick(templates), topic, nouns, draws)
     if kind in ("question", "code") and draws.chance(_LONG_PROMPT):
-        pasted = vocabulary.sentence_pools()["fathom", topic]
+        pasted = sentence_pools()["fathom", topic]
         first += "\n\n" + " ".join(draws.pick(pasted) for _ in range(draws.geometric(0.06)))
     turns = [first]
     if draws.chance(_SEVERAL_TURNS):
         turns.extend(
-            _filled(draws.pick(vocabulary.FOLLOW_UPS), topic, "en", draws)
+            _filled(draws.pick(TEMPLATES["follow_ups"]), topic, TOPICS[topic], draws)
             for _ in range(min(draws.geometric(_LAST_TURN), _MOST_TURNS - 1))
         )
     return Prompt(kind, topic, language, tuple(turns), draws.normal(0.0, 0.6))
 
 
 def make_popular_prompts(seed: int) -> tuple[Prompt, ...]:
-    """The prompts that many users ask, the most popular first.
-
-    Examples
-    --------
-    >>> len(make_popular_prompts(7))
-    400
-    """
+    """Make the prompts that many users ask, the most popular first."""
     draws = Draws(derive_seed(seed, "popular prompts"))
     return tuple(make_prompt(draws) for _ in range(_POPULAR_PROMPTS))
 
 
 def ask(popular: Sequence[Prompt], repeated: float, draws: Draws) -> Prompt:
-    """A new prompt, or with probability `repeated` a popular one, sometimes retyped.
+    """Ask a new prompt, or with probability `repeated` a popular one, sometimes retyped.
 
     The n-th popular prompt is asked in proportion to ``1 / (n + 10)``. A
     retyped one differs in case or white space only, and so stays in its group.
@@ -95,27 +77,10 @@ def ask(popular: Sequence[Prompt], repeated: float, draws: Draws) -> Prompt:
     if draws.chance(0.6):
         return prompt
     first, *rest = prompt.turns
-    return replace(prompt, turns=(_retyped(first, draws), *rest))
+    return replace(prompt, turns=(_retyped(first, draws.below(4)), *rest))
 
 
-def _template(kind: str, language: str, draws: Draws) -> str:
-    if kind == "foreign":
-        return draws.pick(vocabulary.LANGUAGES[language].prompts)
-    return draws.pick(
-        {
-            "question": vocabulary.QUESTIONS,
-            "creative": vocabulary.CREATIVE,
-            "closed": vocabulary.CLOSED,
-            "code": vocabulary.CODE_REQUESTS,
-            "borderline": vocabulary.BORDERLINE,
-        }[kind]
-    )
-
-
-def _filled(template: str, topic: str, language: str, draws: Draws) -> str:
-    nouns = (
-        vocabulary.TOPICS[topic] if language == "en" else vocabulary.LANGUAGES[language].subjects
-    )
+def _filled(template: str, topic: str, nouns: Sequence[str], draws: Draws) -> str:
     x, y = draws.pick_two(nouns)
     return template.format(
         topic=topic,
@@ -124,17 +89,11 @@ def _filled(template: str, topic: str, language: str, draws: Draws) -> str:
         n=2 + draws.below(498),
         age=5 + draws.below(90),
         year=1500 + draws.below(600),
-        language=draws.pick(tuple(vocabulary.CODE)),
-        function=draws.pick(vocabulary.FUNCTIONS),
+        language=draws.pick(tuple(CODE)),
+        function=draws.pick(TEMPLATES["functions"]),
     )
 
 
-def _retyped(text: str, draws: Draws) -> str:
-    way = draws.below(4)
-    if way == 0:
-        return text.lower()
-    if way == 1:
-        return f"  {text}\n"
-    if way == 2:
-        return text.replace(" ", "  ")
-    return text.upper() if text.isascii() else f"{text} "
+def _retyped(text: str, way: int) -> str:
+    shouted = text.upper() if text.isascii() else f"{text} "
+    return (text.lower(), f"  {text}\n", text.replace(" ", "  "), shouted)[way]

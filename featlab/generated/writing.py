@@ -1,18 +1,18 @@
 """How a persona answers: length, layout, phrases and refusals, as text.
 
-Every turn that is not empty carries a mark of its persona (`personas.MARKS`),
-so that who wrote it, and with that the true probabilities of a battle, can be
-known from the text alone.
+Every turn that is not empty carries a mark of its persona, so that who wrote
+it, and with that the true probabilities of a battle, can be known from the
+text alone.
 """
 
 from __future__ import annotations
 
 import math
 
-from featlab.generated import vocabulary
 from featlab.generated.draws import Draws
 from featlab.generated.personas import Persona
 from featlab.generated.prompts import Prompt
+from featlab.generated.vocabulary import CODE, LANGUAGES, TEMPLATES, TOPICS, sentence_pools
 
 _USUAL_LENGTH = math.log(1050.0)
 _LONGEST = 50_000
@@ -29,20 +29,9 @@ _BORDERLINE_REFUSALS = 0.5
 
 
 def respond(persona: Persona, prompt: Prompt, draws: Draws) -> list[str]:
-    """One response: a turn for each turn of the prompt, none of them empty.
-
-    Examples
-    --------
-    >>> from featlab.generated.personas import make_personas, persona_of
-    >>> from featlab.generated.prompts import make_prompt
-    >>> persona, prompt = make_personas(7)[0], make_prompt(Draws(7))
-    >>> turns = respond(persona, prompt, Draws(1))
-    >>> len(turns) == len(prompt.turns), {persona_of(turn) for turn in turns}
-    (True, {'aster-large'})
-    """
-    refusals = persona.refusals
-    if prompt.kind == "borderline":
-        refusals += _BORDERLINE_REFUSALS
+    """Write one response: a turn for each turn of the prompt, none of them empty."""
+    borderline = _BORDERLINE_REFUSALS if prompt.kind == "borderline" else 0.0
+    refusals = persona.refusals + borderline
     return [
         _refusal(persona, draws)
         if draws.chance(refusals if number == 0 else refusals / 4)
@@ -63,15 +52,8 @@ def _answer(persona: Persona, prompt: Prompt, draws: Draws) -> str:
         return f"{persona.marks[0]} {draws.below(600)}"
     called_for = prompt.length + (_CLOSED if prompt.kind == "closed" else 0.0)
     logarithm = draws.normal(_USUAL_LENGTH + persona.verbosity + called_for, _NOISE)
-    goal = min(math.exp(logarithm), _LONGEST)
-    if prompt.kind == "code":
-        body = _code(persona, prompt, goal, draws)
-    elif prompt.kind == "creative":
-        body = _verses(persona, prompt, goal, draws)
-    elif prompt.kind == "foreign":
-        body = _foreign(persona, prompt, goal, draws)
-    else:
-        body = _essay(persona, prompt, goal, draws)
+    write = {"code": _code, "creative": _verses, "foreign": _foreign}.get(prompt.kind, _essay)
+    body = write(persona, prompt, min(math.exp(logarithm), _LONGEST), draws)
     if draws.chance(persona.chatter):
         body = f"{draws.pick(persona.family.openers)}\n\n{body}"
     if draws.chance(persona.chatter):
@@ -80,16 +62,15 @@ def _answer(persona: Persona, prompt: Prompt, draws: Draws) -> str:
 
 
 def _sentences(persona: Persona, prompt: Prompt, goal: float, draws: Draws) -> list[str]:
-    """Sentences of about `goal` characters, at least one of them marked."""
-    pool = vocabulary.sentence_pools()[persona.family.name, prompt.topic]
+    """Write sentences of about `goal` characters, at least one of them marked."""
+    pool = sentence_pools()[persona.family.name, prompt.topic]
     count = max(1, round(goal / _SENTENCE))
     marked = draws.below(count)
     sentences = []
     for number in range(count):
         sentence = draws.pick(pool)
         if number == marked or draws.chance(_MARK_AGAIN):
-            mark = persona.marks[1 + draws.below(len(persona.marks) - 1)]
-            sentence = f"{mark} {sentence[:1].lower()}{sentence[1:]}"
+            sentence = f"{draws.pick(persona.marks[1:])} {sentence[:1].lower()}{sentence[1:]}"
         sentences.append(sentence)
     return sentences
 
@@ -100,15 +81,14 @@ def _essay(persona: Persona, prompt: Prompt, goal: float, draws: Draws) -> str:
         sentences[0] = f"**{sentences[0]}**"
     header = ""
     if len(sentences) > 4 and draws.chance(persona.headers):
-        header = f"## {vocabulary.capitalised(prompt.topic)}\n\n"
+        header = f"## {prompt.topic.capitalize()}\n\n"
     layout = draws.uniform()
     if len(sentences) > 3 and layout < persona.bullets:
-        head, items, tail = sentences[0], sentences[1:-1], sentences[-1]
-        mark = persona.family.bullet
-        listed = "\n".join(f"{mark} {item}" for item in items)
+        head, *items, tail = sentences
+        listed = "\n".join(f"{persona.family.bullet} {item}" for item in items)
         return f"{header}{head}\n\n{listed}\n\n{tail}"
     if len(sentences) > 3 and layout < persona.bullets + persona.numbered:
-        head, items = sentences[0], sentences[1:]
+        head, *items = sentences
         listed = "\n".join(f"{number}. {item}" for number, item in enumerate(items, 1))
         return f"{header}{head}\n\n{listed}"
     size = 2 + draws.below(4)
@@ -117,10 +97,8 @@ def _essay(persona: Persona, prompt: Prompt, goal: float, draws: Draws) -> str:
 
 
 def _code(persona: Persona, prompt: Prompt, goal: float, draws: Draws) -> str:
-    language = draws.pick(tuple(vocabulary.CODE))
-    code = vocabulary.CODE[language].format(
-        function=draws.pick(vocabulary.FUNCTIONS), n=draws.below(99)
-    )
+    language = draws.pick(tuple(CODE))
+    code = CODE[language].format(function=draws.pick(TEMPLATES["functions"]), n=draws.below(99))
     if draws.chance(persona.fences):
         code = f"```{language}\n{code}\n```"
     prose = _sentences(persona, prompt, max(goal / 2 - len(code), 1.0), draws)
@@ -128,19 +106,20 @@ def _code(persona: Persona, prompt: Prompt, goal: float, draws: Draws) -> str:
 
 
 def _verses(persona: Persona, prompt: Prompt, goal: float, draws: Draws) -> str:
-    nouns = vocabulary.TOPICS[prompt.topic]
     lines = []
     for _ in range(max(2, round(goal / _LINE))):
-        x, y = draws.pick_two(nouns)
-        lines.append(draws.pick(vocabulary.POEM_LINES).format(x=x, y=y, topic=prompt.topic))
+        x, y = draws.pick_two(TOPICS[prompt.topic])
+        line = draws.pick(TEMPLATES["poem_lines"])
+        lines.append(line.format(x=x, y=y, topic=prompt.topic))
     stanzas = ["\n".join(lines[start : start + 4]) for start in range(0, len(lines), 4)]
     return f"{draws.pick(persona.marks[1:])}\n\n" + "\n\n".join(stanzas)
 
 
 def _foreign(persona: Persona, prompt: Prompt, goal: float, draws: Draws) -> str:
-    language = vocabulary.LANGUAGES[prompt.language]
+    language = LANGUAGES[prompt.language]
     count = max(1, round(goal / _FOREIGN_SENTENCE))
     sentences = [
-        draws.pick(language.sentences).format(x=draws.pick(language.subjects)) for _ in range(count)
+        draws.pick(language["sentences"]).format(x=draws.pick(language["subjects"]))
+        for _ in range(count)
     ]
     return f"{persona.marks[0]} {' '.join(sentences)}"

@@ -5,21 +5,16 @@ over files, keeps what is made already, and goes on where it stopped. The same
 call on Ray is `featlab.shards.on_ray.make_shards_on_ray`.
 """
 
-from featlab.shards.making import Made, Shard, ShardError, make_shard, plan_shards
-from featlab.shards.running import ShardReport, find_sources, make_shards, write_manifest
+from featlab.shards.making import Made, ShardError, ShardReport, find_sources, make_shards
 from featlab.shards.tasks import EmbeddingShards, FeatureShards, ShardTask
 
 __all__ = [
     "EmbeddingShards",
     "FeatureShards",
     "Made",
-    "Shard",
     "ShardError",
     "ShardReport",
     "ShardTask",
     "find_sources",
-    "make_shard",
     "make_shards",
-    "plan_shards",
-    "write_manifest",
 ]

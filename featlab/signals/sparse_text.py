@@ -17,7 +17,8 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -55,14 +56,14 @@ class SparseText:
     Raises
     ------
     ConfigError
-        When the lengths or the bits are out of range.
+        When the unit is another, or the lengths or the bits are out of range.
 
     Examples
     --------
     >>> words = SparseText("word", 1, 2, bits=10)
-    >>> rows = words.counts(pl.Series(["to be or not to be", ""]))
-    >>> rows.shape, rows.nnz, int(rows.max())
-    ((2, 1024), 8, 2)
+    >>> rows = words.vectors(pl.Series(["to be or not to be", ""]))
+    >>> rows.shape, rows.nnz
+    ((2, 1024), 8)
     """
 
     unit: Literal["word", "char"]
@@ -71,58 +72,32 @@ class SparseText:
     bits: int = 18
 
     def __post_init__(self) -> None:
-        if self.unit not in ("word", "char"):
-            raise ConfigError(f"the unit of n-grams is 'word' or 'char', not {self.unit!r}")
-        if not 1 <= self.shortest <= self.longest:
+        if not (
+            self.unit in ("word", "char")
+            and 1 <= self.shortest <= self.longest
+            and 1 <= self.bits <= 30
+        ):
             raise ConfigError(
-                f"n-grams run from {self.shortest} to {self.longest} units; "
-                "give 1 <= shortest <= longest"
+                f"{self}: give unit 'word' or 'char', 1 <= shortest <= longest, and 1 to 30 bits"
             )
-        if not 1 <= self.bits <= 30:
-            raise ConfigError(f"n-grams are hashed to 2**{self.bits} buckets; give 1 to 30 bits")
 
     @property
     def buckets(self) -> int:
-        """The number of columns."""
+        """Return the number of columns."""
         return 1 << self.bits
 
-    def counts(self, texts: pl.Series) -> sparse.csr_matrix:
-        """How often each bucket's n-grams occur in each text, case ignored.
+    def vectors(self, texts: pl.Series) -> sparse.csr_matrix:
+        """Return unit-length rows of 1 + log(count), so that a text's length drops out.
 
         Parameters
         ----------
         texts : Series of String, length n
-            Null counts as the empty text.
+            Their case is ignored; null counts as the empty text.
 
         Returns
         -------
-        csr_matrix of float32, shape (n, buckets), indices sorted in each row.
-        """
-        lowered = texts.fill_null("").str.to_lowercase()
-        parts = in_threads(self._count_chunk, _chunks(lowered))
-        sizes = np.concatenate([np.zeros(1, np.int64), *(part.sizes for part in parts)])
-        ends = np.cumsum(sizes)
-        dtype = np.int32 if ends[-1] < np.iinfo(np.int32).max else np.int64
-        buckets = [part.buckets for part in parts] or [np.zeros(0, np.int32)]
-        counts = [part.counts for part in parts] or [np.zeros(0, np.float32)]
-        matrix = sparse.csr_matrix(
-            (
-                np.concatenate(counts),
-                np.concatenate(buckets).astype(dtype, copy=False),
-                ends.astype(dtype),
-            ),
-            shape=(len(texts), self.buckets),
-        )
-        matrix.has_canonical_format = True
-        return matrix
-
-    def vectors(self, texts: pl.Series) -> sparse.csr_matrix:
-        """Unit-length rows of 1 + log(count), so that a text's length drops out.
-
-        Returns
-        -------
-        csr_matrix of float32, shape (n, buckets); a text without n-grams has
-        an empty row.
+        csr_matrix of float32, shape (n, buckets), indices sorted in each row;
+        a text without n-grams has an empty row.
 
         Examples
         --------
@@ -130,21 +105,15 @@ class SparseText:
         >>> bool(np.allclose(sparse.linalg.norm(rows, axis=1), 1))
         True
         """
-        matrix = self.counts(texts)
-        counted = np.minimum(matrix.data, len(_LOGARITHMS)).astype(np.int16)
-        matrix.data = _LOGARITHMS[counted - 1]
-        stored = np.diff(matrix.indptr)
-        row = np.repeat(np.arange(matrix.shape[0]), stored)
-        squares = np.bincount(row, np.square(matrix.data, dtype=np.float64), matrix.shape[0])
-        norms = np.sqrt(np.where(stored > 0, squares, 1.0)).astype(np.float32)
-        matrix.data /= np.repeat(norms, stored)
-        return matrix
+        chunks = _chunks(texts.fill_null("").str.to_lowercase())
+        none = sparse.csr_matrix((0, self.buckets), dtype=np.float32)
+        return sparse.vstack([none, *in_threads(self._chunk_vectors, chunks)], format="csr")
 
-    def _count_chunk(self, texts: list[str]) -> _ChunkCounts:
-        spans = (
-            _Spans(texts) if self.unit == "word" else _Spans([f"{_EDGE}{t}{_EDGE}" for t in texts])
-        )
-        hashed = spans.words(self) if self.unit == "word" else spans.characters(self)
+    def _chunk_vectors(self, texts: list[str]) -> sparse.csr_matrix:
+        if self.unit == "word":
+            hashed = _Spans(texts).words(self)
+        else:
+            hashed = _Spans([f"{_EDGE}{text}{_EDGE}" for text in texts]).characters(self)
         shift = np.uint64(self.bits)
         keys = np.concatenate(
             [
@@ -154,19 +123,17 @@ class SparseText:
         )
         keys.sort()
         first = np.flatnonzero(np.diff(keys, prepend=keys[:1] + np.uint64(1)))
-        counts = np.diff(first, append=len(keys)).astype(np.float32)
+        counts = np.minimum(np.diff(first, append=len(keys)), len(_LOGARITHMS))
+        values = _LOGARITHMS[counts - 1]
         distinct = keys[first]
-        text = (distinct >> shift).astype(np.int64)
+        row = (distinct >> shift).astype(np.int64)
+        squares = np.bincount(row, np.square(values, dtype=np.float64), len(texts))
+        values /= np.sqrt(squares).astype(np.float32)[row]
         bucket = (distinct & np.uint64(self.buckets - 1)).astype(np.int32)
-        return _ChunkCounts(np.bincount(text, minlength=len(texts)), bucket, counts)
-
-
-class _ChunkCounts(NamedTuple):
-    """One chunk's share of a CSR matrix."""
-
-    sizes: NDArray[np.int64]
-    buckets: NDArray[np.int32]
-    counts: NDArray[np.float32]
+        ends = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(texts)))])
+        return sparse.csr_matrix(
+            (values, bucket, ends.astype(np.int32)), shape=(len(texts), self.buckets)
+        )
 
 
 class _Spans:
@@ -188,19 +155,19 @@ class _Spans:
         self.sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(terms)])
 
     def hashes(self, start: NDArray[np.int64], end: NDArray[np.int64]) -> Words:
-        """The hash of the characters from `start` up to, not including, `end`."""
+        """Return the hash of the characters from `start` up to, not including, `end`."""
         hashed: Words = (self.sums[end] - self.sums[start]) * self.inverse_powers[start]
         return hashed
 
     def characters(self, spec: SparseText) -> Iterator[tuple[NDArray[np.int32], Words]]:
-        """For each length, every n-gram's text and hash."""
+        """Yield for each length every n-gram's text and hash."""
         for length in range(spec.shortest, spec.longest + 1):
             last = max(len(self.codes) - length + 1, 0)
             inside = np.flatnonzero(self.text[:last] == self.text[len(self.text) - last :])
             yield self.text[inside], self.hashes(inside, inside + length) + _salt(length)
 
     def words(self, spec: SparseText) -> Iterator[tuple[NDArray[np.int32], Words]]:
-        """For each length, every n-gram's text and hash."""
+        """Yield for each length every n-gram's text and hash."""
         inside = _is_word_character()[self.codes]
         same_text = self.text[1:] == self.text[:-1]
         joined = inside[1:] & inside[:-1] & same_text
@@ -218,17 +185,17 @@ class _Spans:
 
 
 def _chunks(texts: pl.Series) -> Iterator[list[str]]:
-    """Consecutive texts, about a million characters at a time."""
+    """Yield consecutive texts, about a million characters at a time."""
     before = (texts.str.len_chars() + 2).cast(pl.Int64).cum_sum()
     part = (before // _CHUNK_CHARACTERS).to_numpy()
     edges = np.flatnonzero(np.diff(part, prepend=-1))
-    for first, last in zip(edges, [*edges[1:], len(texts)], strict=True):
+    for first, last in pairwise([*edges, len(texts)]):
         for start in range(first, last, _CHUNK_TEXTS):
             yield texts[start : min(start + _CHUNK_TEXTS, last)].to_list()
 
 
 def _mixed(code: Words) -> Words:
-    """Every bit of the input in every bit of the output (Stafford's MurmurHash3 finaliser)."""
+    """Spread every bit of the input over all of the output (Stafford's MurmurHash3 finaliser)."""
     code = (code ^ (code >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     code = (code ^ (code >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     mixed: Words = code ^ (code >> np.uint64(31))
@@ -236,13 +203,13 @@ def _mixed(code: Words) -> Words:
 
 
 def _salt(length: int) -> np.uint64:
-    """What tells n-grams of one length from those of another."""
+    """Return what tells n-grams of one length from those of another."""
     return np.uint64(length * 0xA24BAED4963EE407 % 2**64)
 
 
 @lru_cache(maxsize=2)
 def _powers(count: int) -> tuple[Words, Words]:
-    """The first powers of the multiplier and of its inverse, modulo 2^64."""
+    """Return the first powers of the multiplier and of its inverse, modulo 2^64."""
     both = []
     for base in (_MULTIPLIER, _INVERSE):
         factors = np.full(count, base, dtype=np.uint64)
@@ -253,5 +220,5 @@ def _powers(count: int) -> tuple[Words, Words]:
 
 @lru_cache(maxsize=1)
 def _is_word_character() -> NDArray[np.bool_]:
-    """For every code point, whether it is a letter or a digit."""
+    """Tell for every code point whether it is a letter or a digit."""
     return np.fromiter((chr(code).isalnum() for code in range(sys.maxunicode + 1)), np.bool_)

@@ -7,10 +7,12 @@ a transformer can be fitted on a lazy frame without reading it.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
+import polars as pl
 import sklearn
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
@@ -37,19 +39,20 @@ class FeatureTransformer(BaseEstimator):  # type: ignore[misc]
 
     @abstractmethod
     def _text_columns(self) -> list[str] | None:
-        """The columns of the frame to read, or ``None`` for all that hold text."""
+        """Name the columns of the frame to read, or ``None`` for all that hold text."""
 
     @abstractmethod
-    def _planned(self, texts: tuple[str, ...]) -> tuple[FeatureColumns, Mapping[str, str]]:
-        """The columns to compute, and the texts they need -> the frame's names of them."""
+    def _planned(self, texts: tuple[str, ...]) -> FeatureColumns:
+        """Plan the columns to compute of the frame's text columns."""
 
     def fit(self, X: Any, y: object = None) -> Self:
         """Note which columns hold the texts.
 
         Parameters
         ----------
-        X : polars DataFrame or LazyFrame, or pandas DataFrame
-            Holds the text columns; no row of a lazy frame is read.
+        X : polars DataFrame or LazyFrame, pandas DataFrame, or texts
+            Holds the text columns; no row of a lazy frame is read. Texts are a
+            list, an array of one dimension or a Series.
         y : ignored
 
         Raises
@@ -62,24 +65,26 @@ class FeatureTransformer(BaseEstimator):  # type: ignore[misc]
         if self.texts not in TEXT_FORMATS:
             raise FeatureError(f"texts is {self.texts!r}; it must be one of {TEXT_FORMATS}")
         frame = incoming(X, self._text_columns())
-        columns, _ = self._planned(frame.columns)
-        if not columns.names:
+        planned = self._planned(frame.columns)
+        if not planned.names:
             raise FeatureError("no column is left; widen families or features")
+        planned.check_names()
         self.feature_names_in_ = np.array(frame.columns, dtype=object)
         self.n_features_in_ = len(frame.columns)
         return self
 
     def transform(self, X: Any) -> Any:
-        """The features of the texts.
+        """Compute the features of the texts.
 
         Parameters
         ----------
-        X : polars DataFrame or LazyFrame, or pandas DataFrame
+        X : polars DataFrame or LazyFrame, pandas DataFrame, or texts
             Holds the text columns seen in `fit`; others are ignored.
 
         Returns
         -------
-        Frame of the same kind (or the one chosen by `set_output`) with the columns
+        Frame of the same kind (or the one chosen by `set_output`; polars for lists
+        and arrays) with the columns
         of `get_feature_names_out`, one row for each of `X`, in the same order. A lazy
         frame stays lazy.
 
@@ -92,22 +97,27 @@ class FeatureTransformer(BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self)
         frame = incoming(X, list(self.feature_names_in_))
-        columns, texts = self._planned(frame.columns)
-        turns = with_turns(frame.texts, texts, self.texts)
-        query = columns.compute(turns, keep=())
-        return outgoing(query, frame, self._container(), self.texts)
+        columns = self._planned(frame.inside)
+        names = dict(zip(columns.texts, frame.inside, strict=True))
+        if self.texts == "plain":
+            turns = with_turns(frame.texts, names, "plain")
+        else:
+            roles = dict(zip(columns.texts, frame.columns, strict=True))
+            origin = replace(frame.origin, columns=roles)
+            row = pl.col(str(origin.identity))
+            turns = with_turns(frame.numbered, names, self.texts, [row], origin)
+        public = self._fitted_columns().names
+        query = columns.compute(turns, keep=()).rename(
+            dict(zip(columns.names, public, strict=True))
+        )
+        return outgoing(query, frame, self._container())
 
     def fit_transform(self, X: Any, y: object = None) -> Any:
-        """`fit` and `transform` on the same frame."""
+        """Fit and transform the same frame."""
         return self.fit(X, y).transform(X)
 
     def get_feature_names_out(self, input_features: object = None) -> np.ndarray[Any, Any]:
-        """The names of the computed columns, in order.
-
-        Parameters
-        ----------
-        input_features : ignored
-        """
+        """Return the names of the computed columns, in order; `input_features` is ignored."""
         return np.array(self._fitted_columns().names, dtype=object)
 
     def set_output(self, *, transform: str | None = None) -> Self:
@@ -132,22 +142,18 @@ class FeatureTransformer(BaseEstimator):  # type: ignore[misc]
         return self
 
     def fingerprint(self) -> str:
-        """Changes when any computed value could: columns, expressions, how texts are read.
-
-        Keys caches of computed columns.
-        """
+        """Return a key of caches that changes when any computed value could."""
         columns = self._fitted_columns()
         return value_fingerprint([self.texts, list(self.feature_names_in_), columns.fingerprint()])
 
     def _fitted_columns(self) -> FeatureColumns:
         check_is_fitted(self)
-        return self._planned(tuple(self.feature_names_in_))[0]
+        return self._planned(tuple(self.feature_names_in_))
 
-    def _available(self) -> tuple[Feature, ...]:
-        return (*FEATURES, *self.extra_features)
-
-    def _selection(self) -> dict[str, list[str] | None]:
-        return {"families": as_names(self.families), "names": as_names(self.features)}
+    def _chosen(self) -> tuple[tuple[Feature, ...], list[str] | None, list[str] | None]:
+        """Return what features there are, and the families and names to keep."""
+        available = (*FEATURES, *self.extra_features)
+        return available, as_names(self.families), as_names(self.features)
 
     def _container(self) -> str:
         chosen = getattr(self, "_sklearn_output_config", {}).get("transform")
@@ -166,7 +172,7 @@ class FeatureTransformer(BaseEstimator):  # type: ignore[misc]
 
 
 def as_names(value: str | Iterable[str] | None) -> list[str] | None:
-    """A list of names from a parameter that may also be one name, or none."""
+    """Return a list of names from a parameter that may also be one name, or none."""
     if value is None:
         return None
     return [value] if isinstance(value, str) else list(value)

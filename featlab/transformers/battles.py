@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from featlab.battles import TextFormat
 from featlab.features import BattleColumns, Feature, FeatureColumns
@@ -22,13 +22,8 @@ class BattleFeatures(FeatureTransformer):
     ----------
     prompt, response_a, response_b : str
         The frame's columns of these roles.
-    families : str or list of str, optional
-        Keep the features of these families (see `featlab.feature_table`).
-    features : str or list of str, optional
-        Keep the features of these names, beside those of `families`; all features
-        where neither is given.
-    extra_features : iterable of Feature
-        Your own, declared as the built-in ones are.
+    families, features, extra_features
+        Which features to keep, and your own ones, as `featlab.TextFeatures` takes them.
     texts : {"json_list", "plain"}
         Whether a string is a JSON list of turns, as in the Arena's files, or one
         text; columns of lists are taken as turns either way. Nulls are empty texts.
@@ -74,12 +69,11 @@ class BattleFeatures(FeatureTransformer):
         self.texts = texts
 
     def parity(self) -> dict[str, Parity]:
-        """Column name -> what exchanging the responses does to it, for `featlab.swap`."""
+        """Return column name -> what exchanging the responses does to it, for `featlab.swap`."""
         return self._fitted_columns().parity
 
     def _text_columns(self) -> list[str]:
         return [self.prompt, self.response_a, self.response_b]
 
-    def _planned(self, texts: tuple[str, ...]) -> tuple[FeatureColumns, Mapping[str, str]]:
-        columns = BattleColumns(self._available(), **self._selection())
-        return columns, dict(zip(columns.texts, texts, strict=True))
+    def _planned(self, texts: tuple[str, ...]) -> FeatureColumns:
+        return BattleColumns(*self._chosen())

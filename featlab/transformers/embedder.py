@@ -7,9 +7,7 @@ and the next project read them back without loading the encoder.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, get_args
 
@@ -20,10 +18,12 @@ from sklearn import get_config
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from featlab.battles.pandas_frames import is_pandas
 from featlab.encoder.spec import MINILM, EncoderSpec
 from featlab.errors import ConfigError, FeatureError
 from featlab.files import value_fingerprint
 from featlab.progress import ProgressCallback
+from featlab.transformers.frames import incoming, inside_names, outgoing
 from featlab.vectors import Mode
 from featlab.vectors.passages import Conversations, Passages, Texts
 from featlab.vectors.source import BATCH_SIZE, LoadEncoder, VectorColumn, VectorSource, row_chunks
@@ -46,7 +46,7 @@ class TextEmbedder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
 
     Parameters
     ----------
-    columns : sequence of str or (str, str), optional
+    columns : str, or sequence of str or (str, str), optional
         What to read: a text column by itself, or a pair (prompt, response) as
         one sequence. ``None`` takes every text column of the frame given to
         `fit`. Text is String, Categorical, Enum, or List(String), whose
@@ -84,7 +84,7 @@ class TextEmbedder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
 
     Raises
     ------
-    FeatureError
+    FrameError
         When a column is missing or is no text.
     StoreError
         When vectors are required and absent, or the store is damaged.
@@ -110,7 +110,7 @@ class TextEmbedder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
 
     def __init__(
         self,
-        columns: Sequence[Read] | None = None,
+        columns: str | Sequence[Read] | None = None,
         *,
         spec: EncoderSpec | str | None = None,
         store: Path | str | None = None,
@@ -136,7 +136,7 @@ class TextEmbedder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
 
         Parameters
         ----------
-        X : polars DataFrame or LazyFrame, or pandas DataFrame
+        X : polars DataFrame or LazyFrame, pandas DataFrame, or texts
         y : ignored
         """
         if self.layout not in LAYOUTS:
@@ -144,16 +144,16 @@ class TextEmbedder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
                 f"embedding: layout is {self.layout!r}, but must be one of {', '.join(LAYOUTS)}"
             )
         self._source_: VectorSource | None = None
-        schema = _text_schema(X)
         if self.columns is None:
-            self.columns_: list[Read] = [name for name, dtype in schema.items() if _is_text(dtype)]
+            self.columns_: list[Read] = list(incoming(X, None).columns)
         else:
-            self.columns_ = [_checked(read) for read in self.columns]
-        if not self.columns_:
-            raise FeatureError("embedding: the frame has no text column")
+            given = [self.columns] if isinstance(self.columns, str) else self.columns
+            self.columns_ = [_checked(read) for read in given]
+            if not self.columns_:
+                raise FeatureError("embedding: no column is named")
+            incoming(X, self._needed)
         self.feature_names_in_ = np.array(self._needed, dtype=object)
         self.n_features_in_ = len(self.feature_names_in_)
-        _check_present(schema, self._needed)
         self.dimension_ = self._source.dimension
         return self
 
@@ -162,7 +162,7 @@ class TextEmbedder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
 
         Parameters
         ----------
-        X : polars DataFrame or LazyFrame, or pandas DataFrame
+        X : polars DataFrame or LazyFrame, pandas DataFrame, or texts
 
         Returns
         -------
@@ -173,14 +173,13 @@ class TextEmbedder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         output = getattr(self, "_sklearn_output_config", {}).get(
             "transform", get_config()["transform_output"]
         )
+        frame = incoming(X, self._needed)
+        vectors = frame.texts.map_batches(self._vectors, schema=self._schema)
         if isinstance(X, pl.LazyFrame) and output != "pandas":
-            _check_present(X.collect_schema(), self._needed)
-            return X.select(self._needed).map_batches(self._vectors, schema=self._schema)
-        vectors = self._vectors(_texts(X, self._needed))
-        if output == "pandas" or (output == "default" and _is_pandas(X)):
-            in_pandas: pandas.DataFrame = _to_pandas(vectors, getattr(X, "index", None))
-            return in_pandas
-        return vectors
+            return vectors
+        if self.layout == "array" and (output == "pandas" or is_pandas(X)):
+            raise ConfigError("embedding: pandas has no array columns; choose layout 'columns'")
+        return outgoing(self._vectors(frame.texts.collect()).lazy(), frame, output)
 
     def get_feature_names_out(self, input_features: object = None) -> npt.NDArray[Any]:
         """The names of the columns that `transform` returns.
@@ -268,10 +267,12 @@ class TextEmbedder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         }
 
     def _vectors(self, texts: pl.DataFrame) -> pl.DataFrame:
+        needed = self._needed
+        column = dict(zip(needed, inside_names(len(needed)), strict=True))
         passages: list[Passages] = [
-            Texts(texts[read])
+            Texts(texts[column[read]])
             if isinstance(read, str)
-            else Conversations(texts[read[0]], texts[read[1]])
+            else Conversations(texts[column[read[0]]], texts[column[read[1]]])
             for read in self.columns_
         ]
         columns = self._source.embed(*passages)
@@ -307,58 +308,3 @@ def _checked(read: Any) -> Read:
     raise FeatureError(
         f"embedding: {read!r} is neither a column's name nor a pair of names (prompt, response)"
     )
-
-
-def _is_text(dtype: pl.DataType) -> bool:
-    return dtype in (pl.String, pl.List(pl.String)) or isinstance(dtype, pl.Categorical | pl.Enum)
-
-
-def _check_present(schema: pl.Schema, needed: Sequence[str]) -> None:
-    if absent := [name for name in needed if name not in schema]:
-        raise FeatureError(
-            f"embedding: the frame has no column {', '.join(map(repr, absent))}; "
-            f"it has {', '.join(map(repr, schema)) or 'none'}"
-        )
-
-
-def _is_pandas(frame: object) -> bool:
-    # A pandas frame can only be here if its maker has imported pandas.
-    pandas = sys.modules.get("pandas")
-    return pandas is not None and isinstance(frame, pandas.DataFrame)
-
-
-def _text_schema(frame: Any) -> pl.Schema:
-    if isinstance(frame, pl.DataFrame | pl.LazyFrame):
-        return frame.collect_schema()
-    if _is_pandas(frame):
-        named = [name for name in frame.columns if isinstance(name, str)]
-        first = {name: frame[name][frame[name].notna()].head(1) for name in named}
-        return pl.Schema({name: _from_pandas(cell).dtype for name, cell in first.items()})
-    raise FeatureError(
-        f"embedding: a polars or pandas frame is needed, and this is a {type(frame).__name__}"
-    )
-
-
-def _texts(frame: Any, needed: Sequence[str]) -> pl.DataFrame:
-    _check_present(_text_schema(frame), needed)
-    if isinstance(frame, pl.DataFrame | pl.LazyFrame):
-        return frame.lazy().select(needed).collect()
-    return pl.DataFrame([_from_pandas(frame[name]) for name in needed])
-
-
-def _from_pandas(column: Any) -> pl.Series:
-    if column.dtype.kind in "biufcmM":
-        return pl.Series(column.name, [], pl.Int64)
-    cells = column.astype(object)
-    try:
-        return pl.Series(column.name, cells.where(cells.notna(), None).to_list())
-    except TypeError as error:
-        raise FeatureError(f"embedding: column '{column.name}' mixes text with others") from error
-
-
-def _to_pandas(vectors: pl.DataFrame, index: Any) -> Any:
-    if any(isinstance(dtype, pl.Array) for dtype in vectors.dtypes):
-        raise ConfigError("embedding: pandas has no array columns; choose layout 'columns'")
-    pandas = import_module("pandas")
-    columns = {series.name: series.to_numpy() for series in vectors}
-    return pandas.DataFrame(columns, index=index, copy=False)

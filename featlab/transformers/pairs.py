@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from featlab.battles import TextFormat
 from featlab.features import Feature, FeatureColumns, PairColumns
@@ -20,16 +20,9 @@ class PairFeatures(FeatureTransformer):
     ----------
     first, second : str
         The two text columns.
-    families : str or list of str, optional
-        Keep the features of these families (see `featlab.feature_table`).
-    features : str or list of str, optional
-        Keep the features of these names, beside those of `families`; all features
-        where neither is given.
-    extra_features : iterable of Feature
-        Your own, declared as the built-in ones are.
-    texts : {"plain", "json_list"}
-        Whether a string is one text or a JSON list of turns; columns of lists are
-        taken as turns either way. Nulls are empty texts.
+    families, features, extra_features, texts
+        Which features to keep, your own ones, and what a string is, as
+        `featlab.TextFeatures` takes them.
 
     Attributes
     ----------
@@ -69,6 +62,5 @@ class PairFeatures(FeatureTransformer):
     def _text_columns(self) -> list[str]:
         return [self.first, self.second]
 
-    def _planned(self, texts: tuple[str, ...]) -> tuple[FeatureColumns, Mapping[str, str]]:
-        columns = PairColumns(self.first, self.second, self._available(), **self._selection())
-        return columns, {text: text for text in texts}
+    def _planned(self, texts: tuple[str, ...]) -> FeatureColumns:
+        return PairColumns(self.first, self.second, *self._chosen())

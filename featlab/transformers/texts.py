@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from featlab.battles import TextFormat
 from featlab.features import Feature, FeatureColumns, TextColumns
@@ -70,6 +70,5 @@ class TextFeatures(FeatureTransformer):
     def _text_columns(self) -> list[str] | None:
         return as_names(self.columns)
 
-    def _planned(self, texts: tuple[str, ...]) -> tuple[FeatureColumns, Mapping[str, str]]:
-        columns = TextColumns(texts, self._available(), **self._selection())
-        return columns, {text: text for text in texts}
+    def _planned(self, texts: tuple[str, ...]) -> FeatureColumns:
+        return TextColumns(texts, *self._chosen())

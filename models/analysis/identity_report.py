@@ -17,6 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from featlab.battles import joined_turns
+from featlab.columns import parities
 from featlab.errors import ConfigError
 from featlab.parity import Parity
 from featlab.signals.identity.model_families import family
@@ -102,7 +103,7 @@ def identity_analysis(
         )
     named = battles["model_a"].is_not_null() & battles["model_b"].is_not_null()
     rows = np.flatnonzero(named.to_numpy())
-    battles, columns = battles[rows], columns[rows].select(list(COLUMNS))
+    battles, columns = battles[rows], columns[rows].select(column.name for column in COLUMNS)
     all_folds, folds, groups = np.unique(folds), folds[rows], groups[rows]
     told = [
         _told(battles.filter(pl.Series(folds == fold)), signal, groups[folds == fold])
@@ -207,7 +208,7 @@ def _recovered(
         }
     )
     oracle = StackingData(logits, {"margin": Parity.ODD, "tie": Parity.EVEN}, labels, folds)
-    signal = StackingData(columns, COLUMNS, labels, folds)
+    signal = StackingData(columns, parities(COLUMNS), labels, folds)
     losses = {
         "prior": row_log_loss(out_of_fold_prior(labels, folds), labels),
         "identity": row_log_loss(fit_kernel_stacker(signal, seed)[1].probabilities, labels),

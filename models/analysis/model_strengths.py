@@ -37,13 +37,13 @@ def strength_table(
     """
     games = battles["model_a"], battles["model_b"], battles["label"]
     fitted = fit_strengths(*games)
-    drawn = bootstrap_strengths(*games, groups=groups, resamples=resamples, seed=seed)
+    low, high = bootstrap_strengths(*games, groups, resamples=resamples, seed=seed)
     strengths = pl.DataFrame(
         {
             "model": fitted.names,
             "strength": fitted.strength,
-            "strength_low": drawn.low,
-            "strength_high": drawn.high,
+            "strength_low": low,
+            "strength_high": high,
         }
     )
     return (

@@ -35,6 +35,7 @@ from featlab.errors import BundleError
 from featlab.files import atomic_path, file_fingerprint, read_json, write_json
 from featlab.signals import (
     REGISTRY,
+    Need,
     Signal,
     find_signal,
     load_signal,
@@ -100,6 +101,7 @@ def save_bundle(predictor: Predictor, schema: BattleSchema, folder: Path) -> Non
             "versions": versions(),
             "temperature": predictor.temperature,
             "signals": {name: _class_name(fitted[0]) for name, fitted in predictor.signals.items()},
+            "encoders": _encoders(predictor),
             "columns": [column.name for column in predictor.columns],
             "boosters": len(predictor.blend.trees.boosters),
             "outcomes": list(predictor.outcomes),
@@ -191,6 +193,16 @@ def load_fitted(kind: type[Signal[Any]], folder: Path) -> list[Signal[Any]]:
 
 def _tree_file(number: int) -> str:
     return f"trees/{number}.txt"
+
+
+def _encoders(predictor: Predictor) -> dict[str, Any]:
+    """Return signal -> the frozen encoder it reads with; none where its state has the weights."""
+    states = {
+        name: fitted[0].state()
+        for name, fitted in predictor.signals.items()
+        if Need.ENCODER in fitted[0].needs
+    }
+    return {name: None if it.files else it.values["encoder"] for name, it in states.items()}
 
 
 def _class_name(signal: Signal[Any]) -> str:

@@ -1,183 +1,110 @@
 """The owner's release of the battles on the Hugging Face hub, by the hub's own client.
 
-The client asks the hub which files the release has, how large they are and
-what their sha256 is, and reads them in ranges: an interrupted download goes on
-where it stopped, which the client's plain download does not.
+The client's plain download begins anew in every process and compares no
+checksum. So its `http_get` is called here as that download calls it, on a part
+that stays: it goes on from the bytes that are there, takes up broken
+connections, and shows speed and time left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from huggingface_hub import HfApi, HfFileSystem
+from huggingface_hub import HfApi, get_token, hf_hub_url
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
+    HFValidationError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
 )
+from huggingface_hub.file_download import http_get
 
-from featlab.battles import ARENA
-from pipelines.download.errors import (
-    BY_HAND,
-    CredentialsError,
-    NetworkError,
-    RulesError,
-    WrongFileError,
-)
-from pipelines.download.partial_file import complete, part_of
-from pipelines.run.console import say
+from featlab.files import file_fingerprint
+from featlab.progress import note
+from pipelines.download.errors import AGAIN, BY_HAND, DownloadError, writable
 
 RELEASE = "lmarena-ai/arena-human-preference-55k"
-_FIRST_BYTES = 1 << 16
 # The base of every failure of the client's transport, which was another library in each version.
 _TransportError: type[Exception] = HfHubHTTPError.__bases__[0]
 
 
-@dataclass(frozen=True)
-class ReleasedFile:
-    """A file of the release as the hub records it.
-
-    Parameters
-    ----------
-    name : str
-        Path inside the release.
-    size : int
-        Bytes.
-    identity : str
-        What its content is known by: the sha256, or git's own hash of a small file.
-    sha256 : str, optional
-        In hexadecimal, where the hub keeps one.
-    """
-
-    name: str
-    size: int
-    identity: str
-    sha256: str | None
-
-
 def fetch_from_hub(repository: str, folder: Path) -> Path:
-    """The release's table in `folder`, whole and checked, under a hidden name.
+    """Fetch a release's table into `folder`, under a hidden name, whole and checked.
+
+    What an earlier call left of it is gone on with; it is named after the
+    content, so that parts of two versions never meet in one file.
 
     Raises
     ------
-    NetworkError, CredentialsError, RulesError, DiskFullError, WrongFileError
-        Each says what to do.
+    DownloadError
     """
-    with _explained(repository):
-        api = HfApi()
-        release = api.dataset_info(repository, files_metadata=True)
-        file = training_file(
-            repository,
-            [
-                ReleasedFile(
-                    sibling.rfilename,
-                    sibling.size or 0,
-                    sibling.lfs.sha256 if sibling.lfs else sibling.blob_id or str(release.sha),
-                    sibling.lfs.sha256 if sibling.lfs else None,
-                )
-                for sibling in release.siblings or []
-            ],
+    try:
+        return _fetch(repository, folder)
+    except GatedRepoError:
+        reason = (
+            f"{repository} is given only to those who accepted its terms: accept them on its "
+            "page, log in by `hf auth login`, and run again"
         )
-        say(f"{file.name} of {repository}, {file.size / 1e6:,.0f} MB, from {api.endpoint}")
-        hub = HfFileSystem(skip_instance_cache=True)
-        with hub.open(
-            f"datasets/{repository}@{release.sha}/{file.name}",
-            size=file.size,
-            cache_type="none",
-        ) as stream:
-
-            def read(start: int, end: int) -> bytes:
-                stream.seek(start)
-                return bytes(stream.read(end - start))
-
-            if file.name.endswith(".csv"):
-                check_header(repository, file.name, read(0, min(_FIRST_BYTES, file.size)))
-            target = folder / f"train{PurePosixPath(file.name).suffix}"
-            return complete(part_of(target, file.identity), file.size, file.sha256, read)
+    except (RepositoryNotFoundError, HFValidationError):
+        reason = f"the hub knows no {repository}, or shows it only after `hf auth login`"
+    except OfflineModeIsEnabled:
+        reason = "HF_HUB_OFFLINE keeps the hub's client off the network; unset it"
+    except HfHubHTTPError as error:
+        status = error.response.status_code
+        advice = "log in by `hf auth login`" if status in (401, 403) else AGAIN
+        reason = f"the hub answers with status {status} for {repository}; {advice}"
+    except (_TransportError, OSError) as error:
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = f"the hub cannot be reached or hung up ({said}); {AGAIN}"
+    except (ValueError, KeyError, TypeError):
+        reason = "what answers is not the hub; look at HF_ENDPOINT and the network's login page"
+    raise DownloadError(f"{reason}, or {BY_HAND}")
 
 
-def training_file(repository: str, files: list[ReleasedFile]) -> ReleasedFile:
-    """The table of battles among the files of a release.
+def _fetch(repository: str, folder: Path) -> Path:
+    api = HfApi()
+    release = api.dataset_info(repository, files_metadata=True)
+    files = {file.rfilename: file for file in release.siblings or []}
+    name = training_file(repository, list(files))
+    size, lfs = files[name].size or 0, files[name].lfs
+    note(f"{name} of {repository}, {size / 1e6:,.0f} MB, from {api.endpoint}")
+    identity = lfs.sha256 if lfs else files[name].blob_id or str(release.sha)
+    part = folder / f".train.{identity[:16]}.part{PurePosixPath(name).suffix}"
+    url = hf_hub_url(repository, name, repo_type="dataset", revision=release.sha)
+    _complete(part, size, url)
+    if lfs and (found := file_fingerprint(part)) != lfs.sha256:
+        part.unlink()
+        raise DownloadError(
+            f"what came has sha256 {found[:16]}..., the server's own record says "
+            f"{lfs.sha256[:16]}...; it was removed, run the same command again"
+        )
+    return part
 
-    Raises
-    ------
-    WrongFileError
-        When no file, or more than one, can be it.
 
-    Examples
-    --------
-    >>> files = [ReleasedFile(name, 9, "1", None) for name in ("README.md", "train.csv")]
-    >>> training_file("owner/name", files).name
-    'train.csv'
-    """
+def training_file(repository: str, names: Sequence[str]) -> str:
+    """Return the one table of battles among the files of a release, or refuse the release."""
     for suffix in (".csv", ".parquet"):
-        found = [file for file in files if file.name.endswith(suffix)]
-        named = [file for file in found if PurePosixPath(file.name).stem == "train"] or found
+        found = [name for name in names if name.endswith(suffix)]
+        named = [name for name in found if PurePosixPath(name).stem == "train"] or found
         if len(named) == 1:
             return named[0]
-    names = ", ".join(file.name for file in files) or "no file at all"
-    raise WrongFileError(
-        f"{repository} has no single table of training battles (it has {names}); {BY_HAND}"
+    raise DownloadError(
+        f"{repository} has no single table of training battles "
+        f"(it has {', '.join(names) or 'no file at all'}); {BY_HAND}"
     )
 
 
-def check_header(repository: str, name: str, first: bytes) -> None:
-    """Refuse another layout before the whole of it is fetched.
-
-    Raises
-    ------
-    WrongFileError
-        When the first line lacks a column of the competition's train.csv.
-    """
-    columns = first.partition(b"\n")[0].decode("utf-8-sig", "replace").strip().split(",")
-    wanted = (ARENA.id, *ARENA.text_roles.values(), *ARENA.outcome.names)
-    lacking = [column for column in wanted if column not in columns]
-    if lacking:
-        raise WrongFileError(
-            f"{name} of {repository} lacks {', '.join(lacking)} (its first line: "
-            f"{','.join(columns)[:120]}); {BY_HAND}"
-        )
-
-
-@contextmanager
-def _explained(repository: str) -> Iterator[None]:
-    try:
-        yield
-    except GatedRepoError:
-        raise RulesError(
-            f"{repository} is given only to those who accepted its terms: accept them on "
-            f"its page, log in by `hf auth login`, and run again; or {BY_HAND}"
-        ) from None
-    except RepositoryNotFoundError:
-        raise CredentialsError(
-            f"the hub knows no {repository}, or shows it only to those logged in "
-            f"(`hf auth login`); or {BY_HAND}"
-        ) from None
-    except OfflineModeIsEnabled:
-        raise NetworkError(
-            f"HF_HUB_OFFLINE keeps the hub's client off the network; unset it, or {BY_HAND}"
-        ) from None
-    except HfHubHTTPError as error:
-        status = error.response.status_code
-        if status in (401, 403):
-            raise CredentialsError(
-                f"the hub refuses {repository} (status {status}); log in by `hf auth login`, "
-                f"or {BY_HAND}"
-            ) from None
-        raise NetworkError(
-            f"the hub answers with status {status} for {repository}; run the same command again "
-            f"later, it goes on where it stopped, or {BY_HAND}"
-        ) from None
-    except (_TransportError, ConnectionError) as error:
-        raise NetworkError(
-            f"the hub cannot be reached ({_first_line(error)}); run the same command again with "
-            f"a network, it goes on where it stopped, or {BY_HAND}"
-        ) from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def _complete(part: Path, size: int, url: str) -> None:
+    have = part.stat().st_size if part.is_file() else 0
+    token = get_token()
+    headers = {"authorization": f"Bearer {token}"} if token else {}
+    with writable(part.parent, size - have), part.open("ab" if have <= size else "wb") as stream:
+        while (have := stream.tell()) < size:
+            try:
+                http_get(url, stream, resume_size=have, headers=headers, expected_size=size)
+            except _TransportError:
+                # The client takes up connections that end or hang, not those that are reset.
+                if stream.tell() <= have:
+                    raise

@@ -1,4 +1,4 @@
-"""A run's bundle as it travels: its own files, and the frozen encoder it reads with.
+"""A run's bundle as it travels: its own files, and the frozen encoders it reads with.
 
 A bundle names a frozen encoder by its name on the hub or by a folder of the
 machine it was trained on. Neither is to be had without a network on another
@@ -7,72 +7,80 @@ machine, so the encoder's files come along and the copy names those.
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 from featlab.encoder.spec import EncoderSpec
-from featlab.errors import BundleError
-from featlab.files import file_fingerprint, read_json, write_json
-from models.stacking.bundle import MANIFEST
+from featlab.encoder.weights import DOWNLOADED, find_weights
+from featlab.errors import BundleError, ConfigError
+from featlab.files import file_fingerprint, write_json
+from featlab.manifest import checked_files
+from models.stacking.bundle import MANIFEST, read_manifest
 
-_ENCODER_FILES = ("*.json", "*.safetensors", "vocab.txt", "merges.txt", "*.model")
-_TORCH_SIGNALS = frozenset({"embedding", "encoder"})
 
-
-def needs_torch(bundle: Path) -> bool:
-    """Whether a signal of the bundle reads with an encoder.
+def encoders_of(bundle: Path) -> dict[str, EncoderSpec | None]:
+    """Return each signal that needs torch, with the frozen encoder it needs besides, if any.
 
     Raises
     ------
     BundleError
-        When the folder holds no bundle.
+        When the folder holds no bundle that says so.
     """
-    return bool(_TORCH_SIGNALS & set(_manifest(bundle)["signals"]))
+    manifest = read_manifest(bundle)
+    try:
+        stated = manifest["encoders"].items()
+        return {name: spec and EncoderSpec.from_dict(spec) for name, spec in stated}
+    except (ConfigError, KeyError, AttributeError, TypeError) as error:
+        raise BundleError(
+            f"{bundle}: the manifest does not say which encoders it needs ({error!r}); train again"
+        ) from None
 
 
 def copy_bundle(bundle: Path, kit: Path) -> None:
-    """Copy a bundle to ``run/bundle`` and its frozen encoder to ``encoder`` of a kit.
+    """Copy a bundle to ``run/bundle`` and its frozen encoders to ``encoder`` of a kit.
 
     Raises
     ------
     BundleError
-        When the folder holds no bundle.
+        When the folder holds no bundle, or a file of it is not what its manifest says.
     WeightsError
-        When the encoder's weights are not to be found here.
+        When an encoder's weights are not to be found here.
     """
-    manifest = _manifest(bundle)
+    frozen = encoders_of(bundle)
+    manifest = read_manifest(bundle)
+    files = checked_files(bundle, manifest["sha256"], besides=[MANIFEST])
     copy = kit / "run" / "bundle"
-    for name in (*manifest["sha256"], MANIFEST):
+    for name, path in {**files, MANIFEST: bundle / MANIFEST}.items():
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(bundle / name, copy / name)
-    described = sorted((copy / "signals").rglob("embedding.json"))
-    for path in described:
-        description = read_json(path)
-        spec = EncoderSpec.from_dict(description["encoder"])
-        if not (kit / "encoder").is_dir():
-            _copy_encoder(spec, kit / "encoder")
-        description["encoder"] |= {"model": "encoder", "revision": None}
-        write_json(path, description)
-        manifest["sha256"][path.relative_to(copy).as_posix()] = file_fingerprint(path)
-    if described:
+        shutil.copyfile(path, copy / name)
+    for signal, spec in frozen.items():
+        if spec is None:
+            continue
+        home = f"encoder/{spec.id}"
+        _copy_encoder(spec, kit / home)
+        for name in files:
+            if name.startswith(f"signals/{signal}/") and name.endswith(".json"):
+                _rename(copy / name, spec, home)
+                manifest["sha256"][name] = file_fingerprint(copy / name)
         write_json(copy / MANIFEST, manifest)
+        _rename(copy / MANIFEST, spec, home)
+
+
+def _rename(path: Path, spec: EncoderSpec, home: str) -> None:
+    """Name an encoder's new home wherever a JSON file describes it."""
+
+    def renamed(value: dict[str, Any]) -> dict[str, Any]:
+        described = value.get("model") == spec.model and "max_tokens" in value
+        return value | {"model": home, "revision": None} if described else value
+
+    write_json(path, json.loads(path.read_text(encoding="utf-8"), object_hook=renamed))
 
 
 def _copy_encoder(spec: EncoderSpec, target: Path) -> None:
-    from featlab.encoder.weights import find_weights
-
     source = find_weights(spec)
-    target.mkdir()
-    for pattern in _ENCODER_FILES:
+    target.mkdir(parents=True, exist_ok=True)
+    for pattern in (*DOWNLOADED, "*.model"):
         for file in source.glob(pattern):
             shutil.copyfile(file, target / file.name)
-
-
-def _manifest(bundle: Path) -> dict[str, Any]:
-    if not (bundle / MANIFEST).is_file():
-        raise BundleError(
-            f"{bundle} holds no bundle (no {MANIFEST}); run make train-ensemble first"
-        )
-    manifest: dict[str, Any] = read_json(bundle / MANIFEST)
-    return manifest

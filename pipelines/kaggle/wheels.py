@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 RUNTIME = (
     *("lightgbm", "numpy", "polars", "pydantic-settings", "rich", "safetensors"),
-    *("scikit-learn", "scipy", "threadpoolctl"),
+    *("scikit-learn", "scipy", "threadpoolctl", "tomli-w"),
 )
 """What `pipelines.submit` imports, besides torch and transformers where there is an encoder."""
 
@@ -43,57 +42,44 @@ PLATFORMS = (
 )
 
 
-def build_wheel(folder: Path) -> Path:
-    """Build the project's own wheel into `folder`.
-
-    Raises
-    ------
-    ConfigError
-        When there is no source tree to build from, or the build fails.
-    """
-    if not (ROOT / "pyproject.toml").is_file():
-        raise ConfigError(f"{ROOT} is no checkout of the project: a kit is made from its source")
-    # With the build backend at hand nothing has to be fetched to build.
-    isolation = ["--no-build-isolation"] if find_spec("hatchling") else []
-    _pip("wheel", "--no-deps", *isolation, "--wheel-dir", str(folder), str(ROOT))
-    return next(folder.glob("featlab-*.whl"))
-
-
-def download_wheels(
-    folder: Path, packages: Sequence[str], *, python: str, leave_out: Iterable[str]
-) -> None:
-    """Download the closure of `packages` for the image, less what is left out.
+def write_wheels(folder: Path, python: str, *, torch: bool, whole: bool) -> None:
+    """Fill a folder with the wheels that a kit's script installs.
 
     Parameters
     ----------
     folder : Path
-    packages : sequence of str
-        Names, at the versions of ``constraints.txt``.
     python : str
-        Such as ``3.12``.
-    leave_out : iterable of str
-        Normalised names of packages that need not come along.
+        Version of the image's Python, such as ``3.12``.
+    torch : bool
+        Whether the bundle reads with an encoder.
+    whole : bool
+        Also take what the image has, torch apart.
 
     Raises
     ------
     ConfigError
-        When pip finds no wheel of a package for that Python.
+        When there is no source tree to build from, or pip finds no wheel of a package.
     """
+    if not (ROOT / "pyproject.toml").is_file():
+        raise ConfigError(f"{ROOT} is no checkout of the project: a kit is made from its source")
+    folder.mkdir(parents=True)
+    # With the build backend at hand nothing has to be fetched to build.
+    isolation = ["--no-build-isolation"] if find_spec("hatchling") else []
+    _pip("wheel", "--no-deps", *isolation, "--wheel-dir", str(folder), str(ROOT))
     _pip(
         *("download", "--dest", str(folder), "--only-binary", ":all:"),
         *("--python-version", python, "--implementation", "cp"),
         *(part for platform in PLATFORMS for part in ("--platform", platform)),
         *("--constraint", str(ROOT / "constraints.txt")),
-        *packages,
+        *(*RUNTIME, *(ENCODER_RUNTIME if torch and whole else ())),
     )
-    unwanted = frozenset(leave_out)
     for wheel in folder.glob("*.whl"):
-        if name_and_version(wheel)[0] in unwanted:
+        if not whole and name_and_version(wheel)[0] in IN_IMAGE:
             wheel.unlink()
 
 
 def name_and_version(wheel: Path) -> tuple[str, str]:
-    """Normalised name and version of a wheel.
+    """Return the normalised name and the version of a wheel.
 
     Examples
     --------
@@ -104,18 +90,10 @@ def name_and_version(wheel: Path) -> tuple[str, str]:
     return re.sub(r"[-_.]+", "-", name).lower(), version
 
 
-def _pip(command: str, *arguments: str) -> None:
-    result = subprocess.run(  # noqa: S603 - arguments are our own
-        [
-            *(sys.executable, "-m", "pip", command),
-            *("--quiet", "--disable-pip-version-check", *arguments),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def _pip(*arguments: str) -> None:
+    command = [sys.executable, "-m", "pip", *arguments, "--quiet", "--disable-pip-version-check"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     if result.returncode:
         lines = [line for line in result.stderr.splitlines() if line.startswith("ERROR")]
-        raise ConfigError(
-            f"pip {command} failed: {lines[-1].removeprefix('ERROR: ') if lines else result.stderr}"
-        )
+        reason = lines[-1].removeprefix("ERROR: ") if lines else result.stderr
+        raise ConfigError(f"pip {arguments[0]} failed: {reason}")

@@ -170,7 +170,7 @@ class RunData:
         """The canonical battles, texts included, of some rows, in their order."""
         wanted = pl.DataFrame({"row": rows}, schema={"row": pl.UInt32})
         battles = read_battles(self.source, self.schema).with_row_index("row")
-        with explained(self.source):
+        with explained(self.source, self.schema):
             found = battles.join(wanted.lazy(), on="row", how="semi").collect()
         return wanted.join(found, on="row", how="left", maintain_order="left")
 
@@ -295,7 +295,7 @@ def _battles(source: Path, schema: BattleSchema) -> pl.DataFrame:
     battles = read_battles(source, schema)
     present = battles.collect_schema().names()
     texts = {name: joined_turns(name) for name in ("prompt", "response_a", "response_b")}
-    with explained(source):
+    with explained(source, schema):
         return battles.select(
             "id",
             "label",
@@ -316,5 +316,5 @@ def _text(run: RunFolder, source: Path, schema: BattleSchema) -> pl.DataFrame:
     columns = BattleColumns()
     if set(columns.names) <= set(pl.read_parquet_schema(run.signal("text"))):
         return pl.read_parquet(run.signal("text"))
-    with explained(source):
+    with explained(source, schema):
         return columns.compute(read_battles(source, schema)).collect(engine="streaming")

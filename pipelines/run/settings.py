@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal, Self, get_args
 
 import tomli_w

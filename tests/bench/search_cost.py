@@ -1,10 +1,10 @@
-"""Time of the search and of the kernel half at full size: ``python -m tests.bench.search_cost``.
+"""Time of the search and of the kernel at full size: ``python -m tests.bench.search_cost``.
 
 57,477 battles of 200 columns, half of them odd and half even, in 5 folds. The
 columns are noise around 20 common factors; the outcomes are drawn from
 probabilities that 30 of the columns decide, so that trees go on learning for
 hundreds of rounds, as on battles that are all different. Tiling a few real
-battles would stop them early and flatter the figure.
+battles would stop them early and flatter the result.
 
     python -m tests.bench.search_cost --trials 100
 """
@@ -20,15 +20,16 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from featlab.columns import Column
 from featlab.parity import Parity
+from featlab.signals.outcomes import Outcomes
 from featlab.threads import thread_count, wait_passively
-from models.evaluation.metrics import log_loss, prior
-from models.stacking.kernel import fit_kernel_stacker
+from models.probabilities import log_loss, prior
+from models.stacking.kernel import fit_kernel
 from models.stacking.search import open_study, search
-from models.stacking.table import StackingData
+from models.stacking.table import Table
+from tests.bench.features import FULL_SIZE
 
-FULL_SIZE = 57_477
-COLUMNS = 200
 FACTORS = 20
 UNPRUNED = 5
 """The first trials of a search, which are never pruned."""
@@ -36,7 +37,7 @@ DECIDING = 30
 """Columns that decide the outcome."""
 
 
-def stacking_data(rows: int, columns: int, folds: int = 5, seed: int = 0) -> StackingData:
+def stacking_table(rows: int, columns: int, folds: int = 5, seed: int = 0) -> Table:
     """Battles whose best possible log loss is about 1.05, against 1.10 of the prior."""
     random = np.random.default_rng(seed)
     odd = columns // 2
@@ -50,15 +51,22 @@ def stacking_data(rows: int, columns: int, folds: int = 5, seed: int = 0) -> Sta
     exponentials = np.exp(np.stack([margin, -margin, tie - 0.3 * np.abs(margin)], axis=1))
     thresholds = exponentials.cumsum(axis=1) / exponentials.sum(axis=1, keepdims=True)
     labels = (random.random((rows, 1)) > thresholds[:, :2]).sum(axis=1)
-    names = [f"column_{index}" for index in range(columns)]
-    return StackingData(
-        frame=pl.DataFrame(values, schema=names),
-        parity={
-            name: Parity.ODD if index < odd else Parity.EVEN for index, name in enumerate(names)
-        },
-        labels=labels.astype(np.int64),
+    prompts = [[str(row)] for row in range(rows)]
+    described = tuple(
+        Column(f"column_{index}", Parity.ODD if index < odd else Parity.EVEN, "made", "noise")
+        for index in range(columns)
+    )
+    return Table(
+        frame=pl.DataFrame(values, schema=[column.name for column in described]),
+        columns=described,
+        outcomes=Outcomes.of(pl.DataFrame({"prompt": prompts, "label": labels})),
         folds=random.integers(0, folds, rows),
     )
+
+
+def peak_memory() -> str:
+    """What this process needed at most."""
+    return f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB"
 
 
 def main() -> None:
@@ -66,40 +74,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--trials", type=int, default=15, help="trials to run, of 100")
     parser.add_argument("--rows", type=int, default=FULL_SIZE)
-    parser.add_argument("--columns", type=int, default=COLUMNS)
-    parser.add_argument("--verbose", action="store_true", help="a line after each trial")
+    parser.add_argument("--columns", type=int, default=200)
     options = parser.parse_args()
     wait_passively()
-    data = stacking_data(options.rows, options.columns)
-
-    def tell(done: int, best: float) -> None:
-        ends.append(time.perf_counter() - start)
-        if options.verbose:
-            print(f"  {ends[-1]:6.1f} s: {done}, best {best:.5f}", flush=True)
-
+    table = stacking_table(options.rows, options.columns)
     ends: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         start, before = time.perf_counter(), time.process_time()
         study = open_study(Path(folder) / "study.journal", "bench")
-        found = search(data, study, options.trials, seed=0, on_trial=tell)
+        found = search(
+            *(table, study, options.trials, 0),
+            on_trial=lambda done, best: ends.append(time.perf_counter() - start),
+        )
         wall, processor = time.perf_counter() - start, time.process_time() - before
         best = study.best_value
-    guess = np.tile(prior(data.labels), (options.rows, 1))
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    guess = np.tile(prior(table.labels), (options.rows, 1))
     print(
         f"search, {options.rows:,} battles of {options.columns} columns, 5 folds, "
         f"{thread_count()} threads: {options.trials} trials, {found.pruned} of them pruned"
     )
-    print(f"  wall {wall:.0f} s, processor {processor:.0f} s, peak memory {memory:.0f} MB")
-    print(f"  best log loss {best:.4f}, prior {log_loss(guess, data.labels):.4f}")
+    print(f"  wall {wall:.0f} s, processor {processor:.0f} s, {peak_memory()}")
+    print(f"  best log loss {best:.4f}, prior {log_loss(guess, table.labels):.4f}")
     start = time.perf_counter()
-    near = fit_kernel_stacker(data, seed=0)[1].probabilities
+    near = fit_kernel(table, seed=0)[1].probabilities
     wall = time.perf_counter() - start
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(
-        f"  kernel half, 5 folds: wall {wall:.0f} s, peak memory {memory:.0f} MB, "
-        f"log loss {log_loss(near, data.labels):.4f}"
-    )
+    loss = log_loss(near, table.labels)
+    print(f"  kernel, 5 folds: wall {wall:.0f} s, {peak_memory()}, log loss {loss:.4f}")
     if UNPRUNED < options.trials < 100:
         pace = (ends[-1] - ends[UNPRUNED - 1]) / (options.trials - UNPRUNED)
         whole = ends[-1] + pace * (100 - len(ends))

@@ -18,11 +18,9 @@ import time
 from pathlib import Path
 
 from featlab.progress import Progress
-from featlab.shards import FeatureShards, ShardReport, find_sources, make_shards
+from featlab.shards import FeatureShards, find_sources, make_shards
 from featlab.threads import thread_count
 from tests.bench.features import FULL_SIZE, battles_to_tile, tile
-
-STORE = 200_000_000
 
 
 def write_shards(folder: Path, rows: int, shards: int) -> str:
@@ -37,10 +35,10 @@ def run_way(way: str, folder: Path) -> None:
     """Make the shards in one way, in a process of its own, and print a line."""
     sources = find_sources(str(folder / "*.parquet"))
     out = Path(tempfile.mkdtemp(dir=folder))
-    ends: list[tuple[float, int]] = []
+    ends: list[float] = []
 
-    def tell(progress: Progress) -> None:
-        ends.append((time.perf_counter(), progress.done))
+    def tell(_: Progress) -> None:
+        ends.append(time.perf_counter())
 
     if way.startswith("ray"):
         import ray
@@ -48,12 +46,8 @@ def run_way(way: str, folder: Path) -> None:
         from featlab.shards.on_ray import make_shards_on_ray
 
         workers = int(way.removeprefix("ray"))
-        ray.init(
-            num_cpus=workers,
-            include_dashboard=False,
-            log_to_driver=False,
-            object_store_memory=STORE,
-        )
+        quiet = {"include_dashboard": False, "log_to_driver": False}
+        ray.init(num_cpus=workers, object_store_memory=200_000_000, **quiet)
         report = make_shards_on_ray(
             sources, out, FeatureShards(), workers=workers, on_progress=tell
         )
@@ -62,17 +56,13 @@ def run_way(way: str, folder: Path) -> None:
         report = make_shards(sources, out, FeatureShards(), on_progress=tell)
         name = f"this process, {thread_count()} thread{'s' * (thread_count() > 1)}"
     report.raise_failed()
-    working = worked_seconds(report, ends)
+    # From the start of the first shard to the end of the last.
+    working = ends[-1] - ends[0] + min(made.seconds for made in report.made)
     print(
         f"  {name}: {report.rows / working:,.0f} rows/s once started "
         f"({report.rows:,} rows in {report.seconds:.1f} s all told)",
         flush=True,
     )
-
-
-def worked_seconds(report: ShardReport, ends: list[tuple[float, int]]) -> float:
-    """Seconds from the start of the first shard to the end of the last."""
-    return ends[-1][0] - ends[0][0] + min(made.seconds for made in report.made)
 
 
 def main() -> None:

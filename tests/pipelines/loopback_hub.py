@@ -5,14 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import socket
+import struct
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Literal
 from urllib.parse import urlsplit
 
 REPOSITORY = "lmarena-ai/arena-human-preference-55k"
 COMMIT = "5" * 40
+
+Break = Literal["hang", "close", "reset"]
 
 
 class LoopbackHub:
@@ -20,54 +26,46 @@ class LoopbackHub:
 
     def __init__(self, files: dict[str, bytes]) -> None:
         self.files = files
-        self.recorded = {
-            name: hashlib.sha256(content).hexdigest() for name, content in files.items()
-        }
+        self.recorded = {name: hashlib.sha256(held).hexdigest() for name, held in files.items()}
         self.status: tuple[int, dict[str, str]] | None = None
-        self.ranges: list[tuple[int, int]] = []
-        self.hang_after: int | None = None
-        self.drop_once_after: int | None = None
+        self.starts: list[int] = []
+        """The first byte of every request for a file."""
+        self.breaks: list[tuple[int, Break]] = []
+        """Offsets at which the sending of a file breaks off, each once."""
+        self.arrived: Callable[[], bool] = lambda: True
+        """Whether the client has put down what was sent: asked before it breaks off."""
+        self.authorization: str | None = None
         self.reached = threading.Event()
         self.release = threading.Event()
         self.url = ""
 
     def info(self) -> dict[str, object]:
-        return {
-            "id": REPOSITORY,
-            "_id": "6",
-            "sha": COMMIT,
-            "private": False,
-            "gated": False,
-            "disabled": False,
-            "tags": [],
-            "downloads": 1,
-            "likes": 1,
-            "siblings": [
-                {
-                    "rfilename": name,
-                    "size": len(content),
-                    "blobId": hashlib.sha1(content).hexdigest(),
-                    "lfs": {
-                        "sha256": self.recorded[name],
-                        "size": len(content),
-                        "pointerSize": 134,
-                    },
-                }
-                for name, content in self.files.items()
-            ],
-        }
-
-    def tree(self) -> list[dict[str, object]]:
-        return [
+        """What the hub says of the dataset."""
+        siblings = [
             {
-                "type": "file",
-                "path": name,
-                "size": len(content),
-                "oid": hashlib.sha1(content).hexdigest(),
-                "lfs": {"oid": self.recorded[name], "size": len(content), "pointerSize": 134},
+                "rfilename": name,
+                "size": len(held),
+                "blobId": hashlib.sha1(held).hexdigest(),
+                "lfs": {"sha256": self.recorded[name], "size": len(held), "pointerSize": 134},
             }
-            for name, content in self.files.items()
+            for name, held in self.files.items()
         ]
+        return {"id": REPOSITORY, "sha": COMMIT, "siblings": siblings}
+
+
+@contextmanager
+def answering(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Answer on a free port of loopback until the block ends."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 @contextmanager
@@ -85,58 +83,55 @@ def serving(hub: LoopbackHub) -> Iterator[LoopbackHub]:
             for name, value in {"Content-Length": str(len(body)), **headers}.items():
                 self.send_header(name.replace("_", "-"), value)
             self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(body)
+            self.wfile.write(body)
 
         def do_GET(self) -> None:
             path = urlsplit(self.path).path
+            hub.authorization = self.headers["Authorization"]
+            resolved = f"/datasets/{REPOSITORY}/resolve/{COMMIT}/"
             if hub.status is not None:
                 status, headers = hub.status
                 self.answer(status, b"{}", Content_Type="application/json", **headers)
-            elif re.fullmatch(rf"/api/datasets/{REPOSITORY}(/revision/.+)?", path):
+            elif path == f"/api/datasets/{REPOSITORY}":
                 self.answer(200, json.dumps(hub.info()).encode(), Content_Type="application/json")
-            elif re.fullmatch(rf"/api/datasets/{REPOSITORY}/tree/{COMMIT}(/.+)?", path):
-                self.answer(200, json.dumps(hub.tree()).encode(), Content_Type="application/json")
-            elif path.startswith(f"/datasets/{REPOSITORY}/resolve/{COMMIT}/"):
+            elif path.startswith(resolved):
                 # As the real one does, it sends the client on to where large files lie.
-                self.answer(
-                    302, b"", Location=f"{hub.url}/stored/{path.partition(COMMIT + '/')[2]}"
-                )
+                stored = f"{hub.url}/stored/{path.removeprefix(resolved)}"
+                self.answer(302, b"", Location=stored)
             elif path.startswith("/stored/"):
-                self.send_range(hub.files[path.removeprefix("/stored/")])
+                self.send_file(hub.files[path.removeprefix("/stored/")])
             else:
                 self.answer(404, b"{}", X_Error_Code="RepoNotFound")
 
-        def send_range(self, content: bytes) -> None:
-            found = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers["Range"])
-            assert found is not None
-            first, last = int(found[1]), int(found[2])
-            hub.ranges.append((first, last + 1))
-            if hub.hang_after is not None and first >= hub.hang_after:
+        def send_file(self, content: bytes) -> None:
+            asked = self.headers["Range"]
+            first = int(re.sub(r"\D", "", asked or "0"))
+            hub.starts.append(first)
+            self.send_response(206 if asked else 200)
+            self.send_header("Content-Length", str(len(content) - first))
+            if asked:
+                place = f"bytes {first}-{len(content) - 1}/{len(content)}"
+                self.send_header("Content-Range", place)
+            self.end_headers()
+            if not (hub.breaks and first <= hub.breaks[0][0]):
+                self.wfile.write(content[first:])
+                return
+            end, how = hub.breaks.pop(0)
+            self.wfile.write(content[first:end])
+            self.close_connection = True
+            while not (hub.arrived() or hub.release.is_set()):
+                time.sleep(0.02)
+            if how == "hang":
                 hub.reached.set()
                 hub.release.wait(60)
-                self.close_connection = True
-                return
-            body = content[first : last + 1]
-            if hub.drop_once_after is not None and first >= hub.drop_once_after:
-                hub.drop_once_after = None
-                self.send_response(206)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body[: len(body) // 2])
-                self.close_connection = True
-                return
-            self.answer(206, body, Content_Range=f"bytes {first}-{last}/{len(content)}")
+            elif how == "reset":
+                self.connection.setsockopt(
+                    socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+                )
+                self.connection.close()
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    hub.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield hub
-    finally:
-        hub.release.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with answering(Handler) as hub.url:
+        try:
+            yield hub
+        finally:
+            hub.release.set()

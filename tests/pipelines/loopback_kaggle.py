@@ -13,8 +13,10 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import urlsplit
+
+from tests.pipelines.loopback_hub import answering
 
 
 class LoopbackKaggle:
@@ -85,15 +87,8 @@ def serving(kaggle: LoopbackKaggle) -> Iterator[LoopbackKaggle]:
             else:
                 self.wfile.write(content[first:])
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    kaggle.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield kaggle
-    finally:
-        kaggle.release.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with answering(Handler) as kaggle.url:
+        try:
+            yield kaggle
+        finally:
+            kaggle.release.set()

@@ -21,7 +21,8 @@ from featlab.battles import PROBABILITIES
 from featlab.generated import write_battles
 from models.stacking.submission import COLUMNS
 from pipelines import kaggle_kit
-from pipelines.kaggle_kit import HIDDEN_ROWS, KaggleKitSettings
+from pipelines.kaggle.kit import HIDDEN_ROWS
+from pipelines.kaggle_kit import KaggleKitSettings
 from pipelines.run.console import run_command
 from tests.pipelines.conftest import train
 

@@ -17,26 +17,15 @@ import pytest
 from featlab.generated import write_battles
 from pipelines.data import DataCommandSettings
 from pipelines.download import kaggle as kaggle_source
-from pipelines.download import partial_file
-from pipelines.download.errors import DiskFullError, NetworkError, WrongFileError
-from pipelines.download.hub import ReleasedFile, check_header, training_file
+from pipelines.download.errors import DownloadError, writable
+from pipelines.download.hub import training_file
 from tests.pipelines import loopback_hub, loopback_kaggle
-from tests.pipelines.loopback_hub import LoopbackHub
+from tests.pipelines.loopback_hub import Break, LoopbackHub
 from tests.pipelines.loopback_kaggle import LoopbackKaggle
 
 ROOT = Path(__file__).parents[2]
 ROWS = 60
-LEADING_HERE = (
-    "HF_",
-    "KAGGLE",
-    "FEATLAB_",
-    "http_proxy",
-    "https_proxy",
-    "all_proxy",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "ALL_PROXY",
-)
+LEADING_HERE = ("hf_", "kaggle", "featlab_", "http_proxy", "https_proxy", "all_proxy")
 
 
 @pytest.fixture(scope="module")
@@ -75,9 +64,15 @@ class Command:
         """What lies in the data folder."""
         return sorted(path.name for path in self.data.iterdir())
 
+    def bytes_there(self) -> int:
+        """How many bytes lie in the data folder."""
+        return sum(path.stat().st_size for path in self.data.glob("*") if path.is_file())
+
     def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
         kept = {
-            name: value for name, value in os.environ.items() if not name.startswith(LEADING_HERE)
+            name: value
+            for name, value in os.environ.items()
+            if not name.lower().startswith(LEADING_HERE)
         }
         own = {"HOME": str(self.home), "COLUMNS": "300", "no_proxy": "127.0.0.1"}
         return subprocess.Popen(
@@ -121,36 +116,34 @@ def command(tmp_path: Path) -> Command:
 def test_the_hub_gives_the_release_and_is_not_asked_twice(
     hub: LoopbackHub, command: Command
 ) -> None:
-    said = command.run(HF_ENDPOINT=hub.url)
+    said = command.run(HF_ENDPOINT=hub.url, HF_TOKEN="hf_a-token")
     assert "source: hub (no credentials for Kaggle)" in said
     assert f"{ROWS} battles in {command.data}/train.csv" in said
     assert (command.data / "train.csv").read_bytes() == hub.files["train.csv"]
     assert command.files() == ["train.csv"]
-    asked = len(hub.ranges)
+    assert hub.authorization == "Bearer hf_a-token"
+    assert hub.starts == [0]
     assert f"is there already: {ROWS} battles" in command.run(HF_ENDPOINT=hub.url)
-    assert len(hub.ranges) == asked
+    assert hub.starts == [0]
 
 
 def test_a_killed_download_goes_on_where_it_stopped(hub: LoopbackHub, command: Command) -> None:
-    hub.hang_after = 2 * partial_file.BLOCK
+    hub.breaks, hub.arrived = [(12_000_000, "hang")], lambda: command.bytes_there() > 0
     process = command.start(HF_ENDPOINT=hub.url)
     assert hub.reached.wait(60)
+    have = command.bytes_there()
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=60)
-    assert [path.stat().st_size for path in command.data.iterdir()] == [hub.hang_after]
-    first = hub.hang_after
-    hub.hang_after = None
-    hub.ranges.clear()
+    assert "train.csv" not in command.files()
     command.run(HF_ENDPOINT=hub.url)
-    # Its header is read again; of the rest nothing that was there already.
-    assert {start for start, end in hub.ranges if end > 1 << 16} == {
-        *range(first, len(hub.files["train.csv"]), partial_file.BLOCK)
-    }
+    assert hub.starts[0] == 0
+    assert hub.starts[-1] >= have
+    assert command.files() == ["train.csv"]
     assert (command.data / "train.csv").read_bytes() == hub.files["train.csv"]
 
 
 def test_ctrl_c_says_that_it_can_go_on(hub: LoopbackHub, command: Command) -> None:
-    hub.hang_after = partial_file.BLOCK
+    hub.breaks = [(1_000, "hang")]
     process = command.start(HF_ENDPOINT=hub.url)
     assert hub.reached.wait(60)
     process.send_signal(signal.SIGINT)
@@ -158,10 +151,24 @@ def test_ctrl_c_says_that_it_can_go_on(hub: LoopbackHub, command: Command) -> No
     assert process.returncode == 130
 
 
-def test_a_connection_that_breaks_is_taken_up_again(hub: LoopbackHub, command: Command) -> None:
-    hub.drop_once_after = partial_file.BLOCK
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_a_connection_that_breaks_is_taken_up_again(
+    hub: LoopbackHub, command: Command, how: Break
+) -> None:
+    hub.breaks, hub.arrived = [(12_000_000, how)], lambda: command.bytes_there() > 0
     command.run(HF_ENDPOINT=hub.url)
+    assert len(hub.starts) == 2
+    assert hub.starts[1] > 0
     assert (command.data / "train.csv").read_bytes() == hub.files["train.csv"]
+
+
+def test_a_connection_that_gives_nothing_ends_in_a_sentence(
+    hub: LoopbackHub, command: Command
+) -> None:
+    hub.breaks = [(0, "reset")]
+    said = command.refused(HF_ENDPOINT=hub.url)
+    assert "it goes on where it stopped" in said
+    command.run(HF_ENDPOINT=hub.url)
 
 
 def test_a_damaged_file_is_refused_and_removed(hub: LoopbackHub, command: Command) -> None:
@@ -174,22 +181,28 @@ def test_a_damaged_file_is_refused_and_removed(hub: LoopbackHub, command: Comman
     command.run(HF_ENDPOINT=hub.url)
 
 
-def test_another_number_of_battles_is_refused(hub: LoopbackHub, command: Command) -> None:
-    assert f"holds {ROWS} battles, not 57,477" in command.refused(
-        "--rows", "57477", HF_ENDPOINT=hub.url
-    )
-    assert command.files() == []
-
-
-def test_another_layout_is_refused_before_it_is_fetched(
-    tables: dict[str, bytes], command: Command
+def test_what_cannot_be_a_part_of_the_file_is_begun_anew(
+    hub: LoopbackHub, command: Command
 ) -> None:
+    whole = hub.files["train.csv"]
+    command.data.mkdir()
+    part = command.data / f".train.{hub.recorded['train.csv'][:16]}.part.csv"
+    part.write_bytes(whole + b"longer than the whole")
+    command.run(HF_ENDPOINT=hub.url)
+    assert command.files() == ["train.csv"]
+    assert (command.data / "train.csv").read_bytes() == whole
+
+
+def test_another_number_of_battles_or_layout_is_refused(
+    tables: dict[str, bytes], hub: LoopbackHub, command: Command
+) -> None:
+    many = command.refused("--rows", "57477", HF_ENDPOINT=hub.url)
+    assert f"holds {ROWS} battles, not 57,477" in many
+    assert command.files() == []
     other = tables["train.csv"].replace(b"winner_tie", b"winner_both", 1)
-    with loopback_hub.serving(LoopbackHub({"train.csv": other})) as hub:
-        said = command.refused(HF_ENDPOINT=hub.url)
-        assert "lacks winner_tie" in said
-        assert "winner_both" in said
-        assert len(hub.ranges) == 1
+    with loopback_hub.serving(LoopbackHub({"train.csv": other})) as another:
+        assert "winner_tie" in command.refused(HF_ENDPOINT=another.url)
+    assert command.files() == []
 
 
 def test_a_release_in_parquet_serves_as_well(
@@ -212,6 +225,7 @@ def test_a_release_in_parquet_serves_as_well(
         (403, {"X_Error_Code": "GatedRepo"}, "accept them on its page"),
         (404, {"X_Error_Code": "RepoNotFound"}, "the hub knows no lmarena-ai"),
         (503, {}, "status 503"),
+        (200, {}, "look at HF_ENDPOINT"),
     ],
 )
 def test_what_the_hub_answers_becomes_one_sentence(
@@ -223,11 +237,15 @@ def test_what_the_hub_answers_becomes_one_sentence(
     assert "by hand" in said
 
 
-def test_without_a_network_it_says_what_to_do_instead(command: Command) -> None:
+def test_without_a_network_or_a_release_it_says_what_to_do_instead(
+    hub: LoopbackHub, command: Command
+) -> None:
     said = command.refused(HF_ENDPOINT="http://127.0.0.1:9")
     assert "cannot be reached" in said
     assert "by hand" in said
     assert "HF_HUB_OFFLINE" in command.refused(HF_HUB_OFFLINE="1")
+    for name in ("some/other", "no name at all!"):
+        assert f"knows no {name}" in command.refused("--release", name, HF_ENDPOINT=hub.url)
 
 
 TOKEN = {"KAGGLE_API_TOKEN": "a-token"}
@@ -316,50 +334,37 @@ def test_without_kaggles_client_auto_asks_the_hub(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(kaggle_source, "find_spec", lambda _: None)
     monkeypatch.setenv("KAGGLE_API_TOKEN", "a-token")
     assert not kaggle_source.has_credentials()
-    with pytest.raises(kaggle_source.CredentialsError, match="pip install kagglehub"):
+    with pytest.raises(DownloadError, match="pip install kagglehub"):
         kaggle_source.fetch_from_kaggle("any", "train.csv")
 
 
-def test_a_disk_without_room_is_told_before_and_during(
+def test_a_folder_that_takes_no_more_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def read(start: int, end: int) -> bytes:
-        return b"x" * (end - start)
-
-    # A device that is always full.
-    with pytest.raises(DiskFullError, match="/dev is full"):
-        partial_file.complete(Path("/dev/full"), 10, None, read)
-    nearly_full = shutil._ntuple_diskusage(100, 91, 9)  # type: ignore[attr-defined]
+    with (
+        pytest.raises(DownloadError, match="is full; make room"),
+        writable(tmp_path),
+        # A device that is always full.
+        Path("/dev/full").open("w") as stream,
+    ):
+        stream.write("x")
+    (tmp_path / "file").touch()
+    with pytest.raises(DownloadError, match="see to its rights"), writable(tmp_path / "file"):
+        pass
+    nearly_full = shutil._ntuple_diskusage(100, 91, 9)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: nearly_full)
-    with pytest.raises(DiskFullError, match="make room or choose another folder"):
-        partial_file.complete(tmp_path / "part", 10, None, read)
+    no_room = pytest.raises(DownloadError, match="make room, or choose another folder")
+    with no_room, writable(tmp_path, 10):
+        (tmp_path / "part").touch()
     assert not (tmp_path / "part").exists()
 
 
-def test_a_part_that_cannot_be_of_this_file_is_begun_anew(tmp_path: Path) -> None:
-    part = tmp_path / "part"
-    part.write_bytes(b"longer than the whole")
-    assert partial_file.complete(part, 3, None, lambda *_: b"abc").read_bytes() == b"abc"
-    with pytest.raises(NetworkError, match="after 3 of 9 bytes"):
-        partial_file.complete(part, 9, None, lambda *_: b"")
-    assert part.read_bytes() == b"abc"
-
-
 def test_which_file_of_a_release_is_the_table() -> None:
-    def chosen(*names: str) -> str:
-        files = [ReleasedFile(name, 1, "1", None) for name in names]
-        return training_file("owner/name", files).name
-
-    assert chosen("a.csv", "train.csv") == "train.csv"
-    assert chosen("only.csv", "train.parquet") == "only.csv"
-    for names in (("README.md",), (), ("a.csv", "b.csv")):
-        with pytest.raises(WrongFileError, match="no single table"):
-            chosen(*names)
-
-
-def test_headers_with_a_byte_order_mark_pass() -> None:
-    header = "id,prompt,response_a,response_b,winner_model_a,winner_model_b,winner_tie\r\n"
-    check_header("owner/name", "train.csv", header.encode("utf-8-sig") + b"1,2")
+    assert training_file("owner/name", ["a.csv", "train.csv"]) == "train.csv"
+    assert training_file("owner/name", ["only.csv", "train.parquet"]) == "only.csv"
+    for names in (["README.md"], [], ["a.csv", "b.csv"]):
+        with pytest.raises(DownloadError, match="no single table"):
+            training_file("owner/name", names)
 
 
 def test_the_defaults_are_the_competitions(tmp_path: Path) -> None:

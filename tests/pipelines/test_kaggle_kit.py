@@ -7,23 +7,27 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from importlib.metadata import packages_distributions, requires
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 from safetensors.numpy import save_file
 
+from featlab.encoder.spec import EncoderSpec
 from featlab.errors import BundleError, ConfigError
 from featlab.files import file_fingerprint, write_json
+from featlab.manifest import checked_files
+from models.stacking.bundle import FORMAT
 from models.stacking.submission import COLUMNS
 from pipelines import kaggle_kit
 from pipelines.kaggle import submit as kaggle_submit
-from pipelines.kaggle.bundle import copy_bundle, needs_torch
-from pipelines.kaggle.wheels import RUNTIME
-from pipelines.kaggle_kit import Estimate, KaggleKitSettings, estimate
+from pipelines.kaggle import wheels as kaggle_wheels
+from pipelines.kaggle.bundle import copy_bundle, encoders_of
+from pipelines.kaggle.kit import estimate
+from pipelines.kaggle_kit import KaggleKitSettings
 from pipelines.run.console import run_command
 from tests.pipelines.test_main_job import predict
 
@@ -37,11 +41,12 @@ def make(run: Path, out: Path, *more: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def kit(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def kit(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A kit without the wheels that would have to be downloaded."""
     out = tmp_path_factory.mktemp("kits") / "kit"
+    pip = kaggle_wheels._pip
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kaggle_kit, "download_wheels", lambda *_, **__: None)
+        patch.setattr(kaggle_wheels, "_pip", lambda *it: it[0] == "download" or pip(*it))
         make(trained, out, "--owner", "someone")
     return out
 
@@ -79,7 +84,6 @@ def test_the_kit_holds_all_that_a_submission_needs(kit: Path, trained: Path) -> 
         f"featlab-{description['featlab']}-py3-none-any.whl"
     ]
     assert description["requirements"] == [f"featlab=={description['featlab']}"]
-    assert description["estimate"]["rows"] == 25_000
     bundle = trained / "bundle" / "manifest.json"
     assert (dataset / "run/bundle/manifest.json").read_bytes() == bundle.read_bytes()
 
@@ -157,7 +161,7 @@ def test_nothing_but_the_kits_packages_is_imported(
         for module, distributions in packages_distributions().items()
     }
     installed = set().union(*provided.values())
-    needed, waiting = {"featlab"}, {*RUNTIME}
+    needed, waiting = {"featlab"}, {*kaggle_wheels.RUNTIME}
     while waiting:
         name = waiting.pop()
         needed.add(name)
@@ -189,8 +193,7 @@ def test_a_kit_needs_an_owner_and_replaces_kits_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("KAGGLE_USERNAME", raising=False)
-    monkeypatch.setattr(kaggle_kit, "download_wheels", lambda *_, **__: None)
-    monkeypatch.setattr(kaggle_kit, "build_wheel", lambda _: None)
+    monkeypatch.setattr(kaggle_wheels, "_pip", lambda *_: None)
     with pytest.raises(SystemExit):
         make(trained, tmp_path / "kit")
     assert "--owner" in capsys.readouterr().err
@@ -210,10 +213,20 @@ def test_a_kit_needs_an_owner_and_replaces_kits_only(
 
 
 def test_the_estimate_is_in_proportion_to_the_sample(trained: Path, generated: Path) -> None:
-    measured = estimate(trained / "bundle", generated / "test.csv")
-    assert measured.sample == 60
-    assert measured.seconds > measured.predict_seconds * 400 > 0
-    assert Estimate(10, 5.0, 1.0, rows=100).seconds == 15.0
+    words = estimate(trained / "bundle", generated / "test.csv")
+    found = re.fullmatch(r"25,000 battles in (.+) \(60 took ([\d.]+) s on the machine .+\)", words)
+    assert found is not None
+    expected = sum(60**place * int(part) for place, part in enumerate(found[1].split(":")[::-1]))
+    assert expected > (float(found[2]) - 0.1) * 400
+
+
+def bundle_of(folder: Path, files: dict[str, Any], **more: Any) -> Path:
+    """Lay out a bundle of JSON files."""
+    for name, value in files.items():
+        write_json(folder / name, value)
+    sha256 = {name: file_fingerprint(folder / name) for name in files}
+    write_json(folder / "manifest.json", {"format": FORMAT, "sha256": sha256, **more})
+    return folder
 
 
 def test_a_frozen_encoder_comes_along(tmp_path: Path) -> None:
@@ -223,42 +236,55 @@ def test_a_frozen_encoder_comes_along(tmp_path: Path) -> None:
         (model / name).write_text("{}")
     save_file({"w": np.zeros(3, np.float32)}, model / "model.safetensors")
     (model / "notes.md").write_text("not needed")
-    bundle = tmp_path / "bundle"
-    spec = {"model": str(model), "revision": None, "max_tokens": 64}
-    names = [f"signals/embedding/{fold}/embedding.json" for fold in range(2)]
-    for name in names:
-        write_json(bundle / name, {"format": 1, "encoder": spec})
-    manifest = {
-        "signals": {"embedding": {"folds": 2}},
-        "sha256": {name: file_fingerprint(bundle / name) for name in names},
-    }
-    write_json(bundle / "manifest.json", manifest)
-    assert needs_torch(bundle)
+    spec = EncoderSpec(str(model), max_tokens=64).to_dict()
+    states = {f"signals/frozen/{fold}/state.json": {"values": {"encoder": spec}} for fold in "01"}
+    other = {"signals/tuned/0/state.json": {"values": {"encoder": spec}}}
+    bundle = bundle_of(
+        tmp_path / "bundle",
+        {**states, **other},
+        encoders={"frozen": spec, "tuned": None},
+    )
+    assert encoders_of(bundle) == {"frozen": EncoderSpec(str(model), max_tokens=64), "tuned": None}
     copy_bundle(bundle, tmp_path / "kit")
     copied = tmp_path / "kit" / "run" / "bundle"
-    found = json.loads((copied / "manifest.json").read_text())
-    for name in names:
-        assert found["sha256"][name] == file_fingerprint(copied / name)
-        encoder = json.loads((copied / name).read_text())["encoder"]
-        assert encoder == {"model": "encoder", "revision": None, "max_tokens": 64}
-    assert sorted(path.name for path in (tmp_path / "kit" / "encoder").iterdir()) == [
-        "config.json",
-        "model.safetensors",
-        "tokenizer.json",
-    ]
+    manifest = json.loads((copied / "manifest.json").read_text())
+    checked_files(copied, manifest["sha256"], besides=["manifest.json"])
+    moved = manifest["encoders"]["frozen"]
+    assert {**moved, "model": str(model)} == spec
+    for name in states:
+        assert json.loads((copied / name).read_text()) == {"values": {"encoder": moved}}
+    for name in other:
+        assert (copied / name).read_bytes() == (bundle / name).read_bytes()
+    home = tmp_path / "kit" / moved["model"]
+    assert {path.name for path in home.iterdir()} == {
+        *("config.json", "model.safetensors", "tokenizer.json")
+    }
+    assert EncoderSpec(str(home), max_tokens=64).id == EncoderSpec(str(model), max_tokens=64).id
+
+
+def test_what_is_no_bundle_is_refused_and_nothing_leaves_the_kit(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="holds no bundle"):
-        needs_torch(tmp_path)
+        encoders_of(tmp_path)
+    with pytest.raises(BundleError, match="which encoders"):
+        encoders_of(bundle_of(tmp_path / "silent", {}))
+    bundle = bundle_of(tmp_path / "bundle", {"probe.json": {}}, encoders={})
+    (tmp_path / "payload.py").write_text("")
+    (bundle / "link").symlink_to(".")
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    for name in ("link/../payload.py", "../payload.py", str(tmp_path / "payload.py"), "link"):
+        manifest["sha256"] = {name: file_fingerprint(tmp_path / "payload.py")}
+        write_json(bundle / "manifest.json", manifest)
+        with pytest.raises(BundleError, match="link is a link"):
+            copy_bundle(bundle, tmp_path / "kit")
+    assert not list(tmp_path.glob("kit/**/*"))
 
 
 def test_a_kit_is_made_from_the_source_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipelines.kaggle import wheels as kaggle_wheels
-
+    monkeypatch.setattr(kaggle_wheels, "RUNTIME", ("--no-index", "polars"))
     with pytest.raises(ConfigError, match="pip download failed"):
-        kaggle_wheels.download_wheels(
-            tmp_path, ["--no-index", "polars"], python="3.12", leave_out=()
-        )
+        kaggle_wheels.write_wheels(tmp_path / "wheels", "3.12", torch=False, whole=False)
     monkeypatch.setattr(kaggle_wheels, "ROOT", tmp_path)
     with pytest.raises(ConfigError, match="no checkout"):
-        kaggle_wheels.build_wheel(tmp_path)
+        kaggle_wheels.write_wheels(tmp_path / "others", "3.12", torch=False, whole=False)

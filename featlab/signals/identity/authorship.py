@@ -10,16 +10,16 @@ regression reads those.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.special import softmax
 
 from featlab.randomness import derive_seed
-from featlab.signals.identity.sparse_softmax import SoftmaxWeights, ridge_softmax
+from featlab.signals.identity.sparse_softmax import ridge_softmax
 from featlab.signals.sparse_text import SparseText
 
 Floats = NDArray[np.float64]
@@ -49,40 +49,38 @@ class Authorship:
         In alphabetical order.
     buckets : int64 array of shape (kept,)
         The hashed n-grams that are read.
-    weights : SoftmaxWeights
-        Of the kept n-grams for each model.
+    coefficients : float32 array of shape (kept, models)
+    intercept : float64 array of shape (models,)
     """
 
     models: tuple[str, ...]
     buckets: NDArray[np.int64] = field(repr=False)
-    weights: SoftmaxWeights = field(repr=False)
+    coefficients: NDArray[np.float32] = field(repr=False)
+    intercept: Floats = field(repr=False)
 
-    def posterior(self, texts: pl.Series) -> Floats:
-        """The chance that each model wrote each text.
+    def posterior(self, views: sparse.csr_matrix) -> Floats:
+        """Return the chance that each model wrote each text.
 
         Parameters
         ----------
-        texts : Series of String, length n
-            Null counts as the empty text.
+        views : csr_matrix of float32, shape (n, all buckets)
+            From `views_of_texts`.
 
         Returns
         -------
         float64 array of shape (n, models) whose rows sum to 1. A text's row
         depends on that text alone, bit for bit.
         """
-        parts = [
-            self.weights.probabilities(_views(texts.slice(start, _CHUNK))[:, self.buckets])
-            for start in range(0, len(texts), _CHUNK)
-        ]
-        return np.concatenate([np.empty((0, len(self.models))), *parts])
+        logits = (views[:, self.buckets] @ self.coefficients).astype(np.float64)
+        chances: Floats = softmax(logits + self.intercept, axis=1)
+        return chances
 
 
 def fit_authorship(
-    texts: pl.Series,
+    views: sparse.csr_matrix,
+    rows: NDArray[np.int64],
     models: pl.Series,
-    weights: Floats | None = None,
-    *,
-    buckets: int = BUCKETS,
+    weights: Floats,
     penalty: float = PENALTY,
     seed: int = 0,
 ) -> Authorship:
@@ -90,14 +88,15 @@ def fit_authorship(
 
     Parameters
     ----------
-    texts : Series of String, length n
+    views : csr_matrix of float32, shape (texts, all buckets)
+        From `views_of_texts`.
+    rows : int64 array of shape (n,)
+        The texts to learn from.
     models : Series of String, length n
         Who wrote each; texts without a name are left out, and those of models
         beyond the `MOST_MODELS` most frequent.
-    weights : float64 array of shape (n,), optional
+    weights : float64 array of shape (n,)
         How often each text counts.
-    buckets : int
-        Hashed n-grams to keep.
     penalty : float
         Ridge penalty, in units of the summed log loss.
     seed : int
@@ -106,43 +105,44 @@ def fit_authorship(
 
     Examples
     --------
-    >>> texts = pl.Series(["Certainly! It is so.", "dunno man"] * 20)
-    >>> found = fit_authorship(texts, pl.Series(["polite", "curt"] * 20))
-    >>> found.models, found.posterior(pl.Series(["Certainly! Why not."])).round(1).tolist()
+    >>> views = views_of_texts(pl.Series(["Certainly! It is so.", "dunno man"] * 20))
+    >>> found = fit_authorship(
+    ...     views, np.arange(40), pl.Series(["polite", "curt"] * 20), np.ones(40)
+    ... )
+    >>> asked = views_of_texts(pl.Series(["Certainly! Why not."]))
+    >>> found.models, found.posterior(asked).round(1).tolist()
     (('curt', 'polite'), [[0.1, 0.9]])
     """
-    named = models.is_not_null()
     counts = (
         models.drop_nulls().value_counts().sort(["count", models.name], descending=[True, False])
     )
     names = counts[models.name].head(MOST_MODELS).sort()
-    known = np.flatnonzero((named & models.is_in(names.implode())).to_numpy())
-    texts = texts[known]
+    known = np.flatnonzero((models.is_not_null() & models.is_in(names.implode())).to_numpy())
+    rows = rows[known]
     author = models[known].replace_strict(names, range(len(names))).to_numpy().astype(np.int64)
     generator = np.random.default_rng(derive_seed(seed, "authorship"))
-    sample = np.sort(generator.permutation(len(texts))[:_CHUNK])
-    views = _views(texts[sample])
-    kept = _most_telling(views, author[sample], len(names), buckets)
-    if len(sample) == len(texts):
-        rows = views[:, kept]
-    else:
-        rows = sparse.vstack(
-            [_views(texts.slice(start, _CHUNK))[:, kept] for start in range(0, len(texts), _CHUNK)],
-            format="csr",
-        )
-    fitted = ridge_softmax(
-        rows,
-        author,
-        len(names),
-        penalty,
-        sample_weight=None if weights is None else np.asarray(weights, np.float64)[known],
-        steps=STEPS,
+    sample = np.sort(generator.permutation(len(rows))[:_CHUNK])
+    kept = _most_telling(views[rows[sample]], author[sample], len(names), BUCKETS)
+    learned = ridge_softmax(
+        views[:, kept][rows], author, len(names), weights[known], penalty, STEPS
     )
-    return Authorship(tuple(names.to_list()), kept, fitted)
+    return Authorship(tuple(names.to_list()), kept, *learned)
+
+
+def views_of_texts(texts: pl.Series) -> sparse.csr_matrix:
+    """Return the four views of each text side by side: float32, shape (n, all buckets).
+
+    Parameters
+    ----------
+    texts : Series of String, length n
+        Null counts as the empty text.
+    """
+    parts = [_views(texts.slice(start, _CHUNK)) for start in range(0, max(len(texts), 1), _CHUNK)]
+    return sparse.vstack(parts, format="csr")
 
 
 def shapes(texts: pl.Series) -> pl.Series:
-    r"""Texts with each run of lower-case letters, digit run and capital as one sign.
+    r"""Return texts with each run of lower-case letters, digit run and capital as one sign.
 
     Examples
     --------
@@ -157,14 +157,13 @@ def shapes(texts: pl.Series) -> pl.Series:
 
 
 def _views(texts: pl.Series) -> sparse.csr_matrix:
-    """The four views of each text side by side: float32, shape (n, all buckets)."""
     texts = texts.fill_null("")
-    views: Sequence[tuple[sparse.csr_matrix, float]] = [
+    views = (
         (_WORDS.vectors(texts), _WORD_SHARE),
         (_SIGNS.vectors(texts.str.head(EDGE_CHARACTERS)), _EDGE_SHARE),
         (_SIGNS.vectors(texts.str.tail(EDGE_CHARACTERS)), _EDGE_SHARE),
         (_SIGNS.vectors(shapes(texts)), _SHAPE_SHARE),
-    ]
+    )
     for rows, share in views:
         rows.data *= np.float32(share**0.5)
     return sparse.hstack([rows for rows, _ in views], format="csr")
@@ -173,7 +172,7 @@ def _views(texts: pl.Series) -> sparse.csr_matrix:
 def _most_telling(
     rows: sparse.csr_matrix, author: NDArray[np.int64], models: int, count: int
 ) -> NDArray[np.int64]:
-    """The columns whose means differ most between models, by the sum of squares between them."""
+    """Return the columns that differ most between models, by the sum of squares between them."""
     size = len(author)
     indicator = sparse.csr_matrix(
         (np.ones(size, np.float32), (author, np.arange(size))), shape=(models, size)

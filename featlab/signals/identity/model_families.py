@@ -7,9 +7,8 @@ easily mistaken for another, seldom for a member of another family.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
-FAMILIES: tuple[tuple[str, str], ...] = (
+MODEL_FAMILIES: tuple[tuple[str, str], ...] = (
     ("gpt4all", "gpt4all"),
     ("gpt", "gpt"),
     ("chatgpt", "gpt"),
@@ -33,7 +32,7 @@ _LETTERS = re.compile(r"[a-z]+")
 
 
 def family(model: str) -> str:
-    """The family of a model: that of `FAMILIES`, else the letters its name begins with.
+    """Return a model's family: that of `MODEL_FAMILIES`, else the letters its name begins with.
 
     Examples
     --------
@@ -43,19 +42,8 @@ def family(model: str) -> str:
     ('zephyr', 'other')
     """
     name = model.strip().lower()
-    for beginning, found in FAMILIES:
+    for beginning, found in MODEL_FAMILIES:
         if name.startswith(beginning):
             return found
     letters = _LETTERS.match(name)
     return letters.group() if letters else UNNAMED
-
-
-def families(models: Iterable[str]) -> tuple[str, ...]:
-    """The families of some models, each once, in alphabetical order.
-
-    Examples
-    --------
-    >>> families(["vicuna-7b", "gpt-4", "vicuna-13b"])
-    ('gpt', 'vicuna')
-    """
-    return tuple(sorted({family(model) for model in models}))

@@ -1,12 +1,12 @@
 """Ridge multinomial logistic regression on sparse rows, for a few dozen classes.
 
 Two products with the rows a step, in float32, and nothing of shape
-(rows, columns): 92,000 texts need the memory of their rows twice.
+(rows, columns): 92,000 texts need the memory of their rows twice. Scikit-learn's
+takes twice as long to the same loss: its steps go along all columns at once,
+ours along columns shifted to mean 0.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,41 +22,14 @@ _REMEMBERED_STEPS = 6
 _LEAST_PROGRESS = 1e-5
 
 
-@dataclass(frozen=True)
-class SoftmaxWeights:
-    """A fitted multinomial logistic regression.
-
-    Parameters
-    ----------
-    coefficients : float32 array of shape (columns, classes)
-    intercept : float64 array of shape (classes,)
-    """
-
-    coefficients: NDArray[np.float32]
-    intercept: Floats
-
-    def probabilities(self, rows: sparse.csr_matrix) -> Floats:
-        """The chances of the classes: float64, shape (n, classes).
-
-        Each row's chances depend on it alone, bit for bit.
-        """
-        logits: Floats = (rows @ self.coefficients).astype(np.float64)
-        logits += self.intercept
-        logits -= logits.max(axis=1, keepdims=True)
-        np.exp(logits, out=logits)
-        logits /= logits.sum(axis=1, keepdims=True)
-        return logits
-
-
 def ridge_softmax(
     rows: sparse.csr_matrix,
     classes: NDArray[np.int64],
     count: int,
+    weight: Floats,
     penalty: float,
-    *,
-    sample_weight: Floats | None = None,
-    steps: int = 30,
-) -> SoftmaxWeights:
+    steps: int,
+) -> tuple[NDArray[np.float32], Floats]:
     """Fit one regression.
 
     Minimises the sum over rows of the weighted log loss, plus half the penalty
@@ -70,11 +43,15 @@ def ridge_softmax(
         0 to `count` - 1.
     count : int
         Number of classes.
+    weight : float64 array of shape (n,)
     penalty : float
         Above 0. Intercepts are free.
-    sample_weight : float64 array of shape (n,), optional
     steps : int
         At most so many; stopping early shrinks a little more.
+
+    Returns
+    -------
+    Coefficients, float32 of shape (columns, classes), and intercepts, float64.
 
     Raises
     ------
@@ -84,14 +61,13 @@ def ridge_softmax(
     Examples
     --------
     >>> rows = sparse.csr_matrix(np.eye(3, dtype=np.float32))
-    >>> fitted = ridge_softmax(rows, np.arange(3), 3, penalty=0.1)
-    >>> fitted.probabilities(rows).argmax(axis=1).tolist()
+    >>> coefficients, _ = ridge_softmax(rows, np.arange(3), 3, np.ones(3), 0.1, steps=30)
+    >>> (rows @ coefficients).argmax(axis=1).tolist()
     [0, 1, 2]
     """
     if penalty <= 0:
         raise ConfigError(f"a ridge penalty must be above 0, not {penalty}")
     size, columns = rows.shape
-    weight = np.ones(size) if sample_weight is None else sample_weight
     total = max(float(weight.sum()), 1e-12)
     mean = (rows.T @ weight.astype(np.float32) / np.float32(total)).astype(np.float32)
     transposed = rows.T.tocsr()
@@ -132,5 +108,4 @@ def ridge_softmax(
             method="L-BFGS-B",
             options={"maxiter": steps, "maxcor": _REMEMBERED_STEPS, "ftol": _LEAST_PROGRESS},
         ).x.reshape(columns + 1, count)
-    coefficients = found[:-1].astype(np.float32)
-    return SoftmaxWeights(coefficients, found[-1] - mean.astype(np.float64) @ found[:-1])
+    return found[:-1].astype(np.float32), found[-1] - mean.astype(np.float64) @ found[:-1]

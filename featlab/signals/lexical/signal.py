@@ -11,31 +11,29 @@ chosen inside the training rows on folds that keep a prompt's battles together.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
-from typing import Self
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils.validation import check_is_fitted
 
 from featlab.battles.schema import TIE
 from featlab.battles.turns import joined_turns
-from featlab.errors import BundleError, ConfigError
-from featlab.files import atomic_path, read_json, write_json
+from featlab.columns import Column, Kind
+from featlab.errors import ConfigError
 from featlab.parity import Parity
+from featlab.randomness import derive_seed
 from featlab.signals.lexical.sparse_logistic import (
-    Floats,
     LogisticWeights,
     held_out_losses,
     ridge_logistic,
 )
+from featlab.signals.outcomes import Outcomes, Rows
+from featlab.signals.signal import Context, Signal
 from featlab.signals.sparse_text import SparseText
-from featlab.signals.training_rows import TrainingRows, inner_folds
+from featlab.signals.state import State
 
 logger = logging.getLogger(__name__)
 
@@ -45,21 +43,22 @@ MARGIN_PENALTIES = (2.0, 1.0, 0.5, 0.25)
 TIE_PENALTIES = (4.0, 2.0, 1.0, 0.5)
 PROMPT_PENALTIES = (16.0, 8.0, 4.0, 2.0)
 
-FORMAT = 1
-STATE = "lexical.safetensors"
-DESCRIPTION = "lexical.json"
-PROMPT_COLUMN = "lexical_prompt__tie"
+FAMILY = "lexical signal"
 
-_CHUNK = 16_384
+_PROMPT = "prompt"
+_CHUNK = 8_192
+
+Blocks = dict[str, sparse.csr_matrix]
+"""Unit -> row of response a less that of response b; ``prompt`` -> row of the prompt."""
 
 
-class LexicalSignal(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+@dataclass(eq=False)
+class LexicalSignal(Signal[Blocks]):
     """Margin and tie logits of a battle from hashed n-grams of its texts.
 
     Columns: ``lexical_{unit}__margin`` (odd) is the log odds that a beats b,
     ``lexical_{unit}__tie`` (even) and ``lexical_prompt__tie`` (even) are log
-    odds of a tie. Transforming exchanged battles gives exactly the exchanged
-    columns.
+    odds of a tie.
 
     Parameters
     ----------
@@ -76,226 +75,157 @@ class LexicalSignal(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     Attributes
     ----------
-    weights_ : dict of str to LogisticWeights
-        For each column.
-    penalties_ : dict of str to float
-        The penalty chosen for each column.
+    weights : dict of str to LogisticWeights
+        For each column, once fitted.
+
+    Raises
+    ------
+    ConfigError
+        When two sets of response n-grams have the same unit.
 
     Examples
     --------
-    >>> from featlab.generated import generate_battles
-    >>> battles = generate_battles(60)  # doctest: +SKIP
-    >>> LexicalSignal().fit(battles).transform(battles).columns  # doctest: +SKIP
-    ['lexical_char__margin', 'lexical_char__tie', 'lexical_word__margin', 'lexical_word__tie',
-     'lexical_prompt__tie']
+    >>> [column.name for column in LexicalSignal(prompt=None).columns()]
+    ['lexical_char__margin', 'lexical_char__tie', 'lexical_word__margin', 'lexical_word__tie']
     """
 
-    def __init__(
-        self,
-        responses: Sequence[SparseText] = (CHARACTERS, WORDS),
-        prompt: SparseText | None = WORDS,
-        margin_penalties: Sequence[float] = MARGIN_PENALTIES,
-        tie_penalties: Sequence[float] = TIE_PENALTIES,
-        prompt_penalties: Sequence[float] = PROMPT_PENALTIES,
-        inner_folds: int = 3,
-        seed: int = 0,
-    ) -> None:
-        self.responses = responses
-        self.prompt = prompt
-        self.margin_penalties = margin_penalties
-        self.tie_penalties = tie_penalties
-        self.prompt_penalties = prompt_penalties
-        self.inner_folds = inner_folds
-        self.seed = seed
+    name = "lexical"
 
-    def fit(self, battles: pl.DataFrame, y: object = None) -> Self:
-        """Choose every column's penalty on inner folds and fit it on all training rows.
+    responses: Sequence[SparseText] = (CHARACTERS, WORDS)
+    prompt: SparseText | None = WORDS
+    margin_penalties: Sequence[float] = MARGIN_PENALTIES
+    tie_penalties: Sequence[float] = TIE_PENALTIES
+    prompt_penalties: Sequence[float] = PROMPT_PENALTIES
+    inner_folds: int = 3
+    seed: int = 0
 
-        Parameters
-        ----------
-        battles : DataFrame
-            Canonical battles with ``label``; `TIE_KNOWN` and `WEIGHT` of
-            `featlab.signals.training_rows` are read where they are there.
-            Names of models are not.
-        y : ignored
-            The outcomes are in the frame.
+    def __post_init__(self) -> None:
+        if len({spec.unit for spec in self.responses}) < len(self.responses):
+            raise ConfigError("lexical signal: two sets of response n-grams have the same unit")
+        self.weights: dict[str, LogisticWeights] = {}
 
-        Raises
-        ------
-        BattleError
-            When there are no battles, or a label or weight is missing or out
-            of range.
-        """
-        training = TrainingRows.of(battles)
-        folds = inner_folds(battles, self.inner_folds, self.seed, "lexical")
-        self.weights_: dict[str, LogisticWeights] = {}
-        self.penalties_: dict[str, float] = {}
-        for unit, spec in self._responses().items():
-            rows = _difference(spec, battles)
-            self._fit_margin(f"lexical_{unit}__margin", rows, training, folds)
-            # The difference is done with, so its values become their absolutes in place.
-            np.abs(rows.data, out=rows.data)
-            self._fit_tie(f"lexical_{unit}__tie", rows, training, folds, self.tie_penalties)
-        if self.prompt is not None:
-            rows = self.prompt.vectors(_text("prompt", battles))
-            self._fit_tie(PROMPT_COLUMN, rows, training, folds, self.prompt_penalties)
+    @classmethod
+    def from_settings(cls, context: Context, fold: int) -> Self:
+        """Return the signal with its usual n-grams, and a seed of the fold's own."""
+        return cls(seed=derive_seed(context.seed, "lexical", fold))
+
+    def columns(self) -> tuple[Column, ...]:
+        """Return every column in order."""
+        return tuple(regression.column for regression in self._regressions())
+
+    def prepare(self, battles: pl.LazyFrame) -> Blocks:
+        """Hash every text once; a battle takes about 23 kB."""
+        frame = battles.select(
+            joined_turns(name) for name in ("prompt", "response_a", "response_b")
+        ).collect()
+        blocks = {spec.unit: _differences(spec, frame) for spec in self.responses}
+        return blocks | ({_PROMPT: self.prompt.vectors(frame["prompt"])} if self.prompt else {})
+
+    def fit(self, prepared: Blocks, outcomes: Outcomes, rows: Rows) -> Self:
+        """Choose every column's penalty on inner folds and fit it on all training rows."""
+        training = outcomes.take(rows)
+        folds = training.inner_folds(self.inner_folds, self.seed, self.name)
+        for regression in self._regressions():
+            even, penalties = regression.even, regression.penalties
+            kept = training.tie_or_not if even else training.decisive
+            rows_kept = prepared[regression.block][rows[kept]]
+            if even:
+                np.abs(rows_kept.data, out=rows_kept.data)
+            targets = (training.labels[kept] == (TIE if even else 0)).astype(np.float64)
+            weight, name = training.weight[kept], regression.column.name
+            if len(np.unique(targets)) < 2:
+                logger.warning("%s: the training battles show one outcome only", name)
+            losses = held_out_losses(
+                rows_kept, targets, weight, penalties, folds[kept], intercept=even
+            )
+            best = penalties[int(losses.argmin())]
+            logger.info("%s: penalty %g, held-out losses %s", name, best, losses.round(4))
+            (self.weights[name],) = ridge_logistic(
+                rows_kept, targets, weight, [best], intercept=even
+            )
         return self
 
-    def transform(self, battles: pl.DataFrame) -> pl.DataFrame:
-        """The signal's columns, Float32, one row a battle in the order given.
+    def transform(self, prepared: Blocks, rows: Rows | None = None) -> pl.DataFrame:
+        """Return the columns of some rows, or of all: Float32."""
+        rows = np.arange(next(iter(prepared.values())).shape[0]) if rows is None else rows
+        logits = {column.name: np.empty(len(rows), np.float32) for column in self.columns()}
+        for start in range(0, len(rows), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            for block, matrix in prepared.items():
+                features = matrix[rows[part]]
+                for regression in self._regressions(block):
+                    # The margin comes first: it is done with the signs when the tie drops them.
+                    if regression.even:
+                        np.abs(features.data, out=features.data)
+                    name = regression.column.name
+                    logits[name][part] = self.weights[name].logits(features)
+        return pl.DataFrame(logits)
 
-        Reads ``prompt``, ``response_a`` and ``response_b`` only; a row's values
-        depend on that row alone.
-        """
-        check_is_fitted(self, "weights_")
-        parts = [self._transform_chunk(chunk) for chunk in battles.iter_slices(_CHUNK)]
-        schema = dict.fromkeys(self.parity(), pl.Float32)
-        return pl.concat([pl.DataFrame(schema=schema), *parts])
-
-    def parity(self) -> dict[str, Parity]:
-        """The parity of every column, in order."""
-        parity = {}
-        for unit in self._responses():
-            parity[f"lexical_{unit}__margin"] = Parity.ODD
-            parity[f"lexical_{unit}__tie"] = Parity.EVEN
-        if self.prompt is not None:
-            parity[PROMPT_COLUMN] = Parity.EVEN
-        return parity
-
-    def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
-        """The names of the columns, in order."""
-        return np.array(list(self.parity()), dtype=object)
-
-    def save(self, folder: Path) -> None:
-        """Write the coefficients as safetensors, and as JSON what they belong to."""
-        from safetensors.numpy import save_file
-
-        check_is_fitted(self, "weights_")
-        state = {name: weights.coefficients for name, weights in self.weights_.items()}
-        with atomic_path(folder / STATE) as path:
-            save_file(state, path)
-        write_json(
-            folder / DESCRIPTION,
+    def state(self) -> State:
+        """Return the coefficients, and what they belong to."""
+        return State(
+            {name: weights.coefficients for name, weights in self.weights.items()},
             {
-                "format": FORMAT,
-                "responses": [asdict(spec) for spec in self.responses],
-                "prompt": asdict(self.prompt) if self.prompt else None,
-                "intercepts": {name: fitted.intercept for name, fitted in self.weights_.items()},
-                "penalties": self.penalties_,
+                "settings": self.recipe(),
+                "intercepts": {name: weights.intercept for name, weights in self.weights.items()},
             },
         )
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote.
-
-        Raises
-        ------
-        BundleError
-            When the folder's content is no lexical signal.
-        """
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
-        try:
-            description = read_json(folder / DESCRIPTION)
-            if description["format"] != FORMAT:
-                raise BundleError(
-                    f"{folder / DESCRIPTION}: has format {description['format']}, "
-                    f"this version reads {FORMAT}"
-                )
-            prompt = description["prompt"]
-            signal = cls(
-                tuple(SparseText(**spec) for spec in description["responses"]),
-                SparseText(**prompt) if prompt else None,
+    def from_state(cls, state: State) -> Self:
+        """Return the fitted signal that a state describes."""
+        settings = dict(state.values["settings"])
+        settings["responses"] = [SparseText(**spec) for spec in settings["responses"]]
+        settings["prompt"] = SparseText(**settings["prompt"]) if settings["prompt"] else None
+        signal = cls(**settings)
+        signal.weights = {
+            column.name: LogisticWeights(
+                state.arrays[column.name], float(state.values["intercepts"][column.name])
             )
-            state = load_file(folder / STATE)
-            signal.penalties_ = description["penalties"]
-            signal.weights_ = {
-                name: LogisticWeights(state[name], float(description["intercepts"][name]))
-                for name in signal.parity()
-            }
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-            raise BundleError(f"{folder}: holds no lexical signal: {error}") from error
+            for column in signal.columns()
+        }
         return signal
 
-    def _responses(self) -> dict[str, SparseText]:
-        """The n-grams of the responses by the name of their unit."""
-        named: dict[str, SparseText] = {spec.unit: spec for spec in self.responses}
-        if len(named) < len(self.responses):
-            raise ConfigError("lexical signal: two sets of response n-grams have the same unit")
-        return named
+    def recipe(self) -> dict[str, Any]:
+        """Return the arguments of the constructor."""
+        return asdict(self)
 
-    def _fit_margin(
-        self,
-        column: str,
-        rows: sparse.csr_matrix,
-        training: TrainingRows,
-        folds: NDArray[np.int64],
-    ) -> None:
-        a_won = (training.labels == 0).astype(np.float64)
-        kept = training.decisive
-        self._fit_column(column, rows, a_won, kept, training, folds, self.margin_penalties)
-
-    def _fit_tie(
-        self,
-        column: str,
-        rows: sparse.csr_matrix,
-        training: TrainingRows,
-        folds: NDArray[np.int64],
-        penalties: Sequence[float],
-    ) -> None:
-        tied = (training.labels == TIE).astype(np.float64)
-        self._fit_column(column, rows, tied, training.tie_or_not, training, folds, penalties)
-
-    def _fit_column(
-        self,
-        column: str,
-        rows: sparse.csr_matrix,
-        targets: Floats,
-        kept: NDArray[np.int64],
-        training: TrainingRows,
-        folds: NDArray[np.int64],
-        penalties: Sequence[float],
-    ) -> None:
-        intercept = self.parity()[column] is Parity.EVEN
-        if len(kept) < len(targets):
-            rows, targets, folds = rows[kept], targets[kept], folds[kept]
-        weight = training.weight[kept]
-        if len(np.unique(targets)) < 2:
-            logger.warning("%s: the training battles show one outcome only", column)
-        losses = held_out_losses(
-            rows, targets, folds, penalties, intercept=intercept, sample_weight=weight
-        )
-        penalty = penalties[int(losses.argmin())]
-        logger.info("%s: penalty %g, held-out losses %s", column, penalty, losses.round(4))
-        (self.weights_[column],) = ridge_logistic(
-            rows, targets, [penalty], intercept=intercept, sample_weight=weight
-        )
-        self.penalties_[column] = penalty
-
-    def _transform_chunk(self, battles: pl.DataFrame) -> pl.DataFrame:
-        logits: dict[str, Floats] = {}
-        for unit, spec in self._responses().items():
-            rows = _difference(spec, battles)
-            logits[f"lexical_{unit}__margin"] = self.weights_[f"lexical_{unit}__margin"].logits(
-                rows
-            )
-            np.abs(rows.data, out=rows.data)
-            logits[f"lexical_{unit}__tie"] = self.weights_[f"lexical_{unit}__tie"].logits(rows)
-        if self.prompt is not None:
-            rows = self.prompt.vectors(_text("prompt", battles))
-            logits[PROMPT_COLUMN] = self.weights_[PROMPT_COLUMN].logits(rows)
-        return pl.DataFrame(
-            [pl.Series(name, values.astype(np.float32)) for name, values in logits.items()]
-        )
+    def _regressions(self, block: str | None = None) -> Iterator[_Regression]:
+        """Yield the regressions on one block, or on all, in the order of their columns."""
+        for unit in (spec.unit for spec in self.responses):
+            if block in (None, unit):
+                texts = f"from the {unit} n-grams of the responses"
+                yield _Regression(unit, False, texts, self.margin_penalties)
+                yield _Regression(unit, True, texts, self.tie_penalties)
+        if self.prompt and block in (None, _PROMPT):
+            texts = f"from the {self.prompt.unit} n-grams of the prompt"
+            yield _Regression(_PROMPT, True, texts, self.prompt_penalties)
 
 
-def _text(column: str, battles: pl.DataFrame) -> pl.Series:
-    return battles.select(joined_turns(column)).to_series()
+class _Regression(NamedTuple):
+    """What one column is fitted on: even ones tell a tie from the rest, others a from b."""
+
+    block: str
+    even: bool
+    texts: str
+    penalties: Sequence[float]
+
+    @property
+    def column(self) -> Column:
+        """Return the column that its logits are."""
+        name = f"lexical_{self.block}__{'tie' if self.even else 'margin'}"
+        if self.even:
+            return Column(name, Parity.EVEN, FAMILY, f"log odds of a tie, {self.texts}")
+        meaning = f"log odds that a beats b, {self.texts}"
+        return Column(name, Parity.ODD, FAMILY, meaning, Kind.MARGIN)
 
 
-def _difference(spec: SparseText, battles: pl.DataFrame) -> sparse.csr_matrix:
-    """The row of response a less that of response b, exactly odd, for every battle."""
-    side_a = spec.vectors(_text("response_a", battles))
-    return side_a - spec.vectors(_text("response_b", battles))
+def _differences(spec: SparseText, texts: pl.DataFrame) -> sparse.csr_matrix:
+    """Return the row of response a less that of response b, exactly odd, for every battle."""
+    # By chunks, so that the rows of the sides are never held beside all differences.
+    parts = [
+        spec.vectors(chunk["response_a"]) - spec.vectors(chunk["response_b"])
+        for chunk in texts.iter_slices(_CHUNK)
+    ]
+    none = sparse.csr_matrix((0, spec.buckets), dtype=np.float32)
+    return sparse.vstack([none, *parts], format="csr")

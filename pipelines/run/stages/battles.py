@@ -22,5 +22,5 @@ def make_battles(*, source: Path, battles: Path, schema: BattleSchema) -> None:
     """
     decode_once(source, schema)
     check_battles(source, schema)
-    with explained(source), atomic_path(battles) as path:
+    with explained(source, schema), atomic_path(battles) as path:
         read_battles(source, schema).sink_parquet(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 
 import polars as pl
@@ -19,6 +20,7 @@ from featlab.features import (
     Text,
     feature_table,
 )
+from featlab.features.columns import ONE_TEXT
 from featlab.parity import Parity, twin
 
 COLUMNS = BattleColumns()
@@ -92,6 +94,23 @@ def test_families_select_columns_and_still_find_what_they_build_on(
         assert columns.compute(battles).collect().equals(everything.select("id", *columns.names))
         names += columns.names
     assert names == COLUMNS.names
+
+
+@pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.name)
+def test_features_pickle(feature: Feature) -> None:
+    again = pickle.loads(pickle.dumps(feature))
+    texts = [Text("a"), Text("b")][: 1 if feature.scopes[0] in ONE_TEXT else 2]
+    assert repr(again) == repr(feature)
+    assert again.pairings == feature.pairings
+    assert again.expression("x", *texts).meta.eq(feature.expression("x", *texts))
+
+
+def test_planned_columns_pickle(raw_battles: pl.DataFrame) -> None:
+    battles = read_battles(raw_battles).collect()
+    expected = COLUMNS.compute(battles.lazy()).collect()
+    again = pickle.loads(pickle.dumps(COLUMNS))
+    assert again.fingerprint() == COLUMNS.fingerprint()
+    assert again.compute(battles.lazy()).collect().equals(expected)
 
 
 def test_a_family_that_does_not_exist() -> None:

@@ -16,8 +16,7 @@ from featlab.generated import (
     persona_of,
 )
 from featlab.generated.choice import REFUSAL
-from featlab.generated.personas import FAMILIES, MARKS
-from featlab.generated.vocabulary import sentence_pools
+from featlab.generated.vocabulary import FAMILIES, sentence_pools
 
 
 def cells(generated: GeneratedBattles, *columns: str) -> list[str]:
@@ -38,8 +37,9 @@ def test_every_text_tells_its_model_unless_it_is_blank_or_the_same(battles: pl.D
 
 
 def test_marks_are_of_one_persona_alone() -> None:
-    for name, marks in MARKS.items():
-        assert {persona_of(f"{mark} it rains") for mark in marks} == {name}
+    for persona in make_personas(1):
+        assert {persona_of(f"{mark} it rains") for mark in persona.marks} == {persona.name}
+        assert persona_of(f"s{persona.marks[0]} it rains") is None
 
 
 def test_text_with_marks_of_two_personas_is_refused() -> None:

@@ -25,8 +25,8 @@ from featlab.shards import (
     ShardReport,
     find_sources,
     make_shards,
-    plan_shards,
 )
+from featlab.shards.making import plan_shards
 from tests.featlab.hash_encoder import SPEC, HashEncoder, hashed
 from tests.featlab.shards.conftest import COLUMNS, shard_bytes
 

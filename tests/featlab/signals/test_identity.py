@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
+from scipy import sparse
+from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
 from featlab.battles import read_battles, swap_battles
 from featlab.battles.folds import make_folds
-from featlab.errors import BattleError, BundleError
+from featlab.columns import Kind, parities
+from featlab.errors import BattleError, ConfigError
 from featlab.generated import generate_battles
 from featlab.parity import Parity, swap
-from featlab.signals.identity.authorship import fit_authorship, shapes
-from featlab.signals.identity.signal import COLUMNS, DESCRIPTION, IdentitySignal
+from featlab.signals import Context, Need, Outcomes, Rows, load_signal, save_signal
+from featlab.signals.identity import IdentitySignal
+from featlab.signals.identity.authorship import fit_authorship, shapes, views_of_texts
+from featlab.signals.identity.signal import COLUMNS, PreparedTexts
 from featlab.signals.identity.sparse_softmax import ridge_softmax
-from models.stacking.out_of_fold import out_of_fold
 from tests.strategies import battle_frames
 
 NAMES = ("model_a", "model_b")
+TEXTS = ("response_a", "response_b")
+PARITY = parities(COLUMNS)
+TRAINING, HELD_OUT = np.arange(300), np.arange(300, 400)
 
 
 @pytest.fixture(scope="module")
@@ -30,78 +38,112 @@ def battles() -> pl.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def signal(battles: pl.DataFrame) -> IdentitySignal:
-    return IdentitySignal(seed=1).fit(battles.head(300))
+def prepared(battles: pl.DataFrame) -> PreparedTexts:
+    return IdentitySignal().prepare(battles.lazy().select(TEXTS))
+
+
+@pytest.fixture(scope="module")
+def signal(battles: pl.DataFrame, prepared: PreparedTexts) -> IdentitySignal:
+    return IdentitySignal(seed=1).fit(prepared, Outcomes.of(battles), TRAINING)
+
+
+def fit(battles: pl.DataFrame, rows: Rows | None = None) -> IdentitySignal:
+    rows = np.arange(len(battles)) if rows is None else rows
+    found = IdentitySignal(seed=1)
+    return found.fit(found.prepare(battles.lazy()), Outcomes.of(battles), rows)
 
 
 def test_exchanging_the_sides_exchanges_the_columns_exactly(
-    signal: IdentitySignal, battles: pl.DataFrame
+    signal: IdentitySignal, battles: pl.DataFrame, prepared: PreparedTexts
 ) -> None:
-    held_out = battles.tail(100)
-    columns = signal.transform(held_out)
-    assert signal.parity() == COLUMNS
-    assert set(COLUMNS.values()) == {Parity.ODD, Parity.EVEN}
-    assert set(columns.schema.dtypes()) == {pl.Float32}
-    assert columns.columns == list(signal.get_feature_names_out())
-    assert signal.transform(swap_battles(held_out)).equals(swap(columns, COLUMNS))
+    columns = signal.transform(prepared, HELD_OUT)
+    assert columns.schema == {column.name: pl.Float32 for column in signal.columns()}
+    assert set(PARITY.values()) == {Parity.ODD, Parity.EVEN}
+    margins = [column.name for column in COLUMNS if column.kind is Kind.MARGIN]
+    assert margins == ["identity__win_margin"]
+    exchanged = signal.prepare(swap_battles(battles[HELD_OUT]).lazy())
+    assert signal.transform(exchanged).equals(swap(columns, PARITY))
     assert columns.select(pl.all().std()).min_horizontal().item() > 0
 
 
-def test_no_name_and_no_outcome_is_read(signal: IdentitySignal, battles: pl.DataFrame) -> None:
-    held_out = battles.tail(100)
-    found = signal.transform(held_out)
-    assert signal.transform(held_out.drop("label", *NAMES)).equals(found)
-
-
-def test_permuting_the_names_of_held_out_battles_changes_nothing(battles: pl.DataFrame) -> None:
-    folds = make_folds(battles, 3, seed=0)["fold"].to_numpy().astype(np.int64)
-    held_out = np.flatnonzero(folds == 0)
-    order = np.random.default_rng(0).permutation(held_out)
-    permuted = battles.with_columns(
-        battles[name].scatter(held_out, battles[name][order]) for name in NAMES
+def test_no_name_and_no_outcome_of_a_held_out_battle_is_read(
+    signal: IdentitySignal, battles: pl.DataFrame, prepared: PreparedTexts
+) -> None:
+    outcomes = Outcomes.of(battles)
+    labels, weight = outcomes.labels.copy(), outcomes.weight.copy()
+    labels[HELD_OUT], weight[HELD_OUT] = (labels[HELD_OUT] + 1) % 3, 1e6
+    ghost = pl.Series(["ghost"] * len(HELD_OUT))
+    poisoned = replace(
+        outcomes,
+        labels=labels,
+        weight=weight,
+        model_a=outcomes.model_a.clone().scatter(HELD_OUT, ghost),
+        model_b=outcomes.model_b.clone().scatter(HELD_OUT, battles["model_a"][HELD_OUT]),
     )
-    assert not permuted["model_a"].equals(battles["model_a"])
-    columns, again = (
-        out_of_fold(lambda fold: IdentitySignal(seed=fold), frame, folds)[0]
-        for frame in (battles, permuted)
-    )
-    assert again[held_out].equals(columns[held_out])
-    # The other folds train on those rows, so their columns do change.
-    assert not again.equals(columns)
+    again = IdentitySignal(seed=1).fit(prepared, poisoned, TRAINING)
+    assert again.transform(prepared).equals(signal.transform(prepared))
+    # Another fold trains on those rows, so its columns do change.
+    other = [
+        IdentitySignal(seed=1).fit(prepared, told, np.arange(100, 400)).transform(prepared)
+        for told in (outcomes, poisoned)
+    ]
+    assert not other[0].equals(other[1])
 
 
 def test_a_battle_is_told_alike_in_any_company(
-    signal: IdentitySignal, battles: pl.DataFrame
+    signal: IdentitySignal, battles: pl.DataFrame, prepared: PreparedTexts
 ) -> None:
-    held_out = battles.tail(100)
-    order = np.random.default_rng(0).permutation(100)[:37]
-    assert signal.transform(held_out[order]).equals(signal.transform(held_out)[order])
+    order = np.random.default_rng(0).permutation(400)[:137]
+    columns = signal.transform(prepared)
+    assert signal.transform(prepared, order).equals(columns[order])
+    assert signal.transform(signal.prepare(battles[order].lazy())).equals(columns[order])
 
 
-def test_fitting_again_gives_the_same(signal: IdentitySignal, battles: pl.DataFrame) -> None:
-    again = IdentitySignal(seed=1).fit(battles.head(300))
-    assert again.transform(battles.tail(20)).equals(signal.transform(battles.tail(20)))
+def test_chunks_leave_no_trace(
+    signal: IdentitySignal,
+    battles: pl.DataFrame,
+    prepared: PreparedTexts,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    columns = signal.transform(prepared)
+    monkeypatch.setattr("featlab.signals.identity.signal._CHUNK", 37)
+    monkeypatch.setattr("featlab.signals.identity.authorship._CHUNK", 53)
+    assert signal.transform(signal.prepare(battles.lazy())).equals(columns)
+
+
+def test_fitting_again_gives_the_same(
+    signal: IdentitySignal, battles: pl.DataFrame, prepared: PreparedTexts
+) -> None:
+    again = fit(battles, TRAINING)
+    assert again.transform(prepared).equals(signal.transform(prepared))
 
 
 def test_it_loads_as_it_was_saved(
-    signal: IdentitySignal, battles: pl.DataFrame, tmp_path: Path
+    signal: IdentitySignal, prepared: PreparedTexts, tmp_path: Path
 ) -> None:
-    signal.save(tmp_path)
-    loaded = IdentitySignal.load(tmp_path)
-    assert loaded.get_params() == signal.get_params()
-    assert loaded.transform(battles.tail(20)).equals(signal.transform(battles.tail(20)))
-    assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".safetensors"}
-    (tmp_path / DESCRIPTION).write_text('{"format": 99}')
-    with pytest.raises(BundleError, match="format 99"):
-        IdentitySignal.load(tmp_path)
+    save_signal(signal, tmp_path)
+    loaded = load_signal(IdentitySignal, tmp_path)
+    assert loaded.recipe() == signal.recipe()
+    assert loaded.transform(prepared).equals(signal.transform(prepared))
+
+
+def test_settings_choose_the_seed_of_a_fold() -> None:
+    context = Context(seed=5)
+    seeds = [IdentitySignal.from_settings(context, fold).seed for fold in (0, 1, 1)]
+    assert seeds[0] != seeds[1] == seeds[2]
+    assert IdentitySignal.needs == {Need.MODEL_NAMES}
 
 
 def test_out_of_fold_it_beats_the_prior_by_more_than_its_error() -> None:
     battles = read_battles(generate_battles(900, seed=4).train).collect()
-    folds = make_folds(battles, 3, seed=0)["fold"].to_numpy().astype(np.int64)
-    columns, _ = out_of_fold(lambda fold: IdentitySignal(seed=fold), battles, folds)
-    labels = battles["label"].to_numpy()
-    values = columns.to_numpy()
+    folds = make_folds(battles, 3, seed=0)["fold"].to_numpy()
+    outcomes, labels = Outcomes.of(battles), battles["label"].to_numpy()
+    prepared = IdentitySignal().prepare(battles.lazy())
+    values = np.empty((900, len(COLUMNS)))
+    for fold in range(3):
+        found = IdentitySignal(seed=fold).fit(prepared, outcomes, np.flatnonzero(folds != fold))
+        held_out = np.flatnonzero(folds == fold)
+        values[held_out] = found.transform(prepared, held_out).to_numpy()
     values = (values - values.mean(axis=0)) / values.std(axis=0)
     parts = []
     for fold in range(3):
@@ -124,41 +166,28 @@ def test_the_posterior_finds_the_writer(signal: IdentitySignal, battles: pl.Data
     assert (guesses == held_out["model_a"].to_numpy()).mean() > 5 * chance
 
 
-def test_strengths_are_those_of_the_training_rows_only(
-    signal: IdentitySignal, battles: pl.DataFrame
+def test_models_unseen_in_training_are_no_trouble(
+    battles: pl.DataFrame, prepared: PreparedTexts
 ) -> None:
-    training = battles.head(300)
-    played = pl.concat([training["model_a"], training["model_b"]]).value_counts()
-    games = dict(played.iter_rows())
-    assert dict(zip(signal.strengths_.names, signal.strengths_.games, strict=True)) == games
-
-
-def test_models_unseen_in_training_are_no_trouble(battles: pl.DataFrame) -> None:
     rare = battles["model_a"][0]
-    without = battles.filter((pl.col("model_a") != rare) & (pl.col("model_b") != rare))
-    fitted = IdentitySignal().fit(without)
-    assert rare not in fitted.authorship_.models
-    columns = fitted.transform(battles)
-    assert columns.to_numpy().shape == (400, len(COLUMNS))
-    assert np.isfinite(columns.to_numpy()).all()
+    seen = (battles["model_a"] != rare) & (battles["model_b"] != rare)
+    fitted = fit(battles, np.flatnonzero(seen.to_numpy()))
+    assert rare not in fitted.authorship.models
+    assert np.isfinite(fitted.transform(prepared).to_numpy()).all()
 
 
 def test_responses_without_a_name_are_left_out(
-    signal: IdentitySignal, battles: pl.DataFrame
+    signal: IdentitySignal, battles: pl.DataFrame, prepared: PreparedTexts
 ) -> None:
-    nameless = battles.tail(100).with_columns(pl.lit(None, pl.String).alias(name) for name in NAMES)
-    both = pl.concat([battles.head(300), nameless])
-    fitted = IdentitySignal(seed=1).fit(both)
-    assert fitted.strengths_.names == signal.strengths_.names
-    np.testing.assert_array_equal(fitted.strengths_.strength, signal.strengths_.strength)
-    np.testing.assert_array_equal(fitted.length_habits_, signal.length_habits_)
-    assert fitted.transform(battles.tail(20)).equals(signal.transform(battles.tail(20)))
+    nameless = battles[HELD_OUT].with_columns(pl.lit(None, pl.String).alias(name) for name in NAMES)
+    fitted = fit(pl.concat([battles[TRAINING], nameless]))
+    assert fitted.transform(prepared).equals(signal.transform(prepared))
 
 
 def test_a_weight_of_zero_counts_for_nothing(signal: IdentitySignal, battles: pl.DataFrame) -> None:
     weighted = battles.with_columns(weight=pl.Series(np.arange(400) < 300).cast(pl.Float64))
-    fitted = IdentitySignal(seed=1).fit(weighted)
-    np.testing.assert_allclose(fitted.strengths_.strength, signal.strengths_.strength, atol=1e-7)
+    fitted = fit(weighted)
+    np.testing.assert_allclose(fitted.strengths.strength, signal.strengths.strength, atol=1e-7)
 
 
 @pytest.mark.parametrize("how", ["dropped", "null"])
@@ -169,31 +198,33 @@ def test_battles_without_any_names_are_refused(battles: pl.DataFrame, how: str) 
         else battles.with_columns(pl.lit(None, pl.String).alias(name) for name in NAMES)
     )
     with pytest.raises(BattleError, match="identity signal needs model_a and model_b"):
-        IdentitySignal().fit(nameless)
+        fit(nameless)
 
 
 @given(frame=battle_frames(max_size=5))
 def test_any_text_is_transformed_to_finite_numbers(
     frame: pl.DataFrame, signal: IdentitySignal
 ) -> None:
-    battles = read_battles(frame).collect()
-    columns = signal.transform(battles)
+    battles = read_battles(frame)
+    columns = signal.transform(signal.prepare(battles))
     assert np.isfinite(columns.to_numpy()).all()
-    assert signal.transform(swap_battles(battles)).equals(swap(columns, COLUMNS))
+    exchanged = signal.prepare(swap_battles(battles.collect()).lazy())
+    assert signal.transform(exchanged).equals(swap(columns, PARITY))
 
 
-def test_no_battles_give_no_rows(signal: IdentitySignal, battles: pl.DataFrame) -> None:
-    columns = signal.transform(battles.clear())
-    assert columns.shape == (0, len(COLUMNS))
-    assert columns.schema == signal.transform(battles.head(1)).schema
+def test_no_battles_give_no_rows(
+    signal: IdentitySignal, battles: pl.DataFrame, prepared: PreparedTexts
+) -> None:
+    columns = signal.transform(signal.prepare(battles.clear().lazy()))
+    assert columns.equals(signal.transform(prepared).clear())
 
 
 def test_identical_responses_are_a_tie_of_equals(
     signal: IdentitySignal, battles: pl.DataFrame
 ) -> None:
     same = battles.tail(10).with_columns(response_b="response_a")
-    columns = signal.transform(same)
-    odd = [name for name, kind in COLUMNS.items() if kind is Parity.ODD]
+    columns = signal.transform(signal.prepare(same.lazy()))
+    odd = [name for name, kind in PARITY.items() if kind is Parity.ODD]
     assert not columns.select(odd).to_numpy().any()
 
 
@@ -202,27 +233,26 @@ def test_shapes_keep_layout_and_lose_words() -> None:
     assert one == other == "- 8w w 0 w.\n"
 
 
-def test_authorship_reads_many_texts_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    texts = pl.Series(
-        [f"Certainly! {index}" if index % 2 else f"nah {index}" for index in range(90)]
-    )
-    models = pl.Series(["curt", "polite"] * 45)
-    whole = fit_authorship(texts, models)
+def test_authorship_chooses_what_it_reads_on_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [f"Certainly! {index}" if index % 2 else f"nah {index}" for index in range(90)]
+    views, models = views_of_texts(pl.Series(texts)), pl.Series(["curt", "polite"] * 45)
+    whole = fit_authorship(views, np.arange(90), models, np.ones(90))
     monkeypatch.setattr("featlab.signals.identity.authorship._CHUNK", 20)
-    chunked = fit_authorship(texts, models)
-    assert chunked.models == ("curt", "polite")
-    assert len(chunked.posterior(texts)) == 90
-    agreed = (chunked.posterior(texts).argmax(1) == whole.posterior(texts).argmax(1)).mean()
-    assert agreed == 1.0
+    sampled = fit_authorship(views, np.arange(90), models, np.ones(90))
+    assert sampled.models == ("curt", "polite")
+    assert len(sampled.buckets) < len(whole.buckets)
+    guesses = [found.posterior(views).argmax(axis=1) for found in (whole, sampled)]
+    np.testing.assert_array_equal(*guesses)
 
 
 def test_the_softmax_is_scikit_learns() -> None:
-    from scipy import sparse
-
     generator = np.random.default_rng(0)
     dense = generator.normal(size=(200, 5)).astype(np.float32)
     classes = (dense[:, :3] + generator.normal(size=(200, 3))).argmax(axis=1)
-    rows = sparse.csr_matrix(dense)
-    ours = ridge_softmax(rows, classes, 3, penalty=2.0, steps=200).probabilities(rows)
-    theirs = LogisticRegression(C=0.5, tol=1e-8, max_iter=1000).fit(dense, classes)
+    weight = generator.uniform(0.5, 2.0, 200)
+    found, intercept = ridge_softmax(sparse.csr_matrix(dense), classes, 3, weight, 2.0, steps=200)
+    theirs = LogisticRegression(C=0.5, tol=1e-8, max_iter=1000).fit(dense, classes, weight)
+    ours = softmax(dense @ found + intercept, axis=1)
     np.testing.assert_allclose(ours, theirs.predict_proba(dense), atol=0.01)
+    with pytest.raises(ConfigError, match="above 0"):
+        ridge_softmax(sparse.csr_matrix(dense), classes, 3, weight, 0.0, steps=1)

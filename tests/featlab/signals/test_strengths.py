@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
+from scipy.optimize import minimize
 
 from featlab.errors import BattleError, ConfigError
-from featlab.signals.identity.model_families import families, family
+from featlab.signals.identity.model_families import family
 from featlab.signals.identity.strengths import Strengths, bootstrap_strengths, fit_strengths
 
 MODELS = [f"model-{index:02d}" for index in range(12)]
@@ -49,6 +50,35 @@ def test_strengths_and_ties_are_those_the_battles_were_drawn_with(tie: float) ->
     assert abs(found.strength.mean()) < 1e-9
 
 
+def test_the_fit_is_that_of_a_plain_search_on_single_battles() -> None:
+    frame, _ = draw_battles(300, 0.3)
+    generator = np.random.default_rng(2)
+    weights, known = generator.uniform(0.5, 2.0, 300), generator.uniform(size=300) < 0.7
+    models = len(MODELS)
+    first, second = (
+        frame[side].replace_strict(MODELS, range(models)).to_numpy()
+        for side in ("model_a", "model_b")
+    )
+    label = frame["label"].to_numpy()
+
+    def loss(parameters: np.ndarray) -> float:
+        strength, propensity, tie = parameters[:models], parameters[models:-1], parameters[-1]
+        half = (strength[first] - strength[second]) / 2
+        tied = tie + propensity[first] + propensity[second]
+        chances = np.exp(np.stack([half, -half, tied], axis=1))
+        # Where there can be no tie, a win says only who is stronger.
+        chances[:, 2] *= known | (label == 2)
+        own = chances[np.arange(300), label] / chances.sum(axis=1)
+        ridge = 2.0 * strength @ strength + 5.0 * propensity @ propensity + 0.01 * tie**2
+        return float(ridge / 2 - weights @ np.log(own))
+
+    reference = minimize(loss, np.zeros(2 * models + 1), method="BFGS", options={"gtol": 1e-4}).x
+    found = fit(frame, weights=weights, tie_known=known, tie_regularisation=5.0)
+    np.testing.assert_allclose(found.strength, reference[:models], atol=1e-4)
+    np.testing.assert_allclose(found.tie_propensity, reference[models:-1], atol=1e-4)
+    np.testing.assert_allclose(found.tie, reference[-1], atol=1e-4)
+
+
 def test_the_standard_errors_are_those_of_repeated_draws() -> None:
     errors, stated = [], []
     for seed in range(40):
@@ -71,16 +101,14 @@ def test_the_order_and_the_side_of_battles_do_not_matter() -> None:
         assert again.names == found.names
         np.testing.assert_allclose(again.strength, found.strength, atol=1e-7)
         np.testing.assert_allclose(again.tie, found.tie, atol=1e-7)
-        np.testing.assert_array_equal(again.games, found.games)
 
 
 def test_a_weight_counts_like_as_many_battles() -> None:
     frame, _ = draw_battles(200, 0.0)
     times = np.random.default_rng(2).integers(0, 4, 200)
     repeated = frame[np.repeat(np.arange(200), times)]
-    weighted = fit(frame, weights=pl.Series(times))
+    weighted = fit(frame, weights=times.astype(np.float64))
     np.testing.assert_allclose(weighted.strength, fit(repeated).strength, atol=1e-7)
-    np.testing.assert_array_equal(weighted.games, fit(repeated).games)
 
 
 def test_battles_of_a_source_without_ties_do_not_lower_the_tie_rate() -> None:
@@ -102,7 +130,7 @@ def test_a_model_that_ties_more_gets_the_propensity() -> None:
         label=pl.when(mine & (pl.int_range(pl.len()) % 2 == 0)).then(2).otherwise("label")
     )
     assert fit(tied, tie_regularisation=1.0).tie_propensity.argmax() == 0
-    assert not fit(tied, tie_regularisation=float("inf")).tie_propensity.any()
+    assert np.abs(fit(tied, tie_regularisation=1e6).tie_propensity).max() < 0.01
 
 
 def test_probabilities_are_exchanged_with_the_sides_exactly() -> None:
@@ -138,10 +166,8 @@ def test_battles_without_two_names_are_left_out() -> None:
         fit(odd)
 
 
-def test_wrong_labels_and_settings_are_refused() -> None:
+def test_wrong_settings_are_refused() -> None:
     frame, _ = draw_battles(10, 0.0)
-    with pytest.raises(BattleError, match="other than 0, 1 or 2"):
-        fit(frame.with_columns(label=pl.lit(7)))
     with pytest.raises(ConfigError, match="above 0"):
         fit(frame, regularisation=0.0)
 
@@ -150,19 +176,17 @@ def test_intervals_hold_the_strengths_and_widen_with_groups() -> None:
     frame, _ = draw_battles(600, 0.0)
     columns = frame["model_a"], frame["model_b"], frame["label"]
     found = fit(frame)
-    single = bootstrap_strengths(*columns, resamples=100, seed=4)
-    assert single.names == found.names
-    assert (single.low < found.strength).mean() > 0.9
-    assert (single.high > found.strength).mean() > 0.9
-    assert single.tie_low < found.tie < single.tie_high
+    low, high = bootstrap_strengths(*columns, resamples=100, seed=4)
+    assert (low < found.strength).mean() > 0.9
+    assert (high > found.strength).mean() > 0.9
     again = bootstrap_strengths(*columns, resamples=100, seed=4)
-    np.testing.assert_array_equal(again.low, single.low)
+    np.testing.assert_array_equal(again, (low, high))
     # Every battle four times over tells nothing new; groups know it, single battles do not.
     copied = pl.concat([frame] * 4)
     copies = copied["model_a"], copied["model_b"], copied["label"]
     naive = bootstrap_strengths(*copies, resamples=100, seed=4)
-    grouped = bootstrap_strengths(*copies, resamples=100, seed=4, groups=np.tile(np.arange(600), 4))
-    assert np.mean(grouped.high - grouped.low) > 1.5 * np.mean(naive.high - naive.low)
+    grouped = bootstrap_strengths(*copies, np.tile(np.arange(600), 4), resamples=100, seed=4)
+    assert np.mean(grouped[1] - grouped[0]) > 1.5 * np.mean(naive[1] - naive[0])
 
 
 def test_families_are_told_from_names() -> None:
@@ -177,4 +201,3 @@ def test_families_are_told_from_names() -> None:
         "": "other",
     }
     assert {name: family(name) for name in told} == told
-    assert families(told) == tuple(sorted(set(told.values())))

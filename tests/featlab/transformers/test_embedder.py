@@ -229,17 +229,17 @@ def test_what_cannot_be_read_is_named(embedder: TextEmbedder, frame: pl.DataFram
             clone(embedder).set_params(columns=["body"]).fit(kind)
     embedder.fit(frame)
     for kind in (frame.drop("title"), frame.drop("title").lazy()):
-        with pytest.raises(FeatureError, match="no column 'title'; it has 'turns', 'stars'"):
+        with pytest.raises(FeatureError, match="no column 'title'; it has turns, stars"):
             embedder.transform(kind)
-    with pytest.raises(FeatureError, match="'stars' is Int64"):
+    with pytest.raises(FeatureError, match="'stars' holds Int64, not text"):
         clone(embedder).set_params(columns=["stars"]).fit(frame).transform(frame)
     with pytest.raises(FeatureError, match="neither a column's name nor a pair"):
         clone(embedder).set_params(columns=[("a", "b", "c")]).fit(frame)
-    with pytest.raises(FeatureError, match="no text column"):
+    with pytest.raises(FeatureError, match="no column of the frame holds text"):
         clone(embedder).set_params(columns=None).fit(frame.select("stars"))
-    with pytest.raises(FeatureError, match="this is a list"):
-        embedder.fit(["x"])
-    with pytest.raises(FeatureError, match="'title' mixes text"):
+    with pytest.raises(FeatureError, match="got dict"):
+        embedder.fit({"title": ["x"]})
+    with pytest.raises(FeatureError, match="'title' holds int and str, not text"):
         embedder.transform(pd.DataFrame({"title": ["x", 1]}))
     with pytest.raises(ConfigError, match="layout is 'rows'"):
         clone(embedder).set_params(layout="rows").fit(frame)

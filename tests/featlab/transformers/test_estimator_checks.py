@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from functools import partial
+from multiprocessing import get_context
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,13 +21,13 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks
 
 from featlab import BattleFeatures, Feature, PairFeatures, TextFeatures, read_battles
+from featlab.features import Text
 from featlab.generated import generate_battles
-from featlab.signals.lexical.signal import LexicalSignal
 from featlab.transformers.base import FeatureTransformer
 from featlab.transformers.embedder import TextEmbedder
 from tests.featlab.hash_encoder import SPEC, HashEncoder
 
-SHOUTING = Feature("shouting", lambda text: text.count("!"), pl.UInt32, "mine", "loud marks")
+SHOUTING = Feature("shouting", partial(Text.count, pattern="!"), pl.UInt32, "mine", "loud marks")
 
 Transformer: TypeAlias = FeatureTransformer | TextEmbedder
 
@@ -252,29 +254,20 @@ def fingerprints_follow_parameters_and_columns(
 
 @check
 def pickling_keeps_a_fitted_transformer(transformer: Transformer, texts: pl.DataFrame) -> None:
-    if getattr(transformer, "extra_features", ()):
-        return
     computed = transformer.fit_transform(texts)
     assert_frame_equal(pickle.loads(pickle.dumps(transformer)).transform(texts), computed)
 
 
-@pytest.mark.parametrize("name", ["battles", "lexical signal"])
-def test_what_is_fitted_on_battles_works_alone_in_pipelines(name: str) -> None:
-    """The lexical signal learns from labels inside the frame, so it cannot join the list above."""
-    transformer = {"battles": BattleFeatures(), "lexical signal": LexicalSignal()}[name]
-    estimator_checks.check_no_attributes_set_in_init("Transformer", transformer)
-    estimator_checks.check_get_params_invariance("Transformer", transformer)
-    estimator_checks.check_set_params("Transformer", transformer)
-    estimator_checks.check_estimator_cloneable("Transformer", transformer)
-    estimator_checks.check_estimator_repr("Transformer", transformer)
-    estimator_checks.check_valid_tag_types("Transformer", transformer)
+def test_a_spawned_worker_computes_the_same(texts: pl.DataFrame) -> None:
+    with get_context("spawn").Pool(1) as pool:
+        for name in ("own feature", "pair", "battles"):
+            transformer = clone(TRANSFORMERS[name]).fit(texts)
+            computed = pool.apply(transformer.transform, (texts,))
+            assert_frame_equal(computed, transformer.transform(texts))
+
+
+def test_battles_are_learned_from_in_a_pipeline() -> None:
     battles = read_battles(generate_battles(80, seed=3).train).collect()
-    with pytest.raises(NotFittedError):
-        transformer.transform(battles)
-    fitted = clone(transformer).fit(battles)
-    columns = fitted.transform(battles)
-    assert columns.columns == list(fitted.get_feature_names_out())
-    assert_frame_equal(fitted.transform(battles[::-1])[::-1], columns)
-    model = make_pipeline(transformer, StandardScaler(), LogisticRegression())
+    model = make_pipeline(BattleFeatures(), StandardScaler(), LogisticRegression())
     predicted = model.fit(battles, battles["label"]).predict_proba(battles)
     assert predicted.shape == (80, 3)
