@@ -134,7 +134,10 @@ def _check_header(path: Path) -> list[str]:
         raise BattleError(
             "the header is not UTF-8", source=str(path), remedy="save the file as UTF-8"
         )
-    return next(csv.reader([text]), [])
+    try:
+        return next(csv.reader(io.StringIO(text, newline="")), [])
+    except csv.Error:
+        return []
 
 
 def _check_bytes(path: Path) -> None:

@@ -43,7 +43,7 @@ def from_pandas(frame: Any) -> pl.DataFrame:
                 column=name,
             )
         columns.append(column)
-    return pl.DataFrame(columns)
+    return pl.DataFrame(dict(zip(names, columns, strict=True)))
 
 
 def series_of_cells(name: str, column: Any) -> pl.Series | None:

@@ -301,10 +301,13 @@ def _array_series(name: str, column: VectorColumn) -> pl.Series:
 
 
 def _checked(read: Any) -> Read:
-    if isinstance(read, str):
-        return read
-    if isinstance(read, list | tuple) and len(read) == 2 and all(isinstance(n, str) for n in read):
-        return (read[0], read[1])
+    # pandas' columns may be called by numbers.
+    if isinstance(read, str | int):
+        return str(read)
+    if isinstance(read, list | tuple) and len(read) == 2:
+        prompt, response = read
+        if isinstance(prompt, str | int) and isinstance(response, str | int):
+            return (str(prompt), str(response))
     raise FeatureError(
         f"embedding: {read!r} is neither a column's name nor a pair of names (prompt, response)"
     )

@@ -105,7 +105,7 @@ def incoming(frame: Any, columns: Sequence[Hashable] | None) -> Incoming:
             f"expected a frame with the columns {', '.join(wanted)}, got one column of texts"
         )
     (name,) = wanted or [column.name or ONLY]
-    return _from_polars(frame, pl.LazyFrame([column.alias(name)]), [name])
+    return _from_polars(frame, pl.LazyFrame({name: column}), [name])
 
 
 def outgoing(query: pl.LazyFrame, frame: Incoming, container: str) -> Any:
@@ -173,7 +173,7 @@ def _from_pandas(frame: Any, wanted: list[str] | None) -> Incoming:
             read[name] = column
     if not read:
         raise FrameError(f"no column of the frame holds text; it has {_listed(labels)}")
-    return _from_polars(frame, pl.LazyFrame(list(read.values())), wanted)
+    return _from_polars(frame, pl.LazyFrame(read), wanted)
 
 
 def _texts_alone(given: Any) -> pl.Series:

@@ -63,4 +63,4 @@ class PairFeatures(FeatureTransformer):
         return [self.first, self.second]
 
     def _planned(self, texts: tuple[str, ...]) -> FeatureColumns:
-        return PairColumns(self.first, self.second, *self._chosen())
+        return PairColumns(*texts, *self._chosen())
