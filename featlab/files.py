@@ -9,14 +9,13 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
-from glob import glob
 from pathlib import Path
 from typing import Any
 
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
-    """A temporary path beside `target`, renamed onto it when the block succeeds.
+    """Yield a temporary path beside `target`, renamed onto it when the block succeeds.
 
     A reader sees the old file or the new one, never half of it; a failed block
     leaves the old one as it was.
@@ -48,7 +47,7 @@ def write_json(target: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The value of a JSON file."""
+    """Return the value of a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))
 
 
@@ -82,6 +81,19 @@ def fingerprints(given: Any) -> dict[str, str]:
     return {str(file): file_fingerprint(file) for file in files_of(given)}
 
 
+def files_matching(pattern: Path) -> list[Path]:
+    """Return the files whose paths fit a pattern, sorted.
+
+    Examples
+    --------
+    >>> [path.name for path in files_matching(Path(__file__).parent / "fil?s.py")]
+    ['files.py']
+    """
+    root = Path(pattern.anchor)
+    inside = str(pattern.relative_to(root)) if pattern.anchor else str(pattern)
+    return sorted(file for file in root.glob(inside) if file.is_file())
+
+
 def files_of(given: Any) -> list[Path]:
     """Return every file that a structure of paths names; see `fingerprints`.
 
@@ -93,9 +105,7 @@ def files_of(given: Any) -> list[Path]:
     if isinstance(given, Path):
         if given.is_dir():
             return [file for file in sorted(given.rglob("*")) if file.is_file()]
-        if not given.exists() and (found := sorted(glob(str(given)))):
-            return [Path(name) for name in found]
-        return [given]
+        return [given] if given.exists() else files_matching(given) or [given]
     if isinstance(given, Mapping):
         given = list(given.values())
     elif is_dataclass(given):

@@ -6,7 +6,6 @@ same, and `pipelines.train_ensemble` goes on from it.
 
 from __future__ import annotations
 
-from glob import glob
 from pathlib import Path
 
 import polars as pl
@@ -15,6 +14,7 @@ from featlab.battles import BattleSchema, images_left_out, kind_of, settled
 from featlab.battles.sources import KINDS
 from featlab.errors import ConfigError
 from featlab.features import feature_table
+from featlab.files import files_matching
 from featlab.progress import note
 from featlab.signals.text import TextSignal
 from pipelines.run.console import run_command
@@ -74,7 +74,7 @@ def training_file(data: Path) -> Path:
     if data.is_file():
         return data
     if not data.is_dir():
-        if glob(str(data)):
+        if files_matching(data):
             return data
         raise ConfigError(f"there is no {data}; {_GET_DATA}")
     files = sorted(file for file in data.iterdir() if file.is_file() and kind_of(file))

@@ -36,9 +36,7 @@ def holds_messages(dtype: PolarsDataType) -> bool:
     >>> holds_messages(pl.List(pl.Struct({"role": pl.String, "content": pl.String})))
     True
     """
-    if not isinstance(dtype, pl.List) or not isinstance(dtype.inner, pl.Struct):
-        return False
-    fields = {field.name: field.dtype for field in dtype.inner.fields}
+    fields = _fields(dtype)
     return not fields.keys().isdisjoint(_SPEAKERS) and not fields.keys().isdisjoint(_CONTENTS)
 
 
@@ -121,14 +119,20 @@ def _alone(text: pl.Expr) -> pl.Expr:
 
 
 def _said_in_messages(messages: pl.Expr, dtype: PolarsDataType, who: tuple[str, ...]) -> pl.Expr:
-    assert isinstance(dtype, pl.List) and isinstance(dtype.inner, pl.Struct)
-    fields = {field.name: field.dtype for field in dtype.inner.fields}
+    fields = _fields(dtype)
     speaker = next(name for name in _SPEAKERS if name in fields)
     content = next(name for name in _CONTENTS if name in fields)
     message = pl.element()
     is_who = message.struct.field(speaker).cast(pl.String).str.to_lowercase().is_in(who)
     text = _text_of(message.struct.field(content), fields[content])
     return messages.list.eval(text.filter(is_who.fill_null(False)))
+
+
+def _fields(dtype: PolarsDataType | None) -> dict[str, PolarsDataType]:
+    """The fields of lists of structs, and none of anything else."""
+    if not isinstance(dtype, pl.List) or not isinstance(dtype.inner, pl.Struct):
+        return {}
+    return {field.name: field.dtype for field in dtype.inner.fields}
 
 
 def _text_of(content: pl.Expr, dtype: PolarsDataType) -> pl.Expr:
@@ -151,8 +155,7 @@ def images_in(messages: pl.Expr, dtype: PolarsDataType) -> pl.Expr:
     none = pl.lit(0, pl.UInt32)
     if not holds_messages(dtype):
         return none
-    assert isinstance(dtype, pl.List) and isinstance(dtype.inner, pl.Struct)
-    fields = {field.name: field.dtype for field in dtype.inner.fields}
+    fields = _fields(dtype)
     content = next(name for name in _CONTENTS if name in fields)
     parts = fields[content]
     if not isinstance(parts, pl.List) or not isinstance(parts.inner, pl.Struct):

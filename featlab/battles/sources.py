@@ -15,6 +15,7 @@ import polars as pl
 from featlab.battles.csv_files import scan_csv
 from featlab.battles.pandas_frames import from_pandas, is_pandas
 from featlab.errors import BattleError
+from featlab.files import files_matching
 
 Source = Any
 """A path, folder or pattern; a polars or pandas frame; a list of dicts."""
@@ -76,7 +77,7 @@ def files_at(source: str | Path) -> list[Path]:
                 remedy="CSV, parquet and JSON lines are read",
             )
     else:
-        found = sorted(Path(name) for name in glob.glob(str(path)) if Path(name).is_file())
+        found = files_matching(path)
         if not found:
             raise BattleError("there is no such file", source=str(path))
     for file in found:
@@ -188,7 +189,7 @@ def _without_stderr() -> Iterator[None]:
     sys.stderr.flush()
     kept = os.dup(2)
     try:
-        with open(os.devnull, "wb") as nowhere:
+        with Path(os.devnull).open("wb") as nowhere:
             os.dup2(nowhere.fileno(), 2)
         yield
     finally:

@@ -59,6 +59,15 @@ class Incoming:
         return inside_names(len(self.columns))
 
     @property
+    def from_pandas(self) -> bool:
+        """Whether it came in pandas, with an index to keep."""
+        return is_pandas(self.given) or _is_pandas_series(self.given)
+
+    def leaves_in_pandas(self, container: str) -> bool:
+        """Whether what is computed goes out in pandas, given what was chosen."""
+        return container == "pandas" or (container == "default" and self.from_pandas)
+
+    @property
     def numbered(self) -> pl.LazyFrame:
         """The texts with the number of each row, by which errors name it."""
         return self.texts.with_row_index(_ROW)
@@ -108,21 +117,19 @@ def incoming(frame: Any, columns: Sequence[Hashable] | None) -> Incoming:
     return _from_polars(frame, pl.LazyFrame({name: column}), [name])
 
 
-def outgoing(query: pl.LazyFrame, frame: Incoming, container: str) -> Any:
+def outgoing(query: pl.LazyFrame | pl.DataFrame, frame: Incoming, container: str) -> Any:
     """Give the computed columns in the chosen container; lazy stays lazy unless it is pandas."""
     given = frame.given
-    indexed = is_pandas(given) or _is_pandas_series(given)
-    as_pandas = container == "pandas" or (container == "default" and indexed)
-    if isinstance(given, pl.LazyFrame) and not as_pandas:
+    if isinstance(given, pl.LazyFrame) and not frame.leaves_in_pandas(container):
         return query
     try:
-        computed = query.collect(engine="streaming")
+        computed = query.lazy().collect(engine="streaming")
     except CellError:
         # Streaming fails on whichever cell comes first; here they are in order.
-        computed = query.collect(engine="in-memory")
-    if not as_pandas:
+        computed = query.lazy().collect(engine="in-memory")
+    if not frame.leaves_in_pandas(container):
         return computed
-    return to_pandas(computed, given.index if indexed else None)
+    return to_pandas(computed, given.index if frame.from_pandas else None)
 
 
 def to_pandas(frame: pl.DataFrame, index: Any) -> Any:

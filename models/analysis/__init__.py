@@ -1,4 +1,4 @@
 """What battles and predictions show: pure functions from frames and arrays to numbers.
 
-Nothing here draws, reads or writes; `pipelines.drawing` makes figures of it.
+Nothing here draws, reads or writes; `pipelines.report` makes figures of it.
 """

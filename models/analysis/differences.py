@@ -1,18 +1,28 @@
-"""Winner less loser: the distribution of a difference, and what it comes to in the middle."""
+"""One response against the other: by how much the winner differs, how often more wins."""
 
 from __future__ import annotations
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from models.evaluation.intervals import Floats
-from models.evaluation.metrics import Labels
+from models.evaluation.intervals import Floats, binomial_z, with_shares
+from models.probabilities import Labels
+
+LENGTH = "characters"
+"""The feature that says how long a text is."""
 
 BINS = 41
 
 
+def side_values(text: pl.DataFrame, feature: str) -> tuple[Floats, Floats]:
+    """Return a feature of response a and of response b, float64 of shape (n,) each."""
+    a, b = (text[f"response_{side}__{feature}"].cast(pl.Float64).to_numpy() for side in "ab")
+    return a, b
+
+
 def winner_less_loser(a: Floats, b: Floats, labels: Labels) -> Floats:
-    """The amount of the preferred response less the other's, decisive battles only.
+    """Return the amount of the preferred response less the other's, decisive battles only.
 
     Examples
     --------
@@ -20,21 +30,14 @@ def winner_less_loser(a: Floats, b: Floats, labels: Labels) -> Floats:
     [2.0, -4.0]
     """
     decisive = labels < 2
-    sign = np.where(labels[decisive] == 0, 1.0, -1.0)
-    difference: Floats = sign * (a - b)[decisive]
-    return difference
+    return np.asarray(np.where(labels[decisive] == 0, 1.0, -1.0) * (a - b)[decisive])
 
 
 def difference_histogram(differences: Floats) -> pl.DataFrame:
-    """Battles in bins around 0, the outermost open.
+    """Count battles in bins around 0, the outermost open, beside the `median_interval`.
 
-    The median has a distribution-free 95 % interval from order statistics.
-
-    Returns
-    -------
-    DataFrame
-        ``from_value, to_value, battles, of, median, median_low, median_high``;
-        the middle bin holds 0.
+    The columns are ``from_value, to_value, battles, of, median, median_low,
+    median_high``; the middle bin holds 0.
     """
     reach = float(np.quantile(np.abs(differences), 0.97)) if len(differences) else 0.0
     reach = max(reach, 1.0)
@@ -55,14 +58,9 @@ def difference_histogram(differences: Floats) -> pl.DataFrame:
 
 
 def median_interval(values: Floats) -> tuple[float, float, float]:
-    """The median with a 95 % interval from order statistics.
+    """Return the median with a distribution-free 95 % interval from order statistics.
 
     Hahn and Meeker, "Statistical Intervals", 1991, section 5.2.
-
-    Examples
-    --------
-    >>> median_interval(np.arange(101.0))
-    (50.0, 40.0, 60.0)
     """
     ordered = np.sort(values)
     count = len(ordered)
@@ -72,3 +70,24 @@ def median_interval(values: Floats) -> tuple[float, float, float]:
     low = int(np.clip(np.floor((count - 1) / 2 - reach), 0, count - 1))
     high = int(np.clip(np.ceil((count - 1) / 2 + reach), 0, count - 1))
     return float(np.median(ordered)), float(ordered[low]), float(ordered[high])
+
+
+def more_wins(
+    a: Floats, b: Floats, labels: Labels, bins: NDArray[np.int64] | None = None
+) -> pl.DataFrame:
+    """Count how often the response with more of something wins, among decisive battles.
+
+    The columns are ``bin, wins, of, share, low, high, z``, a row each number in
+    `bins`; battles with equal amounts are left out.
+    """
+    place = np.zeros(len(labels), np.int64) if bins is None else bins
+    differing = (labels < 2) & (a != b)
+    won = np.where(labels == 0, a > b, b > a)
+    rows = [
+        (int(number), int((inside & won).sum()), int(inside.sum()))
+        for number in np.unique(place)
+        for inside in [differing & (place == number)]
+    ]
+    frame = with_shares(pl.DataFrame(rows, ["bin", "wins", "of"], orient="row"), "wins")
+    z = [binomial_z(wins, of) for wins, of in frame.select("wins", "of").iter_rows()]
+    return frame.with_columns(pl.Series("z", z))

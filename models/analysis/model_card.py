@@ -11,90 +11,71 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-NAME = "README.md"
-
 
 @dataclass(frozen=True)
 class TrainingSummary:
-    """What the manifest of a bundle does not say of its training.
-
-    Parameters
-    ----------
-    source : str
-        Name of the training file.
-    fingerprint : str
-        Its sha256.
-    battles, folds, seed : int
-    """
+    """What a run trained, from a file of a name and a sha256."""
 
     source: str
     fingerprint: str
     battles: int
     folds: int
     seed: int
+    signals: tuple[str, ...]
+    columns: int
+    boosters: int
+    temperature: float
+    versions: Mapping[str, str]
 
 
-def model_card(
-    manifest: Mapping[str, Any], metrics: Mapping[str, Any], training: TrainingSummary
-) -> str:
-    """The card as Markdown with YAML front matter.
-
-    Parameters
-    ----------
-    manifest : mapping
-        The bundle's ``manifest.json``.
-    metrics : mapping
-        The run's ``metrics.json``.
-    training : TrainingSummary
-    """
-    return f"{_front_matter(metrics, training)}\n{_body(manifest, metrics, training)}"
-
-
-def _front_matter(metrics: Mapping[str, Any], training: TrainingSummary) -> str:
-    figures = metrics["ensemble"]["after_calibration"]
-    values = {
-        "log_loss": figures["log_loss"]["value"],
-        "accuracy": figures["accuracy"]["value"],
-        "expected_calibration_error": figures["expected_calibration_error"],
-    }
-    lines = ["---", "license: other", "license_name: that-of-the-training-data"]
-    lines += ["library_name: featlab", "pipeline_tag: text-classification", "tags:"]
-    lines += [f"- {tag}" for tag in ("preference", "chatbot-arena", "lightgbm", "featlab")]
-    lines += ["model-index:", "- name: featlab", "  results:", "  - task:"]
-    lines += ["      type: text-classification", "      name: human preference of two answers"]
-    lines += ["    dataset:", f"      name: {json.dumps(training.source)}", "      type: battles"]
-    lines += ["    metrics:"]
-    for name, value in values.items():
-        lines += [f"    - type: {name}", f"      value: {value:.6f}"]
-        lines += ["      name: out of fold, calibrated"]
-    return "\n".join([*lines, "---", ""])
-
-
-def _body(
-    manifest: Mapping[str, Any], metrics: Mapping[str, Any], training: TrainingSummary
-) -> str:
+def model_card(training: TrainingSummary, metrics: Mapping[str, Any]) -> str:
+    """Return the card as Markdown with YAML front matter; `metrics` is the run's file."""
     ensemble = metrics["ensemble"]["after_calibration"]
-    signals = ", ".join(("text", *manifest["signals"]))
-    rows = [
-        ("prior of the other folds", metrics["prior"]),
-        *(
-            (f"{name} signal alone, untuned", values["after_calibration"])
-            for name, values in metrics["signals"].items()
-        ),
-        ("this ensemble", ensemble),
-    ]
+    alone = {
+        f"{name} signal alone, untuned": values["after_calibration"]
+        for name, values in metrics["signals"].items()
+    }
+    rows = {"prior of the other folds": metrics["prior"], **alone, "this ensemble": ensemble}
     table = "\n".join(
         f"| {name} | {_estimate(values['log_loss'], 4)} | {_estimate(values['accuracy'], 3)} |"
-        for name, values in rows
+        for name, values in rows.items()
     )
-    classes = ", ".join(
-        f"{name} {loss:.3f}"
-        for name, loss in ensemble["per_class_log_loss"].items()
-        if loss is not None
-    )
-    search = metrics["search"]
-    versions = ", ".join(f"{name} {version}" for name, version in manifest["versions"].items())
-    return f"""# Which of two answers a person prefers
+    losses = ensemble["per_class_log_loss"].items()
+    classes = ", ".join(f"{name} {loss:.3f}" for name, loss in losses if loss is not None)
+    versions = ", ".join(f"{name} {version}" for name, version in training.versions.items())
+    names = "Model names were not read."
+    if "identity" in training.signals:
+        names = "Model names were read in training only, to learn who writes how."
+    # A name in back quotes could end the code span it stands in.
+    source = training.source.replace("`", "'")
+    return f"""---
+license: other
+license_name: that-of-the-training-data
+library_name: featlab
+pipeline_tag: text-classification
+tags: [preference, chatbot-arena, lightgbm, featlab]
+model-index:
+- name: featlab
+  results:
+  - task:
+      type: text-classification
+      name: human preference of two answers
+    dataset:
+      name: {json.dumps(training.source)}
+      type: battles
+    metrics:
+    - type: log_loss
+      value: {ensemble["log_loss"]["value"]:.6f}
+      name: out of fold, calibrated
+    - type: accuracy
+      value: {ensemble["accuracy"]["value"]:.6f}
+      name: out of fold, calibrated
+    - type: expected_calibration_error
+      value: {ensemble["expected_calibration_error"]:.6f}
+      name: out of fold, calibrated
+---
+
+# Which of two answers a person prefers
 
 Given a prompt and two responses, states the probabilities that a person prefers response A,
 prefers response B, or calls it a tie. Exchanging the responses exchanges the first two
@@ -102,8 +83,8 @@ probabilities exactly. No model names are read.
 
 ## Data and folds
 
-{training.battles:,} battles of `{_code(training.source)}` (sha256 `{training.fingerprint}`), in
-{training.folds} folds grouped by prompt, seed {training.seed}. {_missing(manifest)}
+{training.battles:,} battles of `{source}` (sha256 `{training.fingerprint}`), in
+{training.folds} folds grouped by prompt, seed {training.seed}. {names}
 
 ## How good it is
 
@@ -114,14 +95,16 @@ Out of fold, calibrated by a cross-fitted temperature, with 95 % intervals over 
 {table}
 
 By outcome the log loss is {classes}; the expected calibration error is
-{ensemble["expected_calibration_error"]:.3f}. The best of {search["trials"]} trials was chosen on
+{ensemble["expected_calibration_error"]:.3f}. The best of {metrics["search"]["trials"]} trials was \
+chosen on
 these folds: by the trial that the other folds would have chosen, the uncalibrated loss is
-{search["selection_optimism"]:+.4f} higher.
+{metrics["search"]["selection_optimism"]:+.4f} higher.
 
 ## What it is
 
-Signals: {signals}; {len(manifest["columns"])} columns. The mean of {manifest["boosters"]} LightGBM
-models and of a symmetric kernel regression a fold, at temperature {manifest["temperature"]:.3f}.
+Signals: {", ".join(training.signals)}; {training.columns} columns. The mean of \
+{training.boosters} LightGBM
+models and of a symmetric kernel regression a fold, at temperature {training.temperature:.3f}.
 
 ## Limits
 
@@ -158,14 +141,3 @@ nothing is pickled. Written with {versions}.
 def _estimate(values: Mapping[str, float], digits: int) -> str:
     value, low, high = (f"{values[key]:.{digits}f}" for key in ("value", "low", "high"))
     return f"{value} ({low} to {high})"
-
-
-def _code(text: str) -> str:
-    """A name that cannot end the code span it stands in."""
-    return text.replace("`", "'")
-
-
-def _missing(manifest: Mapping[str, Any]) -> str:
-    if "identity" in manifest["signals"]:
-        return "Model names were read in training only, to learn who writes how."
-    return "Model names were not read."

@@ -5,30 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from models.evaluation.metrics import Interval
 
 Floats = NDArray[np.float64]
 
+Groups = NDArray[Any]
+"""Equal for rows that are not independent, such as battles of one prompt: shape (n,)."""
+
 Z = 1.959963984540054
 """Standard errors on each side of a 95 % interval."""
 
 
 def wilson(successes: ArrayLike, trials: ArrayLike) -> tuple[Floats, Floats, Floats]:
-    """Shares with the bounds of Wilson's 95 % score interval, NaN where there is no trial.
+    """Return shares with the bounds of Wilson's 95 % score interval, NaN where there is no trial.
 
     Wilson, "Probable inference, the law of succession, and statistical
     inference", JASA 22, 1927: never outside [0, 1], and sound for few trials.
-
-    Parameters
-    ----------
-    successes, trials : array_like, shape (k,)
-        Counts.
-
-    Returns
-    -------
-    Three float64 arrays of shape (k,): share, low, high.
 
     Examples
     --------
@@ -46,8 +41,17 @@ def wilson(successes: ArrayLike, trials: ArrayLike) -> tuple[Floats, Floats, Flo
     return share, low, high
 
 
+def with_shares(frame: pl.DataFrame, count: str = "battles") -> pl.DataFrame:
+    """Add ``share, low, high``: a column's counts among those of ``of``, with Wilson's interval."""
+    bounds = wilson(frame[count].to_numpy(), frame["of"].to_numpy())
+    return frame.with_columns(
+        pl.Series(name, values)
+        for name, values in zip(("share", "low", "high"), bounds, strict=True)
+    )
+
+
 def binomial_z(successes: float, trials: float) -> float:
-    """How many standard errors a share lies above one half.
+    """Return how many standard errors a share lies above one half.
 
     Examples
     --------
@@ -57,23 +61,12 @@ def binomial_z(successes: float, trials: float) -> float:
     return float((successes - trials / 2) / np.sqrt(trials / 4)) if trials else float("nan")
 
 
-def ratio(numerator: Floats, denominator: Floats, groups: NDArray[Any]) -> Interval:
-    """A ratio of sums over rows, with a 95 % interval that respects groups of rows.
+def ratio(numerator: Floats, denominator: Floats, groups: Groups) -> Interval:
+    """Return a ratio of sums over rows, with a 95 % interval that respects groups of rows.
 
     The variance is the ratio's linearisation, summed inside groups: Cochran,
     "Sampling Techniques", 1977, section 6.3. The mean of a column is its ratio
-    to a column of ones.
-
-    Parameters
-    ----------
-    numerator, denominator : float64 arrays, shape (n,)
-    groups : array, shape (n,)
-        Equal for rows that are not independent, such as battles of one prompt.
-
-    Returns
-    -------
-    Interval
-        NaN throughout where the denominators sum to 0.
+    to a column of ones. All is NaN where the denominators sum to 0.
 
     Examples
     --------
@@ -88,8 +81,11 @@ def ratio(numerator: Floats, denominator: Floats, groups: NDArray[Any]) -> Inter
     _, group = np.unique(groups, return_inverse=True)
     residuals = np.bincount(group, weights=numerator - value * denominator)
     count = len(residuals)
-    correction = count / (count - 1) if count > 1 else float("inf")
-    if count == 1:
-        return Interval(value, float("nan"), float("nan"))
+    correction = count / (count - 1) if count > 1 else float("nan")
     margin = Z * float(np.sqrt(correction * (residuals**2).sum())) / total
     return Interval(value, value - margin, value + margin)
+
+
+def mean(values: Floats, groups: Groups) -> Interval:
+    """Return a mean, with the interval of `ratio`."""
+    return ratio(values, np.ones(len(values)), groups)

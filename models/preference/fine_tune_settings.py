@@ -5,6 +5,7 @@ This module imports no torch, so that a configuration can be read without it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
@@ -47,11 +48,6 @@ class FineTuneSettings:
     tokens_per_batch : int, optional
         Tokens that go through the device at once; a step accumulates as many
         batches as it needs. ``None`` takes what suits the device.
-    max_gradient_norm : float, default 1.0
-        Gradients are clipped to this norm.
-    dropout : float, default 0.0
-        In the encoder. It slows a CPU down by more than half and gains nothing
-        in so few epochs.
     label_smoothing : float, default 0.0
         Share of the target spread evenly over the classes.
     identity_weight : float, default 0.0
@@ -60,24 +56,17 @@ class FineTuneSettings:
     distillation_weight : float, default 0.5
         For battles with soft labels: weight of the divergence from them; the
         rest is the weight of the hard label.
-    distillation_temperature : float, default 1.0
-        Softens both sides of that divergence (Hinton et al., 2015).
-    evaluations_per_epoch : int, default 4
-        How often the validation rows are scored, where there are any.
-    patience : int, default 3
-        Evaluations without a better loss after which training stops.
+    warm_up_epochs : int, default 0
+        Passes over the texts of the training battles before that, in which the
+        encoder, whole in any case, learns to fill in hidden tokens
+        (`models.preference.masked_warm_up`).
     precision : {"auto", "float32", "bfloat16", "float16"}
         Format of the arithmetic. Weights stay in float32 in any case: steps of
         this size would be rounded away in bfloat16. ``"auto"`` is what the
         device computes natively.
-    gradient_checkpointing : bool, default False
-        Compute activations twice instead of keeping them: less memory, a third
-        slower.
     lora_rank : int, default 0
         Above 0: train low-rank adapters of this rank instead of the encoder's
         own weights (needs peft), and merge them in the end.
-    lora_alpha : int, default 32
-        Scale of the adapters.
     checkpoint_minutes : float, default 10.0
         A killed training loses at most about this much. 0 keeps no checkpoint.
     saved_dtype : {"float16", "float32"}
@@ -104,63 +93,45 @@ class FineTuneSettings:
     warmup_share: float = 0.1
     tokens_per_step: int = 8192
     tokens_per_batch: int | None = None
-    max_gradient_norm: float = 1.0
-    dropout: float = 0.0
     label_smoothing: float = 0.0
     identity_weight: float = 0.0
     distillation_weight: float = 0.5
-    distillation_temperature: float = 1.0
-    evaluations_per_epoch: int = 4
-    patience: int = 3
+    warm_up_epochs: int = 0
     precision: Precision = "auto"
-    gradient_checkpointing: bool = False
     lora_rank: int = 0
-    lora_alpha: int = 32
     checkpoint_minutes: float = 10.0
     saved_dtype: SavedDtype = "float16"
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "tokens_per_step", "evaluations_per_epoch", "patience"):
-            _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
-        for name in ("learning_rate", "head_learning_rate", "distillation_temperature"):
-            _require(getattr(self, name) > 0, name, getattr(self, name), "above 0")
-        for name in ("warmup_share", "dropout", "label_smoothing"):
-            _require(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
-        for name in ("weight_decay", "identity_weight", "lora_rank", "checkpoint_minutes"):
-            _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or above")
-        _require(0 < self.layer_decay <= 1, "layer_decay", self.layer_decay, "in (0, 1]")
-        _require(
-            0 <= self.distillation_weight <= 1,
-            "distillation_weight",
-            self.distillation_weight,
-            "in [0, 1]",
-        )
-        _require(
-            self.tokens_per_batch is None or self.tokens_per_batch >= 1,
-            "tokens_per_batch",
-            self.tokens_per_batch,
-            "at least 1",
-        )
-        _require(
-            self.precision in PRECISIONS,
-            "precision",
-            self.precision,
-            f"one of {', '.join(PRECISIONS)}",
-        )
-        _require(
-            self.saved_dtype in SAVED_DTYPES,
-            "saved_dtype",
-            self.saved_dtype,
-            f"one of {', '.join(SAVED_DTYPES)}",
-        )
+        above_zero = ("epochs", "tokens_per_step", "learning_rate", "head_learning_rate")
+        from_zero = ("weight_decay", "identity_weight", "lora_rank", "checkpoint_minutes")
+        demands = {
+            **{name: ("above 0", getattr(self, name) > 0) for name in above_zero},
+            **{name: ("0 or above", getattr(self, name) >= 0) for name in from_zero},
+            "warm_up_epochs": ("0 or above", self.warm_up_epochs >= 0),
+            "tokens_per_batch": (
+                "above 0",
+                self.tokens_per_batch is None or self.tokens_per_batch > 0,
+            ),
+            "warmup_share": ("in [0, 1)", 0 <= self.warmup_share < 1),
+            "label_smoothing": ("in [0, 1)", 0 <= self.label_smoothing < 1),
+            "layer_decay": ("in (0, 1]", 0 < self.layer_decay <= 1),
+            "distillation_weight": ("in [0, 1]", 0 <= self.distillation_weight <= 1),
+            "precision": (f"one of {', '.join(PRECISIONS)}", self.precision in PRECISIONS),
+            "saved_dtype": (f"one of {', '.join(SAVED_DTYPES)}", self.saved_dtype in SAVED_DTYPES),
+        }
+        for name, (demand, holds) in demands.items():
+            if not holds:
+                value = getattr(self, name)
+                raise ConfigError(f"fine-tuning: {name} is {value!r}, but must be {demand}")
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as plain values, for JSON."""
+        """Return the settings as plain values, for JSON."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> Self:
-        """The settings that `to_dict` described.
+    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
+        """Return the settings that `to_dict` described.
 
         Raises
         ------
@@ -171,8 +142,3 @@ class FineTuneSettings:
             return cls(**fields)
         except TypeError as error:
             raise ConfigError(f"fine-tuning: {error}") from error
-
-
-def _require(holds: bool, name: str, value: object, demand: str) -> None:
-    if not holds:
-        raise ConfigError(f"fine-tuning: {name} is {value!r}, but must be {demand}")

@@ -16,27 +16,20 @@ _LAYER = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.(\d+)\.")
 def parameter_groups(
     network: PreferenceNetwork, settings: FineTuneSettings
 ) -> list[dict[str, Any]]:
-    """Groups for an optimiser, each with its learning rate and its weight decay.
+    """Return groups for an optimiser, each with its learning rate and its weight decay.
 
     The encoder's last layer has `settings.learning_rate`, each layer below it
     `layer_decay` times that of the layer above, the embeddings that of a layer
     below the first. What is no layer and no embedding (a final norm) learns
     like the last layer; the head has its own rate.
 
-    Parameters
-    ----------
-    network : PreferenceNetwork
-    settings : FineTuneSettings
-
     Returns
     -------
     list of dict
-        Keys ``params``, ``lr`` and ``weight_decay``; frozen parameters are in
-        none of them.
+        Keys ``params``, ``lr`` and ``weight_decay``; frozen parameters are in none.
     """
     encoder = dict(network.backbone.named_parameters())
     depth = 1 + max((_layer_of(name) or 0 for name in encoder), default=0)
-    embeddings = _embedding_names(network.backbone)
     groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if not parameter.requires_grad:
@@ -46,7 +39,11 @@ def parameter_groups(
             rate = settings.head_learning_rate
         else:
             layer = _layer_of(inner)
-            below = depth if inner in embeddings else 0 if layer is None else depth - 1 - layer
+            if layer is not None:
+                below = depth - 1 - layer
+            else:
+                # All of the block the token table belongs to: its norm and its positions too.
+                below = depth if "embeddings" in inner else 0
             rate = settings.learning_rate * settings.layer_decay**below
         decay = settings.weight_decay if parameter.ndim > 1 else 0.0
         groups.setdefault((rate, decay), []).append(parameter)
@@ -59,12 +56,3 @@ def parameter_groups(
 def _layer_of(name: str) -> int | None:
     found = _LAYER.search(name)
     return int(found.group(1)) if found else None
-
-
-def _embedding_names(backbone: torch.nn.Module) -> set[str]:
-    # All of the block the token table belongs to: its norm and its positions too.
-    return {
-        name
-        for name, _ in backbone.named_parameters()
-        if _layer_of(name) is None and "embeddings" in name
-    }

@@ -50,17 +50,16 @@ class PreferenceHead(torch.nn.Module):
         torch.nn.init.zeros_(last.bias)
 
     def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        """The logits.
+        """Return the logits.
 
         Parameters
         ----------
-        a, b : float32 tensors of shape (n, dimension)
+        a, b : tensors of shape (n, dimension)
             Vectors of the two responses.
 
         Returns
         -------
-        float32 tensor of shape (n, 3)
-            In the order of `featlab.battles.OUTCOMES`: a, b, tie.
+        float32 tensor of shape (n, 3), in the order a, b, tie
         """
         # Under autocast the difference of two near vectors would lose its digits.
         with torch.autocast(a.device.type, enabled=False):

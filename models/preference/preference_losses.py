@@ -1,7 +1,7 @@
 """The losses of a preference model, one value a battle.
 
-All take logits of shape (n, 3) in the order a, b, tie, and return a float32
-tensor of shape (n,).
+All take logits, of the outcomes in the order a, b, tie or of the models, and the
+targets of `models.preference.preference_network.PreferenceNetwork.forward`.
 """
 
 from __future__ import annotations
@@ -16,21 +16,11 @@ def outcome_loss(
     tie_known: torch.Tensor,
     label_smoothing: float = 0.0,
 ) -> torch.Tensor:
-    """Cross-entropy with the outcome; of two classes where ties were sampled away.
+    """Return the cross-entropy with the outcome; of two classes where ties were sampled away.
 
     Battles from a source without ties say nothing about how likely a tie is.
     Their loss is that of "a or b, given that it is no tie", which leaves the
     tie's logit alone.
-
-    Parameters
-    ----------
-    logits : tensor of shape (n, 3)
-    labels : int64 tensor of shape (n,)
-        0 a, 1 b, 2 tie.
-    tie_known : bool tensor of shape (n,)
-        False where the battle's source holds no ties.
-    label_smoothing : float
-        Share of the target spread evenly over the classes.
 
     Examples
     --------
@@ -45,42 +35,23 @@ def outcome_loss(
     return torch.where(tie_known, three, decisive)
 
 
-def distillation_loss(
-    logits: torch.Tensor, soft_labels: torch.Tensor, temperature: float = 1.0
-) -> torch.Tensor:
-    """Divergence of the prediction from a teacher's probabilities.
+def distillation_loss(logits: torch.Tensor, soft_labels: torch.Tensor) -> torch.Tensor:
+    """Return the divergence of the prediction from a teacher's probabilities.
 
-    Both sides are softened by the temperature, and the loss is scaled by its
-    square so that gradients keep their size (Hinton, Vinyals and Dean,
-    "Distilling the Knowledge in a Neural Network", 2015).
-
-    Parameters
-    ----------
-    logits : tensor of shape (n, 3)
-    soft_labels : tensor of shape (n, 3)
-        The teacher's probabilities, each row summing to 1.
-    temperature : float
-        Above 0.
+    Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network", 2015.
 
     Examples
     --------
     >>> soft = torch.tensor([[0.5, 0.3, 0.2]])
-    >>> distillation_loss(soft.log(), soft, temperature=2.0).abs().item() < 1e-6
+    >>> distillation_loss(soft.log(), soft).abs().item() < 1e-6
     True
     """
-    teacher = log_softmax(soft_labels.clamp(min=1e-7).log() / temperature, dim=1)
-    student = log_softmax(logits / temperature, dim=1)
-    divergence = kl_div(student, teacher, reduction="none", log_target=True).sum(1)
-    return divergence * temperature**2
+    # As logits, since a teacher's zeros have none.
+    teacher = log_softmax(soft_labels.clamp(min=1e-7).log(), dim=1)
+    student = log_softmax(logits, dim=1)
+    return kl_div(student, teacher, reduction="none", log_target=True).sum(1)
 
 
 def identity_loss(logits: torch.Tensor, names: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy with the model that wrote a response; 0 where it is unknown.
-
-    Parameters
-    ----------
-    logits : tensor of shape (n, models)
-    names : int64 tensor of shape (n,)
-        Number of the model, -1 where it is unknown.
-    """
+    """Return the cross-entropy with the model that wrote a response; 0 where it is unknown (-1)."""
     return cross_entropy(logits, names, reduction="none", ignore_index=-1)

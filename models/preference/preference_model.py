@@ -1,81 +1,57 @@
-"""A fine-tuned encoder with its head: battles in, logits of the three outcomes out.
-
-On disk it is a folder::
-
-    preference.json        format, spec, settings, how the training went
-    head.safetensors
-    encoder/               config.json, tokenizer, model.safetensors
-"""
+"""A fine-tuned encoder with its head: token sequences in, logits of the three outcomes out."""
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 import torch
-from safetensors.torch import load_file, save_file
 
 from featlab.encoder import EncoderSpec, load_encoder
 from featlab.encoder.backbone import Backbone, cast_weights, quiet_transformers
 from featlab.encoder.device import DTYPES
-from featlab.encoder.encoder import Encoder, Progress
-from featlab.encoder.tokens import Ids, Tokenizer, TokenReport, TokenSequences
-from featlab.encoder.weights import check_safetensors
-from featlab.errors import BundleError
-from featlab.files import atomic_path, read_json, write_json
-from models.preference.fine_tune_settings import FineTuneSettings, SavedDtype
+from featlab.encoder.tokens import Tokenizer
+from featlab.progress import ProgressCallback
+from featlab.signals.state import PLAIN, State
+from models.preference.fine_tune_settings import SavedDtype
 from models.preference.preference_head import PreferenceHead
-
-DESCRIPTION = "preference.json"
-HEAD = "head.safetensors"
-ENCODER = "encoder"
-FORMAT = 1
+from models.preference.training_battles import BattleTokens
 
 
 class PreferenceModel:
     """Predicts which of two responses a person prefers, from their text alone.
 
-    Made by `models.preference.fine_tuning.fine_tune` and by `load`.
-
     Parameters
     ----------
-    folder : Path
-        Where it is saved.
-    encoder : Encoder
-        The fine-tuned encoder, for inference.
-    head : PreferenceHead
-        In float32.
-    description : dict
-        The content of ``preference.json``.
+    state : State
+        What `models.preference.fine_tuning.fine_tune` returned.
+    device : str, default "auto"
+        CUDA where it is there, else the CPU.
+
+    Raises
+    ------
+    WeightsError
+        When a file of weights is missing or damaged.
     """
 
-    def __init__(
-        self, folder: Path, encoder: Encoder, head: PreferenceHead, description: dict[str, Any]
-    ) -> None:
-        self.folder = folder
-        self.encoder = encoder
-        self.head = head.eval()
-        self.description = description
+    def __init__(self, state: State, device: str = "auto") -> None:
+        spec = EncoderSpec.from_dict(state.values["spec"])
+        self.encoder = load_encoder(replace(spec, model=str(state.files), revision=None), device)
+        head = PreferenceHead(**state.values["head"])
+        head.load_state_dict({name: torch.tensor(array) for name, array in state.arrays.items()})
+        self.head = head.to(self.encoder.device).eval()
 
-    @property
-    def settings(self) -> FineTuneSettings:
-        """How it was trained."""
-        return FineTuneSettings.from_dict(self.description["settings"])
-
-    @property
-    def training(self) -> dict[str, Any]:
-        """How the training went: battles, steps, losses, tokens a second."""
-        return cast("dict[str, Any]", self.description["training"])
-
-    def predict_logits(
-        self, battles: pl.DataFrame, progress: Progress | None = None
+    def logits(
+        self, battles: BattleTokens, progress: ProgressCallback | None = None
     ) -> npt.NDArray[np.float32]:
-        """Logits of each battle's outcomes.
+        """Return the logits of each battle's outcomes; equal sequences are encoded once.
 
         Exchanging the responses of a battle exchanges the first two columns
         and leaves the third, to the last bit: on whichever side they stand,
@@ -83,142 +59,59 @@ class PreferenceModel:
 
         Parameters
         ----------
-        battles : DataFrame
-            Canonical battles; only ``prompt``, ``response_a`` and
-            ``response_b`` are read.
-        progress : callable of (tokens done, tokens in all), optional
+        battles : BattleTokens
+        progress : callable of Progress, optional
             Called after every batch.
 
         Returns
         -------
-        float32 array of shape (n, 3)
-            In the order of `featlab.battles.OUTCOMES`.
+        float32 array of shape (n, 3), in the order a, b, tie
         """
-        a, b = sides(battles, self.encoder.tokenizer)
-        return sequence_logits(self.encoder, self.head, a.ids, b.ids, progress)
-
-    def token_report(self, battles: pl.DataFrame) -> tuple[TokenReport, float]:
-        """The lengths of these battles' sequences, and the share of battles that are cut."""
-        a, b = sides(battles, self.encoder.tokenizer)
-        both = TokenSequences(a.ids + b.ids, np.concatenate([a.full_lengths, b.full_lengths]))
-        return both.report(), float((a.truncated | b.truncated).mean()) if len(battles) else 0.0
-
-    def save(self, folder: Path) -> None:
-        """Write the model to another folder.
-
-        Raises
-        ------
-        BundleError
-            When the folder it came from is gone.
-        """
-        if not self.folder.is_dir():
-            raise BundleError(f"{self.folder}: the saved model is gone; train or load it again")
-        if folder.resolve() != self.folder.resolve():
-            for name in (DESCRIPTION, HEAD, ENCODER):
-                _copy(self.folder / name, folder / name)
-
-    @classmethod
-    def load(cls, folder: Path, device: str = "auto") -> Self:
-        """Read a saved model, ready for inference.
-
-        Raises
-        ------
-        BundleError
-            When the folder is incomplete or of another format.
-        WeightsError
-            When a file of weights is damaged.
-        """
-        for name in (DESCRIPTION, HEAD):
-            if not (folder / name).is_file():
-                raise BundleError(f"{folder}: {name} is missing; this is no preference model")
-        description = read_json(folder / DESCRIPTION)
-        if description.get("format") != FORMAT:
-            raise BundleError(
-                f"{folder}: is of format {description.get('format')}, but this version reads "
-                f"{FORMAT}; train it again"
-            )
-        spec = EncoderSpec.from_dict(description["spec"])
-        encoder = load_encoder(replace(spec, model=str(folder / ENCODER), revision=None), device)
-        head = PreferenceHead(**description["head"])
-        check_safetensors(folder / HEAD)
-        head.load_state_dict(load_file(folder / HEAD))
-        return cls(folder, encoder, head.to(encoder.device), description)
+        sequences = battles.a + battles.b
+        keys = [sequence.tobytes() for sequence in sequences]
+        # In an order that no exchange of sides can change, so that rounding cannot either.
+        distinct = dict(
+            sorted(zip(keys, sequences, strict=True), key=lambda item: (len(item[0]), item[0]))
+        )
+        row = {key: position for position, key in enumerate(distinct)}
+        vectors = torch.from_numpy(self.encoder.encode(list(distinct.values()), progress))
+        rows = torch.tensor([row[key] for key in keys], dtype=torch.int64)
+        with torch.inference_mode():
+            of_a, of_b = vectors[rows].to(self.encoder.device).tensor_split(2)
+            found: npt.NDArray[np.float32] = self.head(of_a, of_b).cpu().numpy()
+        return found
 
 
-def sides(battles: pl.DataFrame, tokenizer: Tokenizer) -> tuple[TokenSequences, TokenSequences]:
-    """The token sequences of both sides: the prompt with a's response, and with b's."""
-    prompts = battles["prompt"].to_list()
-    return (
-        tokenizer.conversations(prompts, battles["response_a"].to_list()),
-        tokenizer.conversations(prompts, battles["response_b"].to_list()),
-    )
-
-
-def sequence_logits(
-    encoder: Encoder,
-    head: PreferenceHead,
-    a: list[Ids],
-    b: list[Ids],
-    progress: Progress | None = None,
-) -> npt.NDArray[np.float32]:
-    """Logits of shape (n, 3) from token sequences; equal sequences are encoded once."""
-    keys = [sequence.tobytes() for sequence in a + b]
-    # In an order that no exchange of sides can change, so that rounding cannot either.
-    distinct = dict(sorted(zip(keys, a + b, strict=True), key=_key))
-    row = {key: position for position, key in enumerate(distinct)}
-    vectors = torch.from_numpy(encoder.encode(list(distinct.values()), progress))
-    rows = torch.tensor([row[key] for key in keys], dtype=torch.int64)
-    device = next(head.parameters()).device
-    with torch.inference_mode():
-        of_a, of_b = vectors[rows].to(device).chunk(2) if len(a) else (vectors, vectors)
-        found: npt.NDArray[np.float32] = head(of_a, of_b).cpu().numpy()
-    return found
-
-
-def write_model(
-    folder: Path,
-    backbone: Backbone,
-    head: PreferenceHead,
-    tokenizer: Tokenizer,
-    description: dict[str, Any],
-    dtype: SavedDtype,
+def write_encoder(
+    folder: Path, backbone: Backbone, tokenizer: Tokenizer, dtype: SavedDtype = "float32"
 ) -> None:
-    """Write a trained model; `DESCRIPTION` last, so that a folder that has it is whole.
+    """Write an encoder as an ordinary model folder, in place of what is there.
 
-    Parameters
-    ----------
-    folder : Path
-        Where to; an older model there is replaced.
-    backbone, head
-        Trained, in float32. The backbone's weights are cast to `dtype`.
-    tokenizer : Tokenizer
-        Saved beside the weights.
-    description : dict
-        ``spec``, ``settings`` and ``training``.
-    dtype : {"float16", "float32"}
-        Format of the encoder's weights on disk.
+    Its weights are cast to `dtype`, so this is the end of its training.
     """
-    (folder / DESCRIPTION).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
     cast_weights(backbone, DTYPES[dtype])
     backbone.use_attention("padded")
-    model = cast("Any", backbone.model)
+    model: Any = backbone.model
     with quiet_transformers():
-        model.save_pretrained(folder / ENCODER)
-    tokenizer.loaded.save_pretrained(folder / ENCODER)
-    state = {name: tensor.cpu().contiguous() for name, tensor in head.state_dict().items()}
-    with atomic_path(folder / HEAD) as path:
-        save_file(state, path)
-    head_fields = {"dimension": head.dimension, "hidden": head.hidden}
-    write_json(folder / DESCRIPTION, {"format": FORMAT, **description, "head": head_fields})
+        model.save_pretrained(folder)
+    tokenizer.loaded.save_pretrained(folder)
+    for path in folder.iterdir():
+        # tokenizer.json says it all; some tokenizers also leave what they were made from.
+        if path.suffix not in PLAIN:
+            path.unlink()
 
 
-def _key(item: tuple[bytes, Ids]) -> tuple[int, bytes]:
-    return len(item[0]), item[0]
+def free_memory() -> None:
+    """Drop what only cycles hold, and hand freed memory back to card and system.
 
-
-def _copy(source: Path, target: Path) -> None:
-    if source.is_dir():
-        shutil.copytree(source, target, dirs_exist_ok=True)
-    else:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
+    A Trainer and its callbacks refer to each other, so that network and
+    optimiser outlive their last use; and glibc keeps what was freed, about a
+    gigabyte a fine-tuning, unless it is told to trim.
+    """
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    # Only glibc has that function.
+    if sys.platform == "linux" and hasattr(system := ctypes.CDLL(None), "malloc_trim"):
+        system.malloc_trim(0)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import torch
 
 from featlab.encoder.backbone import Backbone
@@ -12,42 +9,6 @@ from featlab.encoder.pack import Batch
 from models.preference.fine_tune_settings import FineTuneSettings
 from models.preference.preference_head import PreferenceHead
 from models.preference.preference_losses import distillation_loss, identity_loss, outcome_loss
-
-
-@dataclass(frozen=True)
-class BattleTargets:
-    """What is to be learned from a batch of n battles.
-
-    Parameters
-    ----------
-    labels : int64 tensor of shape (n,)
-        0 a, 1 b, 2 tie.
-    tie_known : bool tensor of shape (n,)
-        False where the battle's source holds no ties.
-    weights : float32 tensor of shape (n,)
-        How many battles each counts for.
-    soft_labels : float32 tensor of shape (n, 3)
-        A teacher's probabilities; a row of NaN where there are none.
-    models : int64 tensor of shape (2 n,)
-        Which model wrote each response, first the a sides and then the b
-        sides; -1 where it is unknown.
-    """
-
-    labels: torch.Tensor
-    tie_known: torch.Tensor
-    weights: torch.Tensor
-    soft_labels: torch.Tensor
-    models: torch.Tensor
-
-    def to(self, device: torch.device) -> BattleTargets:
-        """The same targets on another device."""
-        return BattleTargets(
-            self.labels.to(device),
-            self.tie_known.to(device),
-            self.weights.to(device),
-            self.soft_labels.to(device),
-            self.models.to(device),
-        )
 
 
 class PreferenceNetwork(torch.nn.Module):
@@ -85,72 +46,46 @@ class PreferenceNetwork(torch.nn.Module):
     def forward(
         self,
         batch: Batch,
-        targets: BattleTargets | None = None,
-        labels: torch.Tensor | None = None,
+        labels: torch.Tensor,
+        tie_known: torch.Tensor,
+        weights: torch.Tensor,
+        soft_labels: torch.Tensor,
+        models: torch.Tensor,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> dict[str, torch.Tensor]:
-        """Logits, and the loss where there are targets.
+        """Compute the ``loss`` of n battles.
 
         Parameters
         ----------
         batch : Batch
             2 n sequences: the n battles' a sides, then their b sides.
-        targets : BattleTargets, optional
-            Without them only logits are computed.
-        labels : tensor, optional
-            `targets.labels` once more, by which the Trainer counts battles.
+        labels : int64 tensor of shape (n,)
+            0 a, 1 b, 2 tie.
+        tie_known : bool tensor of shape (n,)
+            False where the battle's source holds no ties.
+        weights : float32 tensor of shape (n,)
+            How many battles each counts for.
+        soft_labels : float32 tensor of shape (n, 3)
+            A teacher's probabilities; a row of NaN where there are none.
+        models : int64 tensor of shape (n, 2)
+            Which model wrote a's response and which b's; -1 where it is unknown.
         num_items_in_batch : int, optional
             Battles behind the whole optimiser step; the loss is divided by it,
             so that batches of a step weigh by their battles.
-
-        Returns
-        -------
-        dict with ``logits`` of shape (n, 3) and, with targets, ``loss``.
         """
-        device = next(self.parameters()).device
-        vectors = self.backbone(batch.to(device))
-        a, b = vectors.chunk(2)
-        found = {"logits": self.head(a, b)}
-        if targets is not None:
-            losses = self._losses(found["logits"], vectors, targets.to(device))
-            battles = len(losses) if num_items_in_batch is None else num_items_in_batch
-            found["loss"] = losses.sum() / battles
-        return found
-
-    def _losses(
-        self, logits: torch.Tensor, vectors: torch.Tensor, targets: BattleTargets
-    ) -> torch.Tensor:
         settings = self.settings
-        losses = outcome_loss(logits, targets.labels, targets.tie_known, settings.label_smoothing)
-        has_soft = ~targets.soft_labels.isnan().any(1)
+        vectors = self.backbone(batch.to(labels.device))
+        logits = self.head(*vectors.chunk(2))
+        losses = outcome_loss(logits, labels, tie_known, settings.label_smoothing)
+        has_soft = ~soft_labels.isnan().any(1)
         if bool(has_soft.any()):
             share = settings.distillation_weight
-            soft = distillation_loss(
-                logits, targets.soft_labels.nan_to_num(1 / 3), settings.distillation_temperature
-            )
+            soft = distillation_loss(logits, soft_labels.nan_to_num(1 / 3))
             losses = torch.where(has_soft, (1 - share) * losses + share * soft, losses)
         if self.identity is not None:
             with torch.autocast(vectors.device.type, enabled=False):
                 guesses = self.identity(vectors.float())
-            named = identity_loss(guesses, targets.models).view(2, -1).mean(0)
+            named = identity_loss(guesses, models.T.flatten()).view(2, -1).mean(0)
             losses = losses + settings.identity_weight * named
-        return losses * targets.weights
-
-
-def set_dropout(model: torch.nn.Module, share: float) -> None:
-    """Set every dropout of a transformers model, attention's included.
-
-    Examples
-    --------
-    >>> layer = torch.nn.Sequential(torch.nn.Dropout(0.1))
-    >>> set_dropout(layer, 0.0)
-    >>> layer[0].p
-    0.0
-    """
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = share
-        # Some attentions hold their share as a number.
-        attention: Any = module
-        if isinstance(getattr(attention, "attention_dropout", None), float | int):
-            attention.attention_dropout = share
+        battles = len(losses) if num_items_in_batch is None else num_items_in_batch
+        return {"loss": (losses * weights).sum() / battles}

@@ -1,4 +1,4 @@
-"""transformers' Trainer with batches of a token budget, and a pace that can be watched.
+"""transformers' Trainer with batches of a token budget, resumed where it was killed.
 
 The Trainer brings mixed precision, accumulation, checkpoints and several
 devices through accelerate; what it lacks are batches of equal work, in which
@@ -8,120 +8,29 @@ each process has its own share.
 from __future__ import annotations
 
 import logging
-import os
+import math
+import shutil
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
-from transformers import (
-    PrinterCallback,
-    Trainer,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-)
+from torch.utils.data import DataLoader
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer import TRAINER_STATE_NAME
 
-from featlab.encoder.device import inference_dtype
-from featlab.encoder.encoder import GIBIBYTE
-from featlab.errors import ConfigError
-from featlab.progress import clock
+from featlab.files import read_json, write_json
+from featlab.progress import LoggedProgress, Progress
+from featlab.randomness import derive_seed
+from models.preference.token_budget_sampler import TokenBudgetSampler
+from models.preference.training_job import TrainingJob, process_share, tokens_at_once
 
 logger = logging.getLogger(__name__)
-
-SECONDS_BETWEEN_LINES = 15.0
-STATE = "trainer_state.json"
-CPU_TOKENS_PER_BATCH = 4096
-
-
-@dataclass(frozen=True)
-class TrainingPace:
-    """Where a training stands.
-
-    Parameters
-    ----------
-    task : str
-        What is being trained.
-    step, steps : int
-        Steps of the optimiser, done and in all.
-    loss : float
-        Mean loss since the last report; NaN before the first step.
-    tokens_per_second : float
-        Since the training began, on this process, evaluation included.
-    seconds : float
-        Since the training began.
-
-    Examples
-    --------
-    >>> str(TrainingPace("fold 0", 50, 200, loss=1.0712, tokens_per_second=6100.0, seconds=60.0))
-    'fold 0: step 50 of 200 (25%), loss 1.071, 6,100 tokens/s, 3:00 left'
-    """
-
-    task: str
-    step: int
-    steps: int
-    loss: float
-    tokens_per_second: float
-    seconds: float
-
-    def __str__(self) -> str:
-        share = self.step / max(self.steps, 1)
-        left = clock(self.seconds * (1 - share) / share) if share else "?"
-        return (
-            f"{self.task}: step {self.step} of {self.steps} ({share:.0%}), loss {self.loss:.3f}, "
-            f"{self.tokens_per_second:,.0f} tokens/s, {left} left"
-        )
-
-
-PaceCallback = Callable[[TrainingPace], None]
-
-
-class LoggedPace:
-    """Logs a line, at level INFO, every so often and at the end.
-
-    Parameters
-    ----------
-    interval : float, default 15
-        Seconds between two lines.
-    """
-
-    def __init__(self, interval: float = SECONDS_BETWEEN_LINES) -> None:
-        self.interval = interval
-        self._last = time.monotonic()
-
-    def __call__(self, pace: TrainingPace) -> None:
-        """Log `pace` if it is time."""
-        now = time.monotonic()
-        if pace.step == pace.steps or now - self._last >= self.interval:
-            self._last = now
-            logger.info("%s", pace)
-
-
-class PaceBar:
-    """Draws one bar with the loss and the tokens a second, on a terminal."""
-
-    def __init__(self) -> None:
-        self._bar: Any = None
-
-    def __call__(self, pace: TrainingPace) -> None:
-        """Move the bar to where `pace` says."""
-        if self._bar is None:
-            tqdm = import_module("tqdm.auto").tqdm
-            self._bar = tqdm(total=pace.steps, desc=pace.task, unit="step", file=sys.stderr)
-        self._bar.set_postfix_str(f"loss {pace.loss:.3f}, {pace.tokens_per_second:,.0f} tokens/s")
-        self._bar.update(pace.step - self._bar.n)
-        if pace.step == pace.steps:
-            self._bar.close()
-
-
-def default_pace() -> PaceCallback:
-    """A bar on a terminal, lines in the log elsewhere."""
-    return PaceBar() if sys.stderr.isatty() else LoggedPace()
 
 
 class TokenBudgetTrainer(Trainer):
@@ -129,181 +38,159 @@ class TokenBudgetTrainer(Trainer):
 
     Parameters
     ----------
-    sampler : TokenBudgetSampler
-        Draws this process's batches; told every epoch.
-    pace : callable of TrainingPace
-        Told every step.
-    task : str
-        What is being trained, for `pace`.
-    tokens : callable of (inputs) -> int
-        Tokens of a batch.
+    model : Module
     groups : list of dict
         The optimiser's parameter groups.
-    checkpoint_minutes : float
-        A checkpoint is written about this often; 0 writes none by the clock.
-    **rest
-        As for `transformers.Trainer`.
+    costs : int array of shape (n,)
+        What each row takes of a batch's budget.
+    collate : callable
+        From row numbers to the model's inputs.
+    job : TrainingJob
+    sort : bool
+        Whether rows of like length should share a batch.
+    epochs : int
     """
 
     def __init__(
         self,
-        *,
-        sampler: Any,
-        pace: PaceCallback,
-        task: str,
-        tokens: Callable[[dict[str, Any]], int],
+        model: torch.nn.Module,
         groups: list[dict[str, Any]],
-        checkpoint_minutes: float,
-        args: TrainingArguments,
-        **rest: Any,
+        costs: npt.NDArray[np.integer],
+        collate: Callable[..., dict[str, Any]],
+        job: TrainingJob,
+        *,
+        sort: bool,
+        epochs: int,
     ) -> None:
+        self.job = job
+        settings, seed = job.settings, job.seed
+        rank, world = process_share()
+        per_batch, per_step = tokens_at_once(settings, job.device, world)
+        self.sampler = TokenBudgetSampler(
+            costs, per_batch, sort=sort, seed=seed, rank=rank, world=world
+        )
+        accumulated = max(1, round(per_step / per_batch))
+        steps = math.ceil(len(self.sampler) / accumulated) * epochs
+        arguments = TrainingArguments(
+            output_dir=str(job.folder / "checkpoints"),
+            num_train_epochs=epochs,
+            gradient_accumulation_steps=accumulated,
+            lr_scheduler_type="cosine",
+            warmup_steps=math.ceil(settings.warmup_share * steps),
+            seed=derive_seed(seed, "trainer"),
+            bf16=job.dtype == torch.bfloat16,
+            fp16=job.dtype == torch.float16,
+            use_cpu=job.device.type == "cpu",
+            logging_steps=5,
+            logging_first_step=True,
+            report_to="none",
+            disable_tqdm=True,
+            save_strategy="no",
+            save_total_limit=2,
+            remove_unused_columns=False,
+            ddp_find_unused_parameters=False,
+        )
         # Without a launcher the Trainer would cut a batch in pieces for several cards, and a
         # packed row cannot be cut.
-        args._n_gpu = min(args.n_gpu, 1)
+        arguments._n_gpu = min(arguments.n_gpu, 1)
+        rows: Any = range(len(costs))
         optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-6, fused=True)
-        super().__init__(args=args, optimizers=(optimizer, None), **rest)
-        self.sampler = sampler
-        self.tokens = tokens
+        super().__init__(model, arguments, collate, rows, optimizers=(optimizer, None))
         self.tokens_seen = 0
+        self.seconds = 0.0
         self.remove_callback(PrinterCallback)
-        self.add_callback(_EpochTold(sampler))
-        self.add_callback(_Paced(self, pace, task))
-        if checkpoint_minutes > 0:
-            self.add_callback(_TimedCheckpoint(60 * checkpoint_minutes))
+        self.add_callback(_Watch(self))
 
-    def get_train_dataloader(self) -> torch.utils.data.DataLoader[Any]:
-        """Batches of this process; the sampler already knows its share."""
-        dataset = self.train_dataset
-        assert dataset is not None
-        return torch.utils.data.DataLoader(
-            dataset, batch_sampler=self.sampler, collate_fn=self.data_collator
-        )
+    def run(self) -> None:
+        """Train, from the last checkpoint where there is one of the same job."""
+        folder = Path(str(self.args.output_dir))
+        note = folder / "job.json"
+        resumed = None
+        if note.is_file() and read_json(note) == self.job.fingerprint:
+            resumed = last_checkpoint(folder)
+            if resumed is not None:
+                logger.info("going on from %s", resumed)
+        elif self.is_world_process_zero():
+            shutil.rmtree(folder, ignore_errors=True)
+            write_json(note, self.job.fingerprint)
+        start = time.monotonic()
+        self.train(resume_from_checkpoint=None if resumed is None else str(resumed))
+        self.seconds = time.monotonic() - start
+
+    def account(self) -> dict[str, Any]:
+        """Return how the training went: steps, losses, tokens a second."""
+        return {
+            "steps": self.state.global_step,
+            "losses": [entry["loss"] for entry in self.state.log_history if "loss" in entry],
+            "tokens": self.tokens_seen,
+            "seconds": round(self.seconds, 2),
+            "tokens_per_second": round(self.tokens_seen / max(self.seconds, 1e-9), 1),
+        }
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Return batches of this process; the sampler already knows its share."""
+        rows: Any = self.train_dataset
+        return DataLoader(rows, batch_sampler=self.sampler, collate_fn=self.data_collator)
 
     def training_step(self, model: torch.nn.Module, inputs: Any, *rest: Any) -> torch.Tensor:
-        """One batch forward and backward, its tokens counted."""
-        self.tokens_seen += self.tokens(inputs)
+        """Pass one batch forward and backward, and count its tokens."""
+        mask = inputs.get("attention_mask")
+        self.tokens_seen += int(inputs["batch"].lengths.sum() if mask is None else mask.sum())
         return super().training_step(model, inputs, *rest)
 
 
-class _EpochTold(TrainerCallback):
-    """Tells the sampler which epoch it is, on resuming too."""
+class _Watch(TrainerCallback):
+    """Tells the sampler which epoch it is, reports progress, and saves by the clock.
 
-    def __init__(self, sampler: Any) -> None:
-        self.sampler = sampler
+    A step takes a second here and minutes there, so checkpoints count seconds.
+    """
 
-    def on_epoch_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
-        self.sampler.set_epoch(int(round(state.epoch or 0.0, 6)))
-
-
-class _Paced(TrainerCallback):
-    """Reports loss and tokens a second."""
-
-    def __init__(self, trainer: TokenBudgetTrainer, pace: PaceCallback, task: str) -> None:
+    def __init__(self, trainer: TokenBudgetTrainer) -> None:
         self.trainer = trainer
-        self.pace = pace
-        self.task = task
+        self.told = trainer.job.on_progress or (_Bar() if sys.stderr.isatty() else LoggedProgress())
         self.loss = float("nan")
-        self.start = time.monotonic()
+        self.start = self.saved = time.monotonic()
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
-        self.start = time.monotonic()
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.trainer.sampler.set_epoch(int(round(state.epoch or 0.0, 6)))
 
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **_: Any,
-    ) -> None:
-        if logs and "loss" in logs:
-            self.loss = logs["loss"]
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        self.loss = (logs or {}).get("loss", self.loss)
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        now = time.monotonic()
+        done, total = state.global_step, state.max_steps
         if state.is_world_process_zero:
-            seconds = time.monotonic() - self.start
-            self.pace(
-                TrainingPace(
-                    task=self.task,
-                    step=state.global_step,
-                    steps=state.max_steps,
-                    loss=self.loss,
-                    tokens_per_second=self.trainer.tokens_seen / max(seconds, 1e-9),
-                    seconds=seconds,
-                )
-            )
-
-
-class _TimedCheckpoint(TrainerCallback):
-    """Asks for a checkpoint by the clock: a step takes a second here and minutes there."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self.last = time.monotonic()
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
-        if time.monotonic() - self.last >= self.seconds and state.global_step < state.max_steps:
-            self.last = time.monotonic()
+            seconds = now - self.start
+            speed = self.trainer.tokens_seen / max(seconds, 1e-9)
+            task = f"{self.trainer.job.task}, loss {self.loss:.3f}, {speed:,.0f} tokens/s"
+            self.told(Progress(task, done, total, done / total, seconds))
+        between = 60 * self.trainer.job.settings.checkpoint_minutes
+        if 0 < between <= now - self.saved and done < total:
+            self.saved = now
             control.should_save = True
 
 
-def default_tokens_per_batch(device: torch.device) -> int:
-    """Tokens that go through a device at once in training, by its memory.
+class _Bar:
+    """Draws one bar on a terminal."""
 
-    Examples
-    --------
-    >>> default_tokens_per_batch(torch.device("cpu"))
-    4096
-    """
-    if device.type != "cuda":
-        return CPU_TOKENS_PER_BATCH
-    memory = torch.cuda.get_device_properties(device).total_memory / GIBIBYTE
-    return max(CPU_TOKENS_PER_BATCH, 512 * int(memory))
+    def __init__(self) -> None:
+        self.bar: Any = None
 
-
-def process_share() -> tuple[int, int]:
-    """Number of this process and how many there are, as a launcher says; (0, 1) without one."""
-    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    def __call__(self, progress: Progress) -> None:
+        if self.bar is None:
+            self.bar = import_module("tqdm.auto").tqdm(total=progress.total, unit="step")
+        self.bar.set_description(progress.task)
+        self.bar.update(progress.done - self.bar.n)
+        if progress.done == progress.total:
+            self.bar.close()
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest whole checkpoint of a folder; one cut short lacks its state, written last."""
-    whole = [
-        path
+    """Return the newest whole checkpoint of a folder; one cut short lacks its state."""
+    whole = {
+        int(path.name.removeprefix("checkpoint-")): path
         for path in folder.glob("checkpoint-*")
-        if path.name.removeprefix("checkpoint-").isdigit() and (path / STATE).is_file()
-    ]
-    return max(whole, key=lambda path: int(path.name.removeprefix("checkpoint-")), default=None)
-
-
-def precision_arguments(precision: str, device: torch.device) -> tuple[torch.dtype, dict[str, Any]]:
-    """The format to compute in, and what the Trainer has to be told for it.
-
-    Parameters
-    ----------
-    precision : {"auto", "float32", "bfloat16", "float16"}
-    device : torch.device
-
-    Raises
-    ------
-    ConfigError
-        When the device cannot train in that format.
-    """
-    dtype = inference_dtype(precision, device)  # type: ignore[arg-type]
-    if dtype == torch.float16 and device.type != "cuda":
-        raise ConfigError(
-            "fine-tuning: precision 'float16' needs a CUDA card; use auto, bfloat16 or float32"
-        )
-    return dtype, {
-        "bf16": dtype == torch.bfloat16,
-        "fp16": dtype == torch.float16,
-        "use_cpu": device.type == "cpu",
+        if path.name.removeprefix("checkpoint-").isdigit() and (path / TRAINER_STATE_NAME).is_file()
     }
+    return whole[max(whole)] if whole else None

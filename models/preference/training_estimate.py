@@ -1,37 +1,24 @@
-"""How long a fine-tuning will take, from a measured warm-up on this very machine.
-
-A session on a hosted machine ends after some hours; better to know at the start
-than to lose the run.
-"""
+"""How long a fine-tuning will take, measured on this very machine before it starts."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
 
-import polars as pl
 import torch
 
-from featlab.encoder import EncoderSpec
 from featlab.progress import clock
-from models.preference.fine_tune_settings import FineTuneSettings
-from models.preference.token_budget_trainer import default_tokens_per_batch
-from models.preference.training_battles import BattleCollator, TokenBudgetSampler, batch_costs
-from models.preference.training_run import prepare_run
+from featlab.signals.outcomes import Outcomes, Rows
+from models.preference.encoder_signal import EncoderSignal
+from models.preference.token_budget_sampler import TokenBudgetSampler
+from models.preference.training_battles import BattleCollator, BattleTokens, TrainingBattles
+from models.preference.training_job import tokens_at_once, training_device
+from models.preference.training_network import load_network
 
 
 @dataclass(frozen=True)
 class TrainingEstimate:
-    """The work of one fine-tuning and the pace measured for it.
-
-    Parameters
-    ----------
-    tokens : int
-        Tokens of all epochs.
-    tokens_per_second : float
-        Forward and backward, on one device.
-    device : str
-        What was measured.
+    """The work of one fine-tuning, all epochs, and the pace measured for it on one device.
 
     Examples
     --------
@@ -57,55 +44,41 @@ class TrainingEstimate:
 
 
 def estimate_fine_tuning(
-    battles: pl.DataFrame,
-    spec: EncoderSpec,
-    settings: FineTuneSettings,
-    *,
-    device: str = "auto",
-    batches: int = 4,
+    signal: EncoderSignal, prepared: BattleTokens, outcomes: Outcomes, rows: Rows, batches: int = 4
 ) -> TrainingEstimate:
     """Train on a few batches, throw the result away, and extrapolate.
 
     Parameters
     ----------
-    battles : DataFrame
-        As for `models.preference.fine_tuning.fine_tune`.
-    spec : EncoderSpec
-    settings : FineTuneSettings
-    device : str, default "auto"
+    signal, prepared, outcomes, rows
+        As for `EncoderSignal.fit`; the signal stays unfitted.
     batches : int, default 4
         Batches to time, after one that is not.
-
-    Raises
-    ------
-    BattleError, WeightsError, ConfigError
-        As `models.preference.fine_tuning.fine_tune` does.
     """
-    run = prepare_run(battles, spec, settings, None, None, device)
-    backbone = run.network.backbone
-    costs = batch_costs(run.battles.lengths, packed=backbone.packed)
-    budget = settings.tokens_per_batch or default_tokens_per_batch(run.device)
-    sampler = TokenBudgetSampler(
-        costs, min(budget, settings.tokens_per_step), sort=not backbone.packed, seed=0
-    )
-    collate = BattleCollator(run.battles, backbone)
-    run.network.train()
-    timed = 0.0
-    tokens = 0
-    for number, rows in enumerate(sampler.plan()[: batches + 1]):
-        inputs = collate(rows)
+    settings = signal.settings
+    battles = TrainingBattles.of(prepared, outcomes, rows)
+    device, dtype = training_device(settings, signal.device)
+    network, _ = load_network(signal.spec, settings, device, dtype, battles.model_count)
+    per_batch, _ = tokens_at_once(settings, device)
+    packed = network.backbone.packed
+    sampler = TokenBudgetSampler(battles.costs(packed=packed), per_batch, sort=not packed, seed=0)
+    collate = BattleCollator(battles, network.backbone)
+    network.train()
+    timed, tokens = 0.0, 0
+    for number, batch in enumerate(sampler.plan()[: batches + 1]):
+        inputs = {name: value.to(device) for name, value in collate(batch).items()}
         start = time.perf_counter()
-        with torch.autocast(run.device.type, run.dtype, enabled=run.dtype != torch.float32):
-            loss = run.network(**inputs)["loss"]
+        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+            loss = network(**inputs)["loss"]
         loss.backward()
-        run.network.zero_grad()
+        network.zero_grad()
         # Reading the loss waits for the device.
         loss.item()
         if number or len(sampler) == 1:
             timed += time.perf_counter() - start
             tokens += int(inputs["batch"].lengths.sum())
     return TrainingEstimate(
-        tokens=int(run.battles.lengths.sum()) * settings.epochs,
+        tokens=int(battles.lengths.sum()) * (settings.epochs + settings.warm_up_epochs),
         tokens_per_second=tokens / timed,
-        device=str(run.device),
+        device=str(device),
     )

@@ -17,7 +17,7 @@ from featlab.encoder.weights import DOWNLOADED, find_weights
 from featlab.errors import BundleError, ConfigError
 from featlab.files import file_fingerprint, write_json
 from featlab.manifest import checked_files
-from models.stacking.bundle import MANIFEST, read_manifest
+from models.stacking.bundle import MANIFEST, UNLISTED, read_manifest
 
 
 def encoders_of(bundle: Path) -> dict[str, EncoderSpec | None]:
@@ -50,7 +50,7 @@ def copy_bundle(bundle: Path, kit: Path) -> None:
     """
     frozen = encoders_of(bundle)
     manifest = read_manifest(bundle)
-    files = checked_files(bundle, manifest["sha256"], besides=[MANIFEST])
+    files = checked_files(bundle, manifest["sha256"], besides=UNLISTED)
     copy = kit / "run" / "bundle"
     for name, path in {**files, MANIFEST: bundle / MANIFEST}.items():
         (copy / name).parent.mkdir(parents=True, exist_ok=True)

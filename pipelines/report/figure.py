@@ -1,15 +1,17 @@
-"""One declaration a figure; the page, the PNG and the CSV follow from it."""
+"""A figure is one decorated function; the page, the PNG and the CSV follow from it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from types import ModuleType
 
+import numpy as np
 import polars as pl
 from matplotlib.figure import Figure as Canvas
 
 from pipelines.report.run_data import RunData
-from pipelines.report.theme import WIDTH, render
+from pipelines.report.theme import render
 
 
 class LeftOut(Exception):  # noqa: N818
@@ -17,61 +19,78 @@ class LeftOut(Exception):  # noqa: N818
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A figure of a run.
+class Need:
+    """What a run must have for a figure, and why it is left out where the run has not."""
 
-    Parameters
-    ----------
-    name : str
-        Stem of its files and its anchor on the page.
-    section : str
-        The heading it stands under.
-    numbers : callable
-        What it shows; the CSV holds exactly this frame. Raises `LeftOut`.
-    title : callable
-        Its finding, said with numbers of the frame.
-    note : callable
-        Units, n, and what the intervals are.
-    draw : callable
-        Draws the frame on an empty figure.
-    height : callable
-        Inches for a frame.
-    width : float
-        Inches.
+    met: Callable[[RunData], bool]
+    otherwise: str
+
+
+NAMES = Need(lambda data: bool(data.named.any()), "the training file names no models")
+
+
+@dataclass(frozen=True, eq=False)
+class Plot:
+    """What a figure shows of one run.
+
+    The CSV holds exactly the frame of `numbers`; the title is the finding, the
+    note says units, n and what the intervals are. `draw` is called with the axes
+    of each of the `panels` (rows, columns), which share their vertical axis. The
+    height is in inches.
     """
 
-    name: str
-    section: str
-    numbers: Callable[[RunData], pl.DataFrame]
-    title: Callable[[pl.DataFrame], str]
-    note: Callable[[pl.DataFrame], str]
-    draw: Callable[[Canvas, pl.DataFrame], None]
-    height: Callable[[pl.DataFrame], float] = lambda frame: 3.2
-    width: float = WIDTH
-
-    def make(self, data: RunData) -> Drawn:
-        """Compute, name and draw.
-
-        Raises
-        ------
-        LeftOut
-            When the run has no such numbers.
-        """
-        frame = self.numbers(data)
-        title, note = self.title(frame), self.note(frame)
-        png = render(
-            lambda canvas: self.draw(canvas, frame), title, note, self.height(frame), self.width
-        )
-        return Drawn(self.name, self.section, title, note, frame, png)
+    numbers: pl.DataFrame
+    title: str
+    note: str
+    draw: Callable[..., None]
+    height: float = 3.2
+    panels: tuple[int, int] = (1, 1)
 
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """A figure as it came out: finding, note, numbers, picture."""
+    """A figure as it came out."""
+
+    name: str
+    plot: Plot
+    png: bytes
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of a run: a name for its files, a heading, and what is shown under it."""
 
     name: str
     section: str
-    title: str
-    note: str
-    numbers: pl.DataFrame
-    png: bytes
+    needs: tuple[Need, ...]
+    show: Callable[[RunData], Plot]
+
+    def plot(self, data: RunData) -> Plot:
+        """Return what it shows of a run; raise `LeftOut` where the run cannot have it."""
+        for need in self.needs:
+            if not need.met(data):
+                raise LeftOut(need.otherwise)
+        return self.show(data)
+
+    def make(self, data: RunData) -> Drawn:
+        """Return the figure, drawn; raise `LeftOut` where the run cannot have it."""
+        plot = self.plot(data)
+
+        def draw(canvas: Canvas) -> None:
+            panels = canvas.subplots(*plot.panels, sharey=plot.panels != (1, 1), squeeze=False)
+            plot.draw(*np.ravel(panels))
+
+        return Drawn(self.name, plot, render(draw, plot.title, plot.note, plot.height))
+
+
+def figure(
+    section: str, *needs: Need, name: str = ""
+) -> Callable[[Callable[[RunData], Plot]], Figure]:
+    """Declare a figure under a heading of the page; its name is the function's by default."""
+    return lambda show: Figure(name or show.__name__, section, needs, show)
+
+
+def figures_of(modules: Iterable[ModuleType]) -> tuple[Figure, ...]:
+    """Return the figures that modules declare, in order."""
+    found = (value for module in modules for value in vars(module).values())
+    return tuple(value for value in found if isinstance(value, Figure))

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import cast
 
 import numpy as np
 import polars as pl
-from matplotlib.figure import Figure as Canvas
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
 
-from featlab.randomness import derive_seed
-from featlab.signals.identity.signal import IdentitySignal
-from models.analysis.identity_report import IdentityAnalysis, identity_analysis
-from pipelines.learned_signals import load_fitted
-from pipelines.report.charts import dots, rows_height
-from pipelines.report.figure import Figure, LeftOut
+from featlab.battles import joined_turns
+from featlab.columns import Column
+from featlab.parity import Parity
+from models.analysis.identity import (
+    ORACLE,
+    PRIOR,
+    family_accuracy,
+    family_confusion,
+    recovered,
+    strength_logits,
+    taken_for,
+)
+from models.analysis.strengths import expected_outcomes
+from models.probabilities import out_of_fold_prior
+from pipelines.report import charts
+from pipelines.report.figure import NAMES, Need, Plot, figure
 from pipelines.report.run_data import RunData
-from pipelines.report.theme import shortened
-from pipelines.report.words import percent, whole
+from pipelines.report.words import percent, share_text, shortened, whole
 
 SECTION = "Who wrote it"
 
@@ -25,124 +34,84 @@ MOST_BATTLES = 6000
 """Battles that are analysed, drawn by the run's seed where there are more."""
 
 IDENTITY = "identity"
+SIGNAL = Need(
+    lambda data: IDENTITY in data.training.signals,
+    "the run has no identity signal; add it with --signals",
+)
 
 
 @lru_cache(maxsize=1)
-def _analysis(data: RunData) -> tuple[IdentityAnalysis, int]:
-    if IDENTITY not in data.bundle["signals"]:
-        raise LeftOut("the run has no identity signal; add it with --signals")
-    generator = np.random.default_rng(derive_seed(data.settings.seed, "analysed identities"))
-    named = np.flatnonzero(data.named)
-    count = min(MOST_BATTLES, len(named))
-    rows = np.sort(generator.choice(named, count, replace=False))
-    analysis = identity_analysis(
-        data.texts_of(rows.tolist()),
-        data.folds[rows],
-        pl.read_parquet(data.run.signal(IDENTITY))[rows],
-        cast(list[IdentitySignal], load_fitted(IDENTITY, data.run)),
-        data.groups[rows],
-        resamples=2,
-        seed=data.settings.seed,
+def _analysed(data: RunData) -> tuple[NDArray[np.int64], pl.DataFrame]:
+    """Rows of battles that name their models, and those battles with their texts."""
+    (rows,) = data.sample("analysed identities", MOST_BATTLES, np.flatnonzero(data.named))
+    battles = data.texts_of(rows.tolist()).with_columns(
+        *(joined_turns(f"response_{side}").alias(f"response_{side}") for side in "ab"),
+        pl.Series("group", data.groups[rows]),
     )
-    return analysis, count
+    return rows, battles
 
 
-def _recovered(data: RunData) -> pl.DataFrame:
-    analysis, count = _analysis(data)
-    return analysis.recovered.with_columns(pl.lit(count).alias("battles"))
-
-
-def _recovered_title(frame: pl.DataFrame) -> str:
-    row = frame.filter(pl.col("who") == IDENTITY).row(0, named=True)
-    return (
-        f"Writers told from text win {percent(row['share'], 0)} "
-        f"({percent(row['share_low'], 0)} to {percent(row['share_high'], 0)}) of what their true "
-        "names would"
-    )
-
-
-def _draw_recovered(canvas: Canvas, frame: pl.DataFrame) -> None:
-    axes = canvas.subplots()
-    dots(axes, frame, "who", ("log_loss", "low", "high"))
-    axes.set_xlabel("log loss (nats)")
-
-
-def _confusion(data: RunData) -> pl.DataFrame:
-    analysis, _ = _analysis(data)
-    family = analysis.accuracy.filter(pl.col("level") == "family").row(0, named=True)
-    return analysis.confusion.with_columns(
-        *(pl.lit(family[name]).alias(f"accuracy_{name}") for name in ("low", "high")),
-        pl.lit(family["accuracy"]).alias("accuracy"),
-        pl.lit(family["most_frequent"]).alias("most_frequent"),
+@figure(SECTION, SIGNAL, NAMES)
+def identity_share(data: RunData) -> Plot:
+    """Show how much of what the writers' names are worth is recovered."""
+    rows, battles = _analysed(data)
+    columns = [Column("margin", Parity.ODD, ORACLE, ""), Column("tie", Parity.EVEN, ORACLE, "")]
+    logits = strength_logits(expected_outcomes(battles, data.folds[rows]))
+    signal, of_signal = data.signal_columns(IDENTITY)
+    predictions = {
+        PRIOR: out_of_fold_prior(data.labels[rows], data.folds[rows]),
+        IDENTITY: data.kernel_predictions(signal[rows], of_signal, rows),
+        ORACLE: data.kernel_predictions(logits, columns, rows),
+    }
+    frame = recovered(predictions, data.labels[rows], data.groups[rows], data.training.seed)
+    frame = frame.with_columns(battles=len(rows))
+    found = frame.row(by_predicate=pl.col("who") == IDENTITY, named=True)
+    return Plot(
+        frame,
+        f"Writers told from text win {share_text(found, 'share')} of what their true names would",
+        f"n = {whole(len(rows))} battles, out of fold. Oracle: a regression on the strengths of "
+        "the models that truly wrote the responses, which no test file names. Bars: 95 % over "
+        "resampled prompts.",
+        lambda axes: charts.dots(axes, frame, "who", charts.LOSS, along="log loss (nats)"),
+        charts.rows_height(len(frame), 0.26, 1.5),
     )
 
 
-def _confusion_title(frame: pl.DataFrame) -> str:
-    row = frame.row(0, named=True)
-    return (
-        f"The likeliest family is the true one for {percent(row['accuracy'], 0)} "
-        f"({percent(row['accuracy_low'], 0)} to {percent(row['accuracy_high'], 0)}) of texts; "
-        f"always naming the most frequent would be right for {percent(row['most_frequent'], 0)}"
+@figure(SECTION, SIGNAL, NAMES)
+def identity_confusion(data: RunData) -> Plot:
+    """Show which families of models are taken for which."""
+    rows, battles = _analysed(data)
+    told = (
+        taken_for(battles.filter(pl.Series(data.folds[rows] == fold)), signal.posterior)
+        for fold, signal in data.fitted(IDENTITY).items()
     )
-
-
-def _confusion_note(frame: pl.DataFrame) -> str:
-    texts = frame.select("family", "texts").unique()["texts"].sum()
-    return (
-        f"Rows: who wrote it; columns: mean posterior share in per cent, n = {whole(texts)} texts, "
-        "out of fold. The interval of the accuracy is 95 % over prompts."
+    texts = pl.concat(told, how="diagonal")
+    accuracy, most_frequent = family_accuracy(texts, data.training.seed)
+    frame = family_confusion(texts).with_columns(
+        accuracy_low=accuracy.low,
+        accuracy_high=accuracy.high,
+        accuracy=accuracy.value,
+        most_frequent=most_frequent,
     )
-
-
-def _draw_confusion(canvas: Canvas, frame: pl.DataFrame) -> None:
-    axes = canvas.subplots()
+    found = frame.row(0, named=True)
     names = frame["family"].unique(maintain_order=True).to_list()
-    place = {name: index for index, name in enumerate(names)}
     shares = np.zeros((len(names), len(names)))
     for row in frame.filter(pl.col("told").is_in(names)).to_dicts():
-        shares[place[row["family"]], place[row["told"]]] = row["share"]
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=max(0.6, float(shares.max())), aspect="auto")
-    for (row, column), share in np.ndenumerate(shares):
-        if share >= 0.05:
-            axes.text(
-                column,
-                row,
-                f"{100 * share:.0f}",
-                ha="center",
-                va="center",
-                fontsize=6.5,
-                color="white" if share > 0.4 else "#111111",
-            )
-    labels = [shortened(str(name), 16) for name in names]
-    axes.set_xticks(range(len(names)), labels, rotation=60, ha="right", fontsize=6.5)
-    axes.set_yticks(range(len(names)), labels, fontsize=6.5)
-    axes.set_xlabel("told from the text")
-    axes.set_ylabel("wrote it")
-    axes.grid(visible=False)
+        shares[names.index(row["family"]), names.index(row["told"])] = row["share"]
+    cells = [f"{100 * share:.0f}" if share >= 0.05 else "" for share in shares.ravel()]
 
+    def draw(axes: Axes) -> None:
+        charts.shaded(axes, shares, [shortened(name, 16) for name in names], cells, 0.4, 6.5, 60)
+        axes.tick_params(labelsize=6.5)
+        axes.set(xlabel="told from the text", ylabel="wrote it")
 
-FIGURES = (
-    Figure(
-        "identity_share",
-        SECTION,
-        _recovered,
-        _recovered_title,
-        lambda frame: (
-            f"n = {whole(frame['battles'][0])} battles, out of fold. Oracle: a regression on the "
-            "strengths of the models that truly wrote the responses, which no test file names. "
-            "Bars: 95 % over resampled prompts."
-        ),
-        _draw_recovered,
-        lambda frame: rows_height(len(frame), 0.26, 1.5),
-    ),
-    Figure(
-        "identity_confusion",
-        SECTION,
-        _confusion,
-        _confusion_title,
-        _confusion_note,
-        _draw_confusion,
-        lambda frame: 1.9 + 0.17 * frame["family"].n_unique(),
-    ),
-)
-"""In the order of the page."""
+    return Plot(
+        frame,
+        f"The likeliest family is the true one for {share_text(found, 'accuracy')} of texts; "
+        f"always naming the most frequent would be right for {percent(most_frequent)}",
+        "Rows: who wrote it; columns: mean posterior share in per cent, n = "
+        f"{whole(len(texts))} texts, out of fold. The interval of the accuracy is 95 % over "
+        "prompts.",
+        draw,
+        1.9 + 0.17 * len(names),
+    )

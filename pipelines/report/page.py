@@ -14,12 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipelines.report.figure import Drawn
 
-TEMPLATE = "page.html"
 SHOWN_CHARACTERS = 1500
 SHOWN_NUMBERS = 40
 
@@ -35,19 +33,7 @@ _DIRECTIONS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 @dataclass(frozen=True)
 class Example:
-    """A battle to look at.
-
-    Parameters
-    ----------
-    id : str
-    model_a, model_b : str
-    outcome : str
-        What the voter chose.
-    stated : tuple of three float
-        The out-of-fold probabilities of a, b and tie.
-    prompt, response_a, response_b : str
-        As read, of any length and content.
-    """
+    """A battle to look at: what the voter chose, and the stated probabilities of a, b and tie."""
 
     id: str
     model_a: str
@@ -64,12 +50,12 @@ class Section:
     """A heading with its figures, and what had to be left out and why."""
 
     title: str
-    figures: Sequence[Drawn]
-    left_out: Sequence[tuple[str, str]] = ()
+    figures: list[Drawn]
+    left_out: list[tuple[str, str]]
 
 
 def shown(text: str, limit: int = SHOWN_CHARACTERS) -> str:
-    r"""A text of a battle as it may stand on the page: cut, its invisible characters visible.
+    r"""Return a text as it may stand on the page: cut, its invisible characters visible.
 
     Escaping is the template's work.
 
@@ -90,41 +76,23 @@ def render_page(
     sections: Sequence[Section],
     examples: Sequence[tuple[str, Sequence[Example]]] = (),
 ) -> str:
-    """The page as HTML text.
-
-    Parameters
-    ----------
-    title : str
-    facts : sequence of (name, value)
-        What the run was, in a few lines.
-    sections : sequence of Section
-    examples : sequence of (heading, battles)
-        Battles to look at, collapsed behind a warning.
-    """
+    """Return the page as HTML text: facts of the run, figures, and battles under headings."""
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"shown": shown, "picture": _picture, "cell": _cell, "rows": _rows}
-    page: str = environment.get_template(TEMPLATE).render(
-        title=title, facts=facts, sections=sections, examples=examples
-    )
-    return page
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True,
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {"shown": shown, "cell": _cell, "picture": _picture}
+    template = environment.get_template("page.html")
+    values = {"title": title, "facts": facts, "sections": sections, "examples": examples}
+    return template.render(values, shown_numbers=SHOWN_NUMBERS)
 
 
 def _picture(png: bytes) -> str:
     return f"data:image/png;base64,{b64encode(png).decode('ascii')}"
 
 
-def _rows(frame: pl.DataFrame) -> list[tuple[Any, ...]]:
-    return frame.head(SHOWN_NUMBERS).rows()
-
-
 def _cell(value: Any) -> str:
-    """A number with four digits, anything else as `shown` shows it."""
+    """Return a number with four digits, anything else as `shown` shows it."""
     if value is None or value != value:
         return "–"
     if isinstance(value, float):

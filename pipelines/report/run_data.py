@@ -1,10 +1,13 @@
-"""A finished run, read back for its report: battles, text signal, predictions, models."""
+"""A finished run, read back for its report: battles, text features, predictions, models.
+
+Figures read a run through `RunData` alone; what its files and the ensemble's
+parts look like is known here and nowhere else in the report.
+"""
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,104 +15,91 @@ from typing import Any
 import lightgbm as lgb
 import numpy as np
 import polars as pl
-from models.stacking.kernel_files import load_kernel
-from models.stacking.margin_sizes import with_margin_sizes
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
-from featlab.battles import (
-    PROBABILITIES,
-    BattleSchema,
-    explained,
-    joined_turns,
-    read_battles,
-)
-from featlab.errors import BundleError, ConfigError
+from featlab.battles import PROBABILITIES, joined_turns
+from featlab.columns import Column
+from featlab.encoder.spec import EncoderSpec
 from featlab.features import BattleColumns
-from featlab.files import file_fingerprint, read_json
-from featlab.parity import Parity
+from featlab.files import read_json
 from featlab.randomness import derive_seed
-from models.analysis.bias import Verdicts
-from models.analysis.effects import feature_effects
-from models.analysis.importance import column_importance
-from models.evaluation.metrics import Labels, Probabilities
-from models.stacking.blend import mean_of_halves
-from models.stacking.bundle import MANIFEST
-from models.stacking.calibration import cross_fitted_temperature
-from models.stacking.kernel import KernelStacker
-from models.stacking.table import Matrix, StackingData
+from models.analysis.attribution import Matrix, column_attribution
+from models.analysis.model_card import TrainingSummary
+from models.evaluation.intervals import Groups
+from models.probabilities import Labels, Probabilities, Rows
+from models.stacking.bundle import read_boosters
+from models.stacking.kernel import fit_kernel
+from models.stacking.out_of_fold import load_fitted
+from models.stacking.search import open_study
+from models.stacking.table import Table, stacked_frame
 from models.stacking.trees import mean_over_orders, predict_both_orders
 from pipelines.features import training_file
+from pipelines.report.study import trials_of
+from pipelines.run.finished import FinishedRun, finished_run
 from pipelines.run.folder import RunFolder
-from pipelines.run.settings import TrainSettings
-from pipelines.training_data import load_training_data
+from pipelines.run.presets import resolve
+from pipelines.run.stages.blend import read_members
 
-EXPLAINED_ROWS = 1500
-"""Battles whose predictions are explained, over all folds; more tell nothing new."""
+ATTRIBUTED_ROWS = 1500
+"""Battles whose predictions are attributed to columns, over all folds; more tell nothing new."""
 
-_SAME = 1e-6
+TEXTS = ("prompt", "response_a", "response_b")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RunData:
     """Everything that figures are made of; rows are battles, in the order of the training file.
 
-    Parameters
-    ----------
-    run : RunFolder
-    settings : TrainSettings
-        As the run was trained.
-    source : Path
-        The training file.
-    battles : DataFrame
-        ``id, label, model_a, model_b, language`` (null where the file has
-        none) and what is odd about each battle; no texts.
-    text : DataFrame
-        The text signal, of every feature.
-    calibrated : float64 array, shape (n, 3)
-        Out-of-fold predictions at the cross-fitted temperature.
-    verdicts : Verdicts
-        Votes, and the out-of-fold predictions before calibration.
-    stacking : StackingData
-        What the stacker's models see.
-    models : mapping of int to list of Booster
-        Fold -> models that never saw it.
-    metrics, manifest, bundle : dict
-        ``metrics.json``, the run's and the bundle's ``manifest.json``.
+    The `battles` have ``id, label, group, model_a, model_b, language`` (null
+    where the file has none) and what is odd about each, `text` every feature of
+    them, and `stages` ``stage, seconds, peak_memory_mb``. Predictions are out of
+    fold: `calibrated` at the cross-fitted temperature; before it, `one_order` for
+    the battles as given and `other_order`, in their own order of sides, for the
+    exchanged ones. The trees read `columns` of the `table`; `models` has for each
+    fold a booster that never saw it. `metrics` is ``metrics.json``, and `members`
+    what it says of each member of the blend.
     """
 
-    run: RunFolder
-    settings: TrainSettings
-    source: Path
-    battles: pl.DataFrame = field(repr=False)
-    text: pl.DataFrame = field(repr=False)
-    calibrated: Probabilities = field(repr=False)
-    verdicts: Verdicts = field(repr=False)
-    stacking: StackingData = field(repr=False)
-    models: Mapping[int, list[lgb.Booster]] = field(repr=False)
-    metrics: dict[str, Any] = field(repr=False)
-    manifest: dict[str, Any] = field(repr=False)
-    bundle: dict[str, Any] = field(repr=False)
-
-    @property
-    def schema(self) -> BattleSchema:
-        """How the training file is read."""
-        return self.settings.battles.schema_of_battles()
+    path: Path
+    training: TrainingSummary
+    battles: pl.DataFrame
+    text: pl.DataFrame
+    calibrated: Probabilities
+    one_order: Probabilities
+    other_order: Probabilities
+    table: Table
+    columns: tuple[Column, ...]
+    models: Mapping[int, lgb.Booster]
+    encoder: EncoderSpec | None
+    metrics: dict[str, Any]
+    members: dict[str, Any]
+    stages: pl.DataFrame
+    _run: FinishedRun
 
     @property
     def labels(self) -> Labels:
         """0, 1 or 2, shape (n,)."""
-        return self.verdicts.labels
+        return self.table.labels
 
     @property
-    def groups(self) -> NDArray[Any]:
-        """Equal for battles of one prompt, shape (n,)."""
-        return self.verdicts.groups
-
-    @property
-    def folds(self) -> NDArray[np.int64]:
+    def folds(self) -> Rows:
         """0 to K - 1, shape (n,)."""
-        return self.stacking.folds
+        return self.table.folds
+
+    @property
+    def rows(self) -> tuple[Matrix, Matrix]:
+        """The battles in `columns`, as given and exchanged."""
+        return self.table.both_orders
+
+    @cached_property
+    def groups(self) -> Groups:
+        """Equal for battles of one prompt, shape (n,)."""
+        return self.battles["group"].to_numpy()
+
+    @property
+    def both_orders(self) -> Probabilities:
+        """Predictions before calibration, the same for both orders, shape (n, 3)."""
+        return mean_over_orders(self.one_order, self.other_order)
 
     @cached_property
     def named(self) -> NDArray[np.bool_]:
@@ -117,204 +107,147 @@ class RunData:
         known = self.battles["model_a"].is_not_null() & self.battles["model_b"].is_not_null()
         return known.to_numpy()
 
-    @cached_property
-    def effects(self) -> pl.DataFrame:
-        """`models.analysis.effects.feature_effects` of every feature."""
-        return feature_effects(self.text, self.labels, self.groups)
+    def sample(self, name: str, count: int, *rows: NDArray[Any]) -> list[Rows]:
+        """Draw at most so many of each array of rows, in order, by the run's seed and a name."""
+        generator = np.random.default_rng(derive_seed(self.training.seed, name))
+        drawn = (generator.choice(own, min(count, len(own)), replace=False) for own in rows)
+        return [np.sort(own) for own in drawn]
 
     @cached_property
-    def explained_rows(self) -> dict[int, NDArray[np.int64]]:
-        """Fold -> rows of it that are explained, drawn by the run's seed."""
-        each = EXPLAINED_ROWS // len(self.models)
-        generator = np.random.default_rng(derive_seed(self.settings.seed, "explained rows"))
-        rows = {}
-        for fold in self.models:
-            own = np.flatnonzero(self.folds == fold)
-            rows[fold] = np.sort(generator.choice(own, min(each, len(own)), replace=False))
-        return rows
+    def attributed_rows(self) -> dict[int, Rows]:
+        """Fold -> rows of it whose predictions are attributed."""
+        each = ATTRIBUTED_ROWS // len(self.models)
+        own = [np.flatnonzero(self.folds == fold) for fold in self.models]
+        return dict(zip(self.models, self.sample("explained rows", each, *own), strict=True))
 
     @cached_property
-    def explained(self) -> dict[int, tuple[Matrix, Matrix]]:
-        """Fold -> the explained battles as given and exchanged."""
-        given, swapped = self.stacking.both_orders
-        return {fold: (given[rows], swapped[rows]) for fold, rows in self.explained_rows.items()}
+    def attribution(self) -> pl.DataFrame:
+        """`models.analysis.attribution.column_attribution` of the attributed rows."""
+        rows = {fold: self.rows[0][rows] for fold, rows in self.attributed_rows.items()}
+        return column_attribution(self.models, rows, [column.name for column in self.columns])
 
     @property
-    def first_models(self) -> dict[int, lgb.Booster]:
-        """Fold -> the first of its models."""
-        return {fold: boosters[0] for fold, boosters in self.models.items()}
+    def tree_predictions(self) -> list[Callable[[Matrix, Matrix], Probabilities]]:
+        """What predicts by the trees of each fold from battles as given and exchanged."""
+        return [
+            lambda given, swapped, model=model: mean_over_orders(  # type: ignore[misc]
+                *predict_both_orders(model, given, swapped)
+            )
+            for model in self.models.values()
+        ]
+
+    def kernel_predictions(
+        self, frame: pl.DataFrame, columns: Sequence[Column], rows: Rows
+    ) -> Probabilities:
+        """Return out-of-fold predictions of a kernel regression on columns of some battles."""
+        outcomes, folds = self.table.outcomes.take(rows), self.folds[rows]
+        table = Table(frame, tuple(columns), outcomes, folds)
+        return fit_kernel(table, self.training.seed)[1].probabilities
+
+    def fitted(self, signal: str) -> dict[int, Any]:
+        """Return fold -> the signal fitted without it."""
+        fitted = load_fitted(self._run.kinds[signal], self._run.folder.fitted(signal))
+        return dict(zip(self.models, fitted, strict=True))
+
+    def signal_columns(self, signal: str) -> tuple[pl.DataFrame, list[Column]]:
+        """Return a signal's out-of-fold columns, as the members see them."""
+        frame, columns = pl.read_parquet(self._run.folder.signal(signal)), self._run.columns(signal)
+        return stacked_frame(frame, columns), list(columns)
 
     @cached_property
-    def importance(self) -> pl.DataFrame:
-        """`models.analysis.importance.column_importance` of the explained battles."""
-        rows = {fold: given for fold, (given, _) in self.explained.items()}
-        return column_importance(self.first_models, rows, self.stacking.columns)
+    def trials(self) -> pl.DataFrame | None:
+        """The finished and pruned trials of the search, as `trials_of` gives them."""
+        files = self._run.folder
+        if not files.journal.is_file():
+            return None
+        study = open_study(files.journal, read_json(files.search)["study"])
+        return trials_of(study.get_trials(deepcopy=False))
 
     @cached_property
-    def meaning(self) -> dict[str, tuple[str, str]]:
-        """Column -> its feature and family; columns of learned signals are their own feature."""
-        declared = {
-            column.name: (column.feature, column.family) for column in BattleColumns().columns
-        }
-        learned: dict[str, tuple[str, str]] = {}
-        for name in self.bundle["signals"]:
-            present = pl.read_parquet_schema(self.run.signal(name))
-            columns = with_margin_sizes(dict.fromkeys(present, Parity.EVEN))
-            learned |= {column: (column, f"{name} signal") for column in columns}
-        return {
-            column: declared.get(column) or learned.get(column) or (column, "other")
-            for column in self.stacking.columns
-        }
+    def learning_curve(self) -> dict[str, Any] | None:
+        """The measured points and the power law, where ``pipelines.learning_curve`` was run."""
+        return read_json(path) if (path := self._run.folder.learning_curve).is_file() else None
 
-    def texts_of(self, rows: list[int]) -> pl.DataFrame:
-        """The canonical battles, texts included, of some rows, in their order."""
-        wanted = pl.DataFrame({"row": rows}, schema={"row": pl.UInt32})
-        battles = read_battles(self.source, self.schema).with_row_index("row")
-        with explained(self.source, self.schema):
-            found = battles.join(wanted.lazy(), on="row", how="semi").collect()
-        return wanted.join(found, on="row", how="left", maintain_order="left")
+    def texts_of(self, rows: Sequence[int]) -> pl.DataFrame:
+        """Return the canonical battles, texts included, of some rows, in their order."""
+        return pl.read_parquet(self._run.folder.battles)[list(rows)].insert_column(
+            0, pl.Series("row", rows, pl.UInt32)
+        )
 
 
-def load_run(run: RunFolder, data: Path | None = None) -> RunData:
-    """Read a finished run and the battles it was trained on.
-
-    Parameters
-    ----------
-    run : RunFolder
-    data : Path, optional
-        The data folder, in place of the one in the run's ``config.toml``.
+def load_run(folder: RunFolder) -> RunData:
+    """Read a finished run.
 
     Raises
     ------
     ConfigError
-        When the run is not finished, or the battles are not its own.
-    BundleError
-        When the bundle does not predict what the run's out-of-fold file holds.
+        When the run is not finished, or a stage is older than what it is made from.
     """
-    settings = _settings(run)
-    source = training_file(data or settings.data)
-    manifest, bundle = read_json(run.manifest), read_json(run.bundle / MANIFEST)
-    trained_on = manifest["stages"]["folds"]["inputs"]["battles"]
-    if file_fingerprint(source) != trained_on:
-        raise ConfigError(
-            f"{source} holds other battles than {run.path} was trained on; name their folder "
-            "with --data, or train again"
-        )
-    parity = {name: Parity(kind) for name, kind in bundle["parity"].items()}
-    stacking = _stacking(run, bundle, parity)
-    models = _models(run, bundle, stacking.fold_numbers)
-    one, other = _raw_predictions(stacking, models, load_kernel(run.bundle))
-    mean = mean_over_orders(one, other)
-    again = cross_fitted_temperature(mean, stacking.labels, stacking.folds)
-    calibrated = pl.read_parquet(run.out_of_fold).select(PROBABILITIES).to_numpy()
-    if not np.allclose(again, calibrated, atol=_SAME):
-        raise BundleError(
-            f"{run.bundle} predicts something else than {run.out_of_fold} holds; train again"
-        )
-    groups = pl.read_parquet(run.folds)["group"].to_numpy()
-    schema = settings.battles.schema_of_battles()
+    run = finished_run(folder)
+    table, bundle, made = run.table(), run.bundle, run.manifest["stages"]
+    members, metrics = read_members(folder.members), read_json(folder.metrics)
+    folds = table.fold_numbers
+    boosters = read_boosters(folder.bundle, bundle["boosters"])
+    source = training_file(run.settings.data)
     return RunData(
-        run=run,
-        settings=settings,
-        source=source,
-        battles=_battles(source, schema).with_columns(pl.Series("group", groups)),
-        text=_text(run, source, schema),
-        calibrated=calibrated,
-        verdicts=Verdicts(stacking.labels, groups, one, other, mean),
-        stacking=stacking,
-        models=models,
-        metrics=read_json(run.metrics),
-        manifest=manifest,
-        bundle=bundle,
+        path=folder.path,
+        training=TrainingSummary(
+            source=source.name,
+            fingerprint=made["battles"]["made_from"]["inputs"][str(source)],
+            battles=len(table.labels),
+            folds=len(folds),
+            seed=run.settings.seed,
+            signals=tuple(run.kinds),
+            columns=len(bundle["columns"]),
+            boosters=bundle["boosters"],
+            temperature=bundle["temperature"],
+            versions=bundle["versions"],
+        ),
+        battles=_battles(folder).with_columns(pl.read_parquet(folder.folds)["group"]),
+        text=_text(folder),
+        calibrated=pl.read_parquet(folder.out_of_fold).select(PROBABILITIES).to_numpy(),
+        one_order=members.one_order,
+        other_order=members.other_order,
+        table=table,
+        columns=table.scalars,
+        models={
+            fold: boosters[index * len(boosters) // len(folds)] for index, fold in enumerate(folds)
+        },
+        encoder=resolve(run.settings).context.encoder,
+        metrics=metrics,
+        members=metrics["members"],
+        stages=_stages(run.manifest),
+        _run=run,
     )
 
 
-def _settings(run: RunFolder) -> TrainSettings:
-    for path in (run.path / "config.toml", run.manifest, run.metrics, run.bundle / MANIFEST):
-        if not path.is_file():
-            raise ConfigError(
-                f"{run.path} is no finished run (no {path.relative_to(run.path)}); "
-                "run make train-ensemble first"
-            )
-    try:
-        values = tomllib.loads((run.path / "config.toml").read_text(encoding="utf-8"))
-        return TrainSettings(**{**values, "run": run.path})
-    except (tomllib.TOMLDecodeError, ValidationError) as error:
-        raise ConfigError(
-            f"{run.path / 'config.toml'} is not as train-ensemble wrote it; train again"
-        ) from error
+def _stages(manifest: Mapping[str, Any]) -> pl.DataFrame:
+    stages = manifest["stages"].items()
+    rows = [(name, stage["seconds"], stage.get("peak_memory_mb")) for name, stage in stages]
+    names = ["stage", "seconds", "peak_memory_mb"]
+    return pl.DataFrame(rows, names, orient="row", infer_schema_length=None)
 
 
-def _stacking(run: RunFolder, bundle: dict[str, Any], parity: dict[str, Parity]) -> StackingData:
-    signals: dict[str, dict[str, Parity]] = {}
-    for name in ("text", *bundle["signals"]):
-        present = pl.read_parquet_schema(run.signal(name))
-        signals[name] = with_margin_sizes(
-            {column: parity[column] for column in parity if column in present}
-        )
-    return load_training_data(run, signals).stacking.select(bundle["columns"])
-
-
-def _models(
-    run: RunFolder, bundle: dict[str, Any], folds: list[int]
-) -> dict[int, list[lgb.Booster]]:
-    """The bundle's boosters by the fold they were not trained on."""
-    repeats = bundle["boosters"] // len(folds)
-    return {
-        fold: [
-            lgb.Booster(
-                model_str=(run.bundle / f"stacker/{index * repeats + repeat}.txt").read_text(
-                    encoding="utf-8"
-                )
-            )
-            for repeat in range(repeats)
-        ]
-        for index, fold in enumerate(folds)
-    }
-
-
-def _raw_predictions(
-    data: StackingData, models: Mapping[int, list[lgb.Booster]], kernel: KernelStacker
-) -> tuple[Probabilities, Probabilities]:
-    """The blend's out-of-fold predictions of the battles as given, and of the exchanged ones."""
-    given, swapped = data.both_orders
-    one, other = np.zeros((len(data.labels), 3)), np.zeros((len(data.labels), 3))
-    for (fold, boosters), near in zip(models.items(), kernel.models, strict=True):
-        rows = np.flatnonzero(data.folds == fold)
-        for booster in boosters:
-            first, second = predict_both_orders(booster, given[rows], swapped[rows])
-            one[rows] += first / len(boosters)
-            other[rows] += second / len(boosters)
-        half = near.predict(data.frame[rows])
-        one[rows] = mean_of_halves(one[rows], half)
-        other[rows] = mean_of_halves(other[rows], half[:, [1, 0, 2]])
-    return one, other
-
-
-def _battles(source: Path, schema: BattleSchema) -> pl.DataFrame:
-    battles = read_battles(source, schema)
+def _battles(run: RunFolder) -> pl.DataFrame:
+    battles = pl.scan_parquet(run.battles)
     present = battles.collect_schema().names()
-    texts = {name: joined_turns(name) for name in ("prompt", "response_a", "response_b")}
-    with explained(source, schema):
-        return battles.select(
-            "id",
-            "label",
-            *(
-                pl.col(name) if name in present else pl.lit(None, pl.String).alias(name)
-                for name in ("model_a", "model_b", "language")
-            ),
-            *(f"{name}__null" for name in texts),
-            *((text.str.len_bytes() == 0).alias(f"{name}__empty") for name, text in texts.items()),
-            (texts["response_a"] == texts["response_b"]).alias("identical"),
-            pl.concat_str(texts.values(), separator="\x1e").hash().alias("content"),
-            pl.col("prompt").list.len().alias("turns"),
-        ).collect()
+    texts = {name: joined_turns(name) for name in TEXTS}
+    optional = ("model_a", "model_b", "language")
+    return battles.select(
+        "id",
+        "label",
+        *(name if name in present else pl.lit(None, pl.String).alias(name) for name in optional),
+        *(f"{name}__null" for name in texts),
+        *((text.str.len_bytes() == 0).alias(f"{name}__empty") for name, text in texts.items()),
+        (texts["response_a"] == texts["response_b"]).alias("identical"),
+        pl.concat_str(texts.values(), separator="\x1e").hash().alias("content"),
+        pl.col("prompt").list.len().alias("turns"),
+    ).collect()
 
 
-def _text(run: RunFolder, source: Path, schema: BattleSchema) -> pl.DataFrame:
-    """Every feature's columns: from the run, or computed where it trained on some only."""
+def _text(run: RunFolder) -> pl.DataFrame:
+    """Return every feature's columns: from the run, or computed where it trained on some only."""
     columns = BattleColumns()
     if set(columns.names) <= set(pl.read_parquet_schema(run.signal("text"))):
         return pl.read_parquet(run.signal("text"))
-    with explained(source, schema):
-        return columns.compute(read_battles(source, schema)).collect(engine="streaming")
+    return columns.compute(pl.scan_parquet(run.battles)).collect(engine="streaming")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from featlab.signals.identity.model_families import family
-from models.analysis.data_quality import prompt_language
-from models.analysis.effects import LENGTH, side_values
-from models.analysis.slices import loss_by_slice, quantile_slices
-from models.evaluation.ensemble import out_of_fold_prior
-from models.evaluation.metrics import row_log_loss
+from models.analysis.counts import prompt_language
+from models.analysis.differences import LENGTH, side_values
+from models.analysis.predictions import loss_by_slice, quantile_slices
+from models.analysis.strengths import families_of
+from models.probabilities import out_of_fold_prior, row_log_loss
 from pipelines.report.run_data import RunData
+
+PRIOR = "prior of the other folds"
 
 KINDS = {
     "concerns_code": "code",
@@ -32,24 +33,16 @@ MOST_LANGUAGES = 8
 
 
 def loss_slices(data: RunData) -> pl.DataFrame:
-    """`models.analysis.slices.loss_by_slice` of everything a battle can be sliced by."""
-    losses = row_log_loss(data.calibrated, data.labels)
-    prior = row_log_loss(out_of_fold_prior(data.labels, data.folds), data.labels)
-    return loss_by_slice(_slices(data), losses, prior, data.groups)
-
-
-def _slices(data: RunData) -> dict[str, pl.Series]:
+    """Return `models.analysis.predictions.loss_by_slice` of all that a battle is sliced by."""
     a, b = side_values(data.text, LENGTH)
     apart = abs(data.calibrated[:, 0] - data.calibrated[:, 1])
+    unlike = np.abs(np.log1p(a) - np.log1p(b)) > 0.3
+    turns = np.minimum(data.battles["turns"], 2) - 1
     slices = {
         "outcome": _chosen(["voted A", "voted B", "voted a tie"], data.labels),
-        "turns": _chosen(
-            ["one turn", "two turns or more"], np.minimum(data.battles["turns"], 2) - 1
-        ),
+        "turns": _chosen(["one turn", "two turns or more"], turns),
         "length": quantile_slices(a + b, 4, "characters:"),
-        "lengths": _chosen(
-            ["like lengths", "unlike lengths"], np.abs(np.log1p(a) - np.log1p(b)) > 0.3
-        ),
+        "lengths": _chosen(["like lengths", "unlike lengths"], unlike),
         "closeness": quantile_slices(apart.round(3), 4, "|P(A) − P(B)|:"),
         "tie": quantile_slices(data.calibrated[:, 2].round(3), 3, "P(tie):"),
         "language": _languages(data),
@@ -57,7 +50,11 @@ def _slices(data: RunData) -> dict[str, pl.Series]:
     }
     if data.named.any():
         slices["family"] = _families(data)
-    return slices
+    prior = out_of_fold_prior(data.labels, data.folds)
+    losses, losses_of_prior = (
+        row_log_loss(stated, data.labels) for stated in (data.calibrated, prior)
+    )
+    return loss_by_slice(slices, losses, losses_of_prior, data.groups)
 
 
 def _chosen(names: list[str], numbers: object) -> pl.Series:
@@ -65,12 +62,16 @@ def _chosen(names: list[str], numbers: object) -> pl.Series:
     return pl.Series(chosen.tolist(), dtype=pl.Enum(names))
 
 
+def _commonest(values: pl.Series, most: int) -> list[str]:
+    return values.drop_nulls().value_counts(sort=True).to_series().head(most).to_list()
+
+
 def _languages(data: RunData) -> pl.Series:
     stated = data.battles["language"]
     if stated.null_count() == len(stated):
         return prompt_language(data.text)
-    common = stated.drop_nulls().value_counts(sort=True)["language"].head(MOST_LANGUAGES)
-    return pl.select(pl.when(stated.is_in(common.to_list())).then(stated)).to_series()
+    common = stated.is_in(_commonest(stated, MOST_LANGUAGES))
+    return pl.select(pl.when(common).then(stated)).to_series()
 
 
 def _kinds(text: pl.DataFrame) -> pl.Series:
@@ -81,20 +82,12 @@ def _kinds(text: pl.DataFrame) -> pl.Series:
     ]
     kinds = pl.concat_list(held).list.drop_nulls()
     nothing = pl.lit(["prompt: anything else"])
-    return text.select(pl.when(kinds.list.len() > 0).then(kinds).otherwise(nothing).alias("kinds"))[
-        "kinds"
-    ]
+    return text.select(pl.when(kinds.list.len() > 0).then(kinds).otherwise(nothing)).to_series()
 
 
 def _families(data: RunData) -> pl.Series:
-    """The families of the two models, the commonest ones: List(String)."""
-    names = {name for side in "ab" for name in data.battles[f"model_{side}"] if name is not None}
-    known = {name: family(name) for name in names}
-    pair = [
-        pl.col(f"model_{side}").replace_strict(known, default=None, return_dtype=pl.String)
-        for side in "ab"
-    ]
-    found = data.battles.select(pl.concat_list(pair).list.drop_nulls().list.unique().alias("names"))
-    common = found["names"].explode().drop_nulls().value_counts(sort=True)["names"]
-    kept = common.head(MOST_FAMILIES).to_list()
-    return found.select(pl.col("names").list.filter(pl.element().is_in(kept)).list.sort())["names"]
+    """Return the families of the two models, the commonest ones: List(String)."""
+    pair = [families_of(data.battles[f"model_{side}"]).alias(side) for side in "ab"]
+    found = pl.DataFrame(pair).select(pl.concat_list("a", "b").list.drop_nulls().list.unique())
+    kept = _commonest(found.to_series().explode(), MOST_FAMILIES)
+    return found.select(pl.first().list.filter(pl.element().is_in(kept)).list.sort()).to_series()

@@ -14,15 +14,9 @@ from PIL import Image
 
 # Okabe and Ito, "Color Universal Design", 2008.
 BLUE, VERMILLION, GREEN = "#0072B2", "#D55E00", "#009E73"
-ORANGE, SKY, PURPLE, GREY = "#E69F00", "#56B4E9", "#CC79A7", "#767676"
+ORANGE, SKY, GREY = "#E69F00", "#56B4E9", "#767676"
 
-OUTCOME_COLOURS = {"a": BLUE, "b": ORANGE, "tie": GREY}
-SERIES = (
-    (GREY, "o"),
-    (VERMILLION, "s"),
-    (BLUE, "D"),
-    (GREEN, "^"),
-)
+SERIES = ((GREY, "o"), (VERMILLION, "s"), (BLUE, "D"), (GREEN, "^"))
 """Colour and marker of each series in turn, so that neither has to tell them apart alone."""
 
 WIDTH = 4.8
@@ -31,7 +25,7 @@ WIDTH = 4.8
 DPI = 200
 TITLE_COLUMNS = 54
 NOTE_COLUMNS = 88
-LABEL_LENGTH = 30
+LABEL_LENGTH = 36
 
 THEME: Any = {
     "font.family": "sans-serif",
@@ -56,59 +50,30 @@ THEME: Any = {
 }
 
 
-def render(
-    draw: Callable[[Canvas], None], title: str, note: str, height: float, width: float = WIDTH
-) -> bytes:
-    """A figure as PNG: its finding above, units, n and the kind of interval below.
+def render(draw: Callable[[Canvas], None], title: str, note: str, height: float) -> bytes:
+    """Return a figure as PNG: its finding above; units, n and the kind of interval below.
 
-    Parameters
-    ----------
-    draw : callable
-        Draws on an empty figure.
-    title, note : str
-    height, width : float
-        Inches, title and note included.
+    `draw` is called with an empty figure; the height in inches includes both texts.
     """
     with mpl.rc_context(THEME), warnings.catch_warnings():
         # A name in a script that the font lacks is drawn as boxes.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        canvas = Canvas(figsize=(width, height), layout="constrained")
+        canvas = Canvas(figsize=(WIDTH, height), layout="constrained")
         draw(canvas)
+        left: Any = {"x": 0.01, "ha": "left"}
         canvas.suptitle(
-            textwrap.fill(title, TITLE_COLUMNS),
-            x=0.01,
-            ha="left",
-            fontsize=9.5,
-            fontweight="bold",
-            color="#111111",
+            _lines(title, TITLE_COLUMNS), fontsize=9.5, fontweight="bold", color="#111111", **left
         )
-        canvas.supxlabel(
-            textwrap.fill(note, NOTE_COLUMNS), x=0.01, ha="left", fontsize=6.5, color="#555555"
-        )
-        plain = io.BytesIO()
+        canvas.supxlabel(_lines(note, NOTE_COLUMNS), fontsize=6.5, color="#555555", **left)
+        plain, small = io.BytesIO(), io.BytesIO()
         canvas.savefig(plain, format="png", dpi=DPI)
-    return _with_palette(plain.getvalue())
-
-
-def _with_palette(png: bytes) -> bytes:
-    """The same picture in 64 colours: a third of the bytes, and flat colours lose nothing."""
-    with Image.open(io.BytesIO(png)) as image:
+    # In 64 colours: a third of the bytes, and flat colours lose nothing.
+    with Image.open(plain) as image:
         reduced = image.convert("RGB").quantize(64, dither=Image.Dither.NONE)
-    small = io.BytesIO()
     reduced.save(small, format="PNG", optimize=True)
     return small.getvalue()
 
 
-def shortened(name: str, length: int = LABEL_LENGTH) -> str:
-    """A label of one line, cut in the middle where it is too long.
-
-    Examples
-    --------
-    >>> shortened("a" * 20 + "b" * 20, 9)
-    'aaaa…bbbb'
-    """
-    line = " ".join("".join(c if c.isprintable() else " " for c in name).split())
-    if len(line) <= length:
-        return line
-    kept = length - 1
-    return f"{line[: (kept + 1) // 2]}…{line[len(line) - kept // 2 :]}"
+def _lines(text: str, columns: int) -> str:
+    # No line begins with the sign of the number that ends the one before.
+    return textwrap.fill(text.replace(" %", "\u00a0%"), columns)

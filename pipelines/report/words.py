@@ -1,39 +1,62 @@
-"""Numbers as words of a title or a note."""
+"""Numbers and names as words of a title, a note or a label."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from pipelines.report.theme import LABEL_LENGTH
+
 
 def whole(value: Any) -> str:
-    """A count with thousands parted.
-
-    Examples
-    --------
-    >>> whole(57477)
-    '57,477'
-    """
+    """Return a count with thousands parted: "57,477"."""
     return f"{int(value):,}"
 
 
-def percent(value: float, digits: int = 1) -> str:
-    """A share in per cent.
+def percent(value: float, digits: int = 0) -> str:
+    """Return a share in per cent.
 
     Examples
     --------
-    >>> percent(0.3456)
+    >>> percent(0.3456, 1)
     '34.6 %'
     """
     return f"{value:.{digits}%}".replace("%", " %")
 
 
-def share_text(row: Mapping[str, float]) -> str:
-    """A share with its interval.
+def share_text(row: Mapping[str, Any], of: str = "", digits: int = 0) -> str:
+    """Return a share with its interval: ``share, low, high``, or ``x, x_low, x_high`` of an x.
 
     Examples
     --------
-    >>> share_text({"share": 0.5, "low": 0.4, "high": 0.6})
+    >>> share_text({"share": 0.5, "low": 0.4, "high": 0.6}, digits=1)
     '50.0 % (40.0 % to 60.0 %)'
     """
-    return f"{percent(row['share'])} ({percent(row['low'])} to {percent(row['high'])})"
+    names = (of, f"{of}_low", f"{of}_high") if of else ("share", "low", "high")
+    share, low, high = (percent(row[name], digits) for name in names)
+    return f"{share} ({low} to {high})"
+
+
+def loss_text(row: Mapping[str, Any], of: str = "log_loss", form: str = ".3f") -> str:
+    """Return a loss with the interval ``low, high``; only its bounds have a sign."""
+    return f"{row[of]:{form.strip('+')}} ({row['low']:{form}} to {row['high']:{form}})"
+
+
+def outcome_name(outcome: str) -> str:
+    """Return an outcome as a label: "A wins", "B wins" or "tie"."""
+    return "tie" if outcome == "tie" else f"{outcome.upper()} wins"
+
+
+def shortened(name: str, length: int = LABEL_LENGTH) -> str:
+    """Return a label of one line, cut in the middle where it is too long.
+
+    Examples
+    --------
+    >>> shortened("a" * 20 + "b" * 20, 9)
+    'aaaa…bbbb'
+    """
+    line = " ".join("".join(c if c.isprintable() else " " for c in name).split())
+    if len(line) <= length:
+        return line
+    kept = length - 1
+    return f"{line[: (kept + 1) // 2]}…{line[len(line) - kept // 2 :]}"

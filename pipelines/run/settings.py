@@ -136,7 +136,7 @@ class BattleSettings(BaseModel):
         if self.chosen:
             return ChosenFirst()
         if words and isinstance(found, LabelColumn):
-            return replace(found, **words)
+            return LabelColumn(found.column, **words)
         if words:
             raise ConfigError("words for outcomes need their column: --battles.outcome NAME")
         return found
@@ -150,6 +150,10 @@ class EncoderSettings(BaseModel):
     model: str | None = Field(None, description="name or folder, in place of the preset's")
     max_tokens: int | None = Field(None, description="tokens of prompt and response together")
     store: Path | None = Field(None, description="embedding store; a cache folder by default")
+    warm_up_epochs: int = Field(
+        FineTuneSettings.warm_up_epochs,
+        description="passes over the battles' texts as a masked language model, before",
+    )
     epochs: int = Field(FineTuneSettings.epochs, description="passes over the battles")
     learning_rate: float = Field(FineTuneSettings.learning_rate, description="of the last layer")
     label_smoothing: float = Field(FineTuneSettings.label_smoothing, description="share spread")
@@ -162,7 +166,7 @@ class EncoderSettings(BaseModel):
     )
 
     def fine_tuning(self) -> FineTuneSettings:
-        """The fine-tuning these settings describe."""
+        """Return the fine-tuning these settings describe."""
         chosen = self.model_dump(exclude={"model", "max_tokens", "store", "soft_labels"})
         return FineTuneSettings(**chosen)
 
@@ -198,7 +202,7 @@ class CommandSettings(BaseSettings):
 
     @classmethod
     def load(cls, arguments: Sequence[str], program: str) -> Self:
-        """Settings from all sources.
+        """Return the settings from all sources.
 
         Raises
         ------
@@ -237,7 +241,7 @@ class CommandSettings(BaseSettings):
     def as_toml(self) -> str:
         """Return the settings as resolved, in the form that ``--config`` reads."""
         return tomli_w.dumps(
-            self.model_dump(mode="json", exclude_none=True, exclude={"config", "list"})
+            self.model_dump(mode="json", exclude_none=True, exclude={"config", "list", "dry_run"})
         )
 
 
@@ -255,7 +259,7 @@ def _list_options(model: type[BaseModel]) -> Iterator[str]:
 
 
 def _config_path(arguments: Sequence[str]) -> Path | None:
-    """The TOML file, which must be known before the other settings are read."""
+    """Return the TOML file, which must be known before the other settings are read."""
     given = os.environ.get("FEATLAB_CONFIG")
     for index, argument in enumerate(arguments):
         if argument == "--config" and index + 1 < len(arguments):
@@ -313,7 +317,15 @@ class TrainSettings(DataSettings):
     )
 
 
-class SubmitSettings(CommandSettings):
+class BundleSettings(CommandSettings):
+    """What commands that read a bundle take besides."""
+
+    trust: list[str] = Field(
+        [], description="modules outside this project whose signals the bundle may run"
+    )
+
+
+class SubmitSettings(BundleSettings):
     """Settings of ``pipelines.submit``."""
 
     test: Path = Field(Path("data/test.csv"), description="battles to predict")
@@ -324,12 +336,9 @@ class SubmitSettings(CommandSettings):
         "the layout's own by default",
     )
     battles: BattleSettings = BattleSettings()
-    trust: list[str] = Field(
-        [], description="modules outside this project whose signals the bundle may run"
-    )
 
 
-class LearningCurveSettings(CommandSettings):
+class LearningCurveSettings(BundleSettings):
     """Settings of ``pipelines.learning_curve``."""
 
     shares: list[float] = Field(
@@ -341,7 +350,7 @@ class LearningCurveSettings(CommandSettings):
     )
 
 
-class ReportSettings(CommandSettings):
+class ReportSettings(BundleSettings):
     """Settings of ``pipelines.report.__main__``."""
 
     out: Path | None = Field(None, description="folder to write; the run's report folder if none")

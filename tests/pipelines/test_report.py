@@ -4,19 +4,26 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+import polars.selectors as cs
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
+from matplotlib.figure import Figure as Canvas
 from PIL import Image
 
 from featlab.errors import BundleError, ConfigError
 from models.stacking.bundle import load_bundle
-from pipelines.report.__main__ import FIGURES, README_FIGURES, main
+from pipelines.report.__main__ import FIGURES, README_FIGURES, main, make_sections
+from pipelines.report.figure import NAMES, Plot
 from pipelines.report.page import SHOWN_CHARACTERS, Example, Section, render_page, shown
-from pipelines.report.run_data import load_run
+from pipelines.report.run_data import RunData, load_run
 from pipelines.run.console import run_command
 from pipelines.run.folder import RunFolder
 from pipelines.run.settings import ReportSettings
@@ -109,14 +116,68 @@ def test_the_page_names_nothing_outside_itself(report: Path) -> None:
             Image.open(BytesIO(base64.b64decode(data))).verify()
 
 
-def test_titles_state_numbers_and_notes_state_n(trained: Path) -> None:
-    data = load_run(RunFolder(trained))
-    for figure in FIGURES:
-        if figure.name in LEFT_OUT or figure.name == "token_lengths":
-            continue
-        frame = figure.numbers(data)
-        assert re.search(r"\d", figure.title(frame)), figure.name
-        assert re.search(r"\bn = \d|battles", figure.note(frame)), figure.name
+@pytest.fixture(scope="module")
+def data(trained: Path) -> RunData:
+    return load_run(RunFolder(trained))
+
+
+@pytest.fixture(scope="module")
+def plots(data: RunData) -> dict[str, Plot]:
+    """What each figure shows of the trained run."""
+    return {figure.name: figure.plot(data) for figure in FIGURES if figure.name not in LEFT_OUT}
+
+
+def test_titles_are_sentences_with_numbers_and_notes_state_n(plots: dict[str, Plot]) -> None:
+    for name, plot in plots.items():
+        assert re.match(r"[A-Z0-9]", plot.title), name
+        assert re.search(r"\d", plot.title), name
+        assert re.search(r"\bn (=|up to) \d", plot.note), name
+
+
+def test_what_is_drawn_stands_in_the_numbers(plots: dict[str, Plot]) -> None:
+    for name, plot in plots.items():
+        numbers = plot.numbers.select(cs.numeric().cast(pl.Float64))
+        known = np.concatenate([column.drop_nulls().to_numpy() for column in numbers])
+        if {"battles", "of"} <= set(numbers.columns):
+            known = np.append(known, numbers["battles"] / numbers["of"])
+        for axes in drawn_axes(plot):
+            for container in axes.containers:
+                if isinstance(container, ErrorbarContainer):
+                    # Both ends of every interval, along either axis.
+                    pairs = np.concatenate(container[2][0].get_segments())
+                else:
+                    pairs = np.array([(bar.get_width(), bar.get_height()) for bar in container])
+                found = [np.isclose(ends[:, None], known).any(axis=1).all() for ends in pairs.T]
+                assert any(found), name
+
+
+def test_ticks_in_per_cent_print_where_they_stand(plots: dict[str, Plot]) -> None:
+    for name, plot in plots.items():
+        for axis in (axis for axes in drawn_axes(plot) for axis in (axes.xaxis, axes.yaxis)):
+            for place, label in zip(axis.get_ticklocs(), axis.get_ticklabels(), strict=True):
+                if label.get_text().endswith(" %"):
+                    printed = float(label.get_text().removesuffix(" %")) / 100
+                    assert printed == pytest.approx(place, abs=1e-9), name
+
+
+def test_what_battles_without_names_cannot_show_is_left_out(data: RunData) -> None:
+    nobody = pl.lit(None, pl.String)
+    nameless = replace(data, battles=data.battles.with_columns(model_a=nobody, model_b=nobody))
+    needing = [figure for figure in FIGURES if NAMES in figure.needs]
+    sections = make_sections(needing, nameless, lambda *_: None)
+    assert not any(section.figures for section in sections)
+    reasons = [reason for section in sections for _, reason in section.left_out]
+    assert reasons == ["the training file names no models"] * len(needing)
+    (slices,) = (figure.plot(nameless) for figure in FIGURES if figure.name == "slices")
+    assert "family" not in slices.numbers["dimension"]
+
+
+def drawn_axes(plot: Plot) -> list[Axes]:
+    canvas = Canvas()
+    axes = np.ravel(canvas.subplots(*plot.panels, squeeze=False)).tolist()
+    plot.draw(*axes)
+    canvas.draw_without_rendering()
+    return axes
 
 
 def test_a_measured_learning_curve_is_drawn(trained: Path, tmp_path: Path) -> None:
@@ -129,8 +190,10 @@ def test_a_measured_learning_curve_is_drawn(trained: Path, tmp_path: Path) -> No
     (run / "learning_curve.json").write_text(json.dumps(content), encoding="utf-8")
     figure = next(figure for figure in FIGURES if figure.name == "learning_curve")
     drawn = figure.make(load_run(RunFolder(run)))
-    assert drawn.title.startswith("From 50 to 200 battles the log loss falls from 1.060 to 1.015")
-    assert len(drawn.numbers) == 6
+    assert drawn.plot.title.startswith(
+        "From 50 to 200 battles the log loss falls from 1.060 to 1.015"
+    )
+    assert len(drawn.plot.numbers) == 6
 
 
 def test_examples_are_collapsed_behind_a_warning(report: Path) -> None:
@@ -146,12 +209,11 @@ def test_examples_can_be_left_out(trained: Path, tmp_path: Path) -> None:
 
 
 def test_the_card_stands_in_the_bundle_and_the_bundle_still_loads(
-    report: Path, trained: Path
+    report: Path, trained: Path, data: RunData
 ) -> None:
     card = (trained / "bundle" / "README.md").read_text(encoding="utf-8")
     load_bundle(trained / "bundle")
-    metrics = load_run(RunFolder(trained)).metrics
-    loss = metrics["ensemble"]["after_calibration"]["log_loss"]["value"]
+    loss = data.metrics["ensemble"]["after_calibration"]["log_loss"]["value"]
     assert f"| this ensemble | {loss:.4f} (" in card
     hub = pytest.importorskip("huggingface_hub")
     parsed = hub.ModelCard(card).data

@@ -53,8 +53,6 @@ def make_extra(
         file is recognised by itself else.
     folds : int
         Number of folds.
-    seed : int
-        Root seed.
     """
     own = pl.read_parquet(battles, columns=list(TEXTS))
     parts = []

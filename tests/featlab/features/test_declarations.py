@@ -175,13 +175,3 @@ def test_the_fingerprint_follows_what_a_feature_builds_on() -> None:
 
     assert declared("a") == declared("a")
     assert declared("a") != declared("b")
-
-
-def test_a_text_names_its_views() -> None:
-    text = Text("x")
-    assert [view.meta.output_name() for view in (text.turns, text.joined, text.words)] == [
-        "x",
-        "x::joined",
-        "x::words",
-    ]
-    assert text.was_null.meta.output_name() == "x__null"

@@ -7,19 +7,37 @@ from scipy.stats import binomtest
 from sklearn.linear_model import LogisticRegression
 
 from featlab.battles import joined_turns, read_battles
+from featlab.columns import parities
 from featlab.features import BattleColumns
-from models.analysis.bias import BOTH_ORDERS, ONE_ORDER, VOTERS, Verdicts, audit
-from models.analysis.data_quality import oddities
-from models.analysis.differences import difference_histogram, median_interval, winner_less_loser
-from models.analysis.effects import feature_effects, more_wins
-from models.analysis.importance import column_importance, grouped_importance
-from models.analysis.logistic import fit_logistic
-from models.analysis.outcomes import model_records, outcome_counts, outcomes_by_length_ratio
-from models.analysis.partial_dependence import partial_dependence
-from models.analysis.reliability import calibration_noise, confusion, reliability
-from models.analysis.slices import loss_by_slice, quantile_slices
+from models.analysis.attribution import (
+    column_attribution,
+    grouped_attribution,
+    partial_dependence,
+)
+from models.analysis.bias import BOTH_ORDERS, ONE_ORDER, audit
+from models.analysis.counts import (
+    model_records,
+    oddities,
+    outcome_counts,
+    outcomes_by_length_ratio,
+)
+from models.analysis.differences import (
+    difference_histogram,
+    median_interval,
+    more_wins,
+    winner_less_loser,
+)
+from models.analysis.effects import feature_effects, fit_logistic
+from models.analysis.predictions import (
+    calibration_noise,
+    confusion,
+    loss_by_slice,
+    quantile_slices,
+    reliability,
+)
+from models.analysis.strengths import VOTERS
 from models.evaluation.intervals import binomial_z, ratio, wilson
-from models.stacking.trees import fit_stacker
+from models.stacking.trees import fit_trees, mean_over_orders, predict_both_orders
 from tests.models.conftest import QUICK, make_data
 
 
@@ -51,16 +69,16 @@ def test_the_logistic_fit_is_scikit_learns() -> None:
     generator = np.random.default_rng(1)
     design = np.column_stack([np.ones(800), generator.normal(size=(800, 2))])
     won = generator.random(800) < 1 / (1 + np.exp(-design @ [0.2, 0.8, -0.5]))
-    fit = fit_logistic(design, won.astype(float), np.arange(800))
+    found = fit_logistic(design, won.astype(float), np.arange(800))
     expected = LogisticRegression(C=100.0, fit_intercept=False, tol=1e-8).fit(design, won)
-    assert fit.coefficients == pytest.approx(expected.coef_[0], abs=1e-4)
-    assert fit.estimate(1).low < 0.8 < fit.estimate(1).high
+    assert [each.value for each in found] == pytest.approx(expected.coef_[0], abs=1e-4)
+    assert found[1].low < 0.8 < found[1].high
 
 
 def test_a_separating_column_keeps_its_coefficient_finite() -> None:
     column = np.array([-1.0] * 20 + [1.0] * 20)
-    fit = fit_logistic(column[:, None], (column > 0).astype(float), np.arange(40))
-    assert 3 < fit.coefficients[0] < 30
+    (found,) = fit_logistic(column[:, None], (column > 0).astype(float), np.arange(40))
+    assert 3 < found.value < 30
 
 
 def battles_of_text(count: int, seed: int = 0) -> tuple[pl.DataFrame, np.ndarray]:
@@ -107,7 +125,8 @@ def test_effects_turn_round_with_the_sides_exchanged() -> None:
     assert first["alone"].to_numpy() == pytest.approx(second["alone"].to_numpy(), rel=1e-6)
 
 
-def make_verdicts(count: int = 400, lean: float = 0.0) -> Verdicts:
+def make_verdicts(count: int = 400, lean: float = 0.0) -> tuple[np.ndarray, ...]:
+    """Labels, groups, and predictions of both orders that lean to the side shown first."""
     generator = np.random.default_rng(3)
     labels = generator.integers(0, 3, count)
     first = generator.dirichlet([4, 4, 3], count)
@@ -116,14 +135,14 @@ def make_verdicts(count: int = 400, lean: float = 0.0) -> Verdicts:
         moved = lean * order[:, 1]
         order[:, 0] += moved
         order[:, 1] -= moved
-    return Verdicts(labels, np.arange(count), first, other, (first + other[:, [1, 0, 2]]) / 2)
+    return labels, np.arange(count), first, other
 
 
 def test_a_lean_to_the_side_shown_first_is_found_and_gone_after_averaging() -> None:
     text, _ = battles_of_text(400)
     shares = {}
     for lean in (0.0, 0.2):
-        rows = audit(text, make_verdicts(lean=lean)).filter(pl.col("bias") == "position")
+        rows = audit(text, *make_verdicts(lean=lean)).filter(pl.col("bias") == "position")
         shares[lean] = dict(rows.select("who", "share").iter_rows())
     assert shares[0.0][ONE_ORDER] == pytest.approx(0.5)
     assert shares[0.2][ONE_ORDER] > 0.57
@@ -133,7 +152,7 @@ def test_a_lean_to_the_side_shown_first_is_found_and_gone_after_averaging() -> N
 
 def test_what_differs_nowhere_is_not_audited() -> None:
     text, _ = battles_of_text(400)
-    found = audit(text, make_verdicts())
+    found = audit(text, *make_verdicts())
     assert "verbosity" in found["bias"].to_list()
     assert "refusal" not in found["bias"].to_list()
 
@@ -197,7 +216,7 @@ def test_slices_keep_their_order_and_lists_count_in_each() -> None:
 
 
 def test_oddities_are_counted() -> None:
-    flags = [name for side in ("prompt", "response_a", "response_b") for name in (side,)]
+    flags = ("prompt", "response_a", "response_b")
     frame = pl.DataFrame(
         {
             **{f"{name}__null": [True, False, False] for name in flags},
@@ -240,22 +259,28 @@ def test_the_real_battles_agree_with_the_published_figures(real_data) -> None:  
     ]
 
 
-def test_importance_sums_to_one_and_finds_the_columns_that_decide() -> None:
+def test_attribution_sums_to_one_and_finds_the_columns_that_decide() -> None:
     data = make_data(600)
-    stacker, _ = fit_stacker(data, QUICK, seed=0)
-    models = dict(enumerate(stacker.boosters))
+    trees, _ = fit_trees(data, QUICK, seed=0)
+    models = dict(enumerate(trees.boosters))
     given, swapped = data.both_orders
     rows = {fold: given[data.folds == fold] for fold in models}
-    importance = column_importance(models, rows, stacker.columns)
-    totals = importance.group_by("fold").agg(pl.col("gain", "contribution").sum())
+    names = [column.name for column in trees.columns]
+    attribution = column_attribution(models, rows, names)
+    totals = attribution.group_by("fold").agg(pl.col("gain", "contribution").sum())
     assert totals["gain"].to_numpy() == pytest.approx(1)
     assert totals["contribution"].to_numpy() == pytest.approx(1)
-    grouped = grouped_importance(importance)
+    grouped = grouped_attribution(attribution, {name: name for name in names})
     assert set(grouped["group"].head(2)) == {"x__difference", "x__sum"}
     assert (grouped["contribution_low"] <= grouped["contribution"]).all()
-    curves = partial_dependence(
-        list(stacker.boosters), (given, swapped), stacker.columns, stacker.parity, ["x__difference"]
-    )
+    predict = [
+        lambda first, second, model=model: mean_over_orders(
+            *predict_both_orders(model, first, second)
+        )
+        for model in trees.boosters
+    ]
+    parity = parities(trees.columns)
+    curves = partial_dependence(predict, (given, swapped), parity, ["x__difference"])
     a, b = (curves.filter(pl.col("outcome") == side)["probability"].to_numpy() for side in "ab")
     assert a[-1] > a[0] + 0.3
     assert b[0] > b[-1] + 0.3

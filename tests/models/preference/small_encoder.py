@@ -1,4 +1,4 @@
-"""What the fine-tuning tests share: a small encoder and battles that can be learned."""
+"""What the fine-tuning tests share: a small encoder, battles that can be learned, a signal."""
 
 from __future__ import annotations
 
@@ -7,9 +7,15 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import torch
 
 from featlab.encoder import EncoderSpec
+from featlab.progress import Progress
+from featlab.signals.outcomes import TRAINING_ONLY, Outcomes
+from models.preference.encoder_signal import EncoderSignal
 from models.preference.fine_tune_settings import FineTuneSettings
+from models.preference.preference_model import PreferenceModel
+from models.preference.training_battles import BattleTokens
 from tests.featlab.encoder.conftest import WORDS, write_modernbert
 
 
@@ -58,3 +64,51 @@ def telling_battles(count: int, seed: int = 0) -> pl.DataFrame:
         },
         schema_overrides={"label": pl.Int8},
     )
+
+
+def silent(_: Progress) -> None:
+    pass
+
+
+def prepared(signal: EncoderSignal, battles: pl.DataFrame) -> BattleTokens:
+    """The tokens of battles, made without a look at their outcomes."""
+    return signal.prepare(battles.drop(TRAINING_ONLY, strict=False).lazy())
+
+
+def tuned(
+    encoder_folder: Path,
+    folder: Path | None,
+    battles: pl.DataFrame,
+    spec: dict[str, Any] | None = None,
+    seed: int = 0,
+    soft_labels: Path | None = None,
+    on_progress: Any = silent,
+    **settings: Any,
+) -> EncoderSignal:
+    """A signal fitted on all these battles."""
+    signal = EncoderSignal(
+        small_spec(encoder_folder, **(spec or {})),
+        quick_settings(**settings),
+        seed,
+        folder,
+        soft_labels,
+        "cpu",
+        on_progress,
+    )
+    rows = np.arange(len(battles))
+    return signal.fit(prepared(signal, battles), Outcomes.of(battles), rows)
+
+
+def logits_of(signal: EncoderSignal, battles: pl.DataFrame) -> np.ndarray:
+    return PreferenceModel(signal.state(), "cpu").logits(prepared(signal, battles))
+
+
+def training_of(signal: EncoderSignal) -> dict[str, Any]:
+    """How the training went."""
+    return signal.state().values["training"]
+
+
+def log_loss(signal: EncoderSignal, battles: pl.DataFrame) -> float:
+    logits = torch.from_numpy(logits_of(signal, battles))
+    labels = torch.from_numpy(battles["label"].cast(pl.Int64).to_numpy().copy())
+    return float(torch.nn.functional.cross_entropy(logits, labels))

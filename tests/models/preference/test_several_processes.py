@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -13,31 +12,22 @@ import pytest
 torch = pytest.importorskip("torch", reason="the preference model needs torch")
 pytest.importorskip("accelerate", reason="the Trainer needs accelerate")
 
-from models.preference.fine_tuning import fine_tune  # noqa: E402
-from models.preference.preference_model import PreferenceModel  # noqa: E402
+from featlab.signals import load_signal  # noqa: E402
+from models.preference.encoder_signal import EncoderSignal  # noqa: E402
 from tests.models.preference.small_encoder import (  # noqa: E402
-    quick_settings,
+    log_loss,
     small_spec,
     telling_battles,
+    tuned,
 )
 
 ROOT = Path(__file__).parents[3]
 BATTLES = 160
-SETTINGS = {"epochs": 3}
 
 
-def train(encoder: Path, folder: Path) -> PreferenceModel:
+def train(encoder: Path, folder: Path) -> EncoderSignal:
     """One process's part of a fine-tuning."""
-    return fine_tune(
-        telling_battles(BATTLES),
-        small_spec(encoder),
-        quick_settings(**SETTINGS),
-        None,
-        0,
-        folder,
-        device="cpu",
-        pace=lambda _: None,
-    )
+    return tuned(encoder, folder, telling_battles(BATTLES), epochs=3)
 
 
 @pytest.mark.filterwarnings(
@@ -63,19 +53,14 @@ def test_two_processes_share_the_tokens_and_learn_as_one_does(tmp_path: Path) ->
     assert result.returncode == 0, result.stderr[-4000:]
     train(tmp_path / "encoder", tmp_path / "one")
 
-    accounts = {
-        name: json.loads((tmp_path / name / "preference.json").read_text())["training"]
-        for name in ("one", "two")
-    }
+    signals = {name: load_signal(EncoderSignal, tmp_path / name) for name in ("one", "two")}
+    assert not (tmp_path / "two" / "training").exists()
+    accounts = {name: signal.state().values["training"] for name, signal in signals.items()}
     assert accounts["two"]["tokens"] < 0.6 * accounts["one"]["tokens"]
     assert accounts["two"]["steps"] == pytest.approx(accounts["one"]["steps"], abs=3)
 
     fresh = telling_battles(120, seed=9)
-    labels = torch.from_numpy(fresh["label"].to_numpy().copy()).long()
-    losses = {}
-    for name in ("one", "two"):
-        logits = PreferenceModel.load(tmp_path / name, "cpu").predict_logits(fresh)
-        losses[name] = float(torch.nn.functional.cross_entropy(torch.from_numpy(logits), labels))
+    losses = {name: log_loss(signal, fresh) for name, signal in signals.items()}
     assert losses["two"] < 0.9
     assert losses["two"] == pytest.approx(losses["one"], abs=0.25)
 

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
 from featlab.battles import PROBABILITIES
 from featlab.errors import BattleError
-from models.preference.soft_labels import read_soft_labels
+from models.preference.soft_labels import read_soft_labels, teacher_probabilities
 
 ROWS = {
     "id": ["7", "9"],
@@ -47,9 +48,20 @@ def test_files(tmp_path: Path, suffix: str) -> None:
         (frame().drop("winner_tie"), "lacks winner_tie"),
     ],
 )
-def test_what_is_no_distribution(broken: pl.DataFrame, message: str) -> None:
+def test_what_is_no_distribution(tmp_path: Path, broken: pl.DataFrame, message: str) -> None:
+    broken.write_parquet(tmp_path / "soft.parquet")
     with pytest.raises(BattleError, match=message):
-        read_soft_labels(broken)
+        read_soft_labels(tmp_path / "soft.parquet")
+
+
+def test_they_are_joined_by_id(tmp_path: Path) -> None:
+    path = tmp_path / "soft.csv"
+    frame().write_csv(path)
+    found = teacher_probabilities(path, pl.Series(["9", "8", "7"]))
+    assert np.isnan(found).all(1).tolist() == [False, True, False]
+    assert found[2].tolist() == [0.5, 0.3, 0.2]
+    with pytest.raises(BattleError, match="a soft label for none of the battles"):
+        teacher_probabilities(path, pl.Series(["1", "2"]))
 
 
 def test_missing_file(tmp_path: Path) -> None:

@@ -12,24 +12,23 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch", reason="the preference model needs torch")
 
+from featlab.battles import PROBABILITIES  # noqa: E402
 from featlab.encoder.backbone import load_backbone  # noqa: E402
 from featlab.encoder.tokens import Tokenizer  # noqa: E402
 from featlab.errors import BattleError  # noqa: E402
-from models.preference.training_battles import (  # noqa: E402
-    BattleCollator,
-    TokenBudgetSampler,
-    tokenised,
+from featlab.signals import Outcomes  # noqa: E402
+from models.preference.encoder_signal import EncoderSignal  # noqa: E402
+from models.preference.token_budget_sampler import TokenBudgetSampler  # noqa: E402
+from models.preference.training_battles import BattleCollator, TrainingBattles  # noqa: E402
+from models.preference.training_estimate import estimate_fine_tuning  # noqa: E402
+from tests.models.preference.small_encoder import (  # noqa: E402
+    prepared,
+    quick_settings,
+    small_spec,
+    telling_battles,
 )
-from tests.models.preference.small_encoder import small_spec, telling_battles  # noqa: E402
 
 COSTS = st.lists(st.integers(1, 200), min_size=4, max_size=60).map(np.array)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("encoder")
-    small_spec(path)
-    return path
 
 
 @given(costs=COSTS, budget=st.integers(1, 500), sort=st.booleans(), world=st.integers(1, 4))
@@ -88,54 +87,88 @@ def test_more_processes_than_battles() -> None:
         TokenBudgetSampler(np.array([5, 5]), 10, sort=False, seed=0, world=3)
 
 
-def test_targets(folder: Path) -> None:
+def read(signal: EncoderSignal, battles: pl.DataFrame, rows: list[int]) -> TrainingBattles:
+    return TrainingBattles.of(prepared(signal, battles), Outcomes.of(battles), np.array(rows))
+
+
+@pytest.fixture(scope="module")
+def signal(encoder_folder: Path) -> EncoderSignal:
+    return EncoderSignal(small_spec(encoder_folder), device="cpu")
+
+
+def test_targets(signal: EncoderSignal) -> None:
     battles = telling_battles(6).with_columns(
         pl.Series("tie_known", [True, None, False, True, True, True]),
+        pl.Series("weight", [None, 1.0, 1.0, 0.5, 1.0, 1.0]),
         pl.Series("model_b", [None, *telling_battles(6)["model_b"].to_list()[1:]]),
+        *(
+            pl.Series(name, [None] * 3 + [share] + [None] * 2)
+            for name, share in zip(PROBABILITIES, (0.5, 0.25, 0.25), strict=True)
+        ),
     )
-    soft = pl.DataFrame(
-        {
-            "id": ["3"],
-            "winner_model_a": [0.5],
-            "winner_model_b": [0.25],
-            "winner_tie": [0.25],
-        }
-    )
-    read = tokenised(battles, Tokenizer(folder, small_spec(folder)), soft)
-    assert read.tie_known.tolist() == [True, True, False, True, True, True]
-    assert read.names == ("hare", "tortoise")
-    assert read.models[0, 1] == -1
-    assert np.isnan(read.soft_labels).all(1).tolist() == [True] * 3 + [False] + [True] * 2
-    assert read.soft_labels[3].tolist() == [0.5, 0.25, 0.25]
-    targets = read.targets(np.array([3, 0]))
-    assert targets.labels.tolist() == battles["label"].to_numpy()[[3, 0]].tolist()
-    assert targets.models.tolist() == [*read.models[[3, 0], 0], *read.models[[3, 0], 1]]
+    found = read(signal, battles, [3, 0, 2])
+    assert found.targets["labels"].tolist() == battles["label"].to_numpy()[[3, 0, 2]].tolist()
+    assert found.targets["tie_known"].tolist() == [True, True, False]
+    assert found.targets["weights"].tolist() == [0.5, 1, 1]
+    assert found.targets["soft_labels"][0].tolist() == [0.5, 0.25, 0.25]
+    assert found.targets["soft_labels"][1:].isnan().all()
+    number = {"hare": 0, "tortoise": 1, None: -1}
+    assert found.targets["models"].tolist() == [
+        [number[battles["model_a"][row]], number[battles["model_b"][row]]] for row in (3, 0, 2)
+    ]
+    assert found.model_count == 2
 
 
-def test_models_are_not_needed(folder: Path) -> None:
-    battles = telling_battles(4).drop("model_a", "model_b")
-    read = tokenised(battles, Tokenizer(folder, small_spec(folder)))
-    assert read.names == ()
-    assert (read.models == -1).all()
+def test_models_are_not_needed(signal: EncoderSignal) -> None:
+    found = read(signal, telling_battles(4).drop("model_a", "model_b"), [0, 1])
+    assert found.model_count == 0
 
 
-def test_unlabelled_battles_are_refused(folder: Path) -> None:
-    reader = Tokenizer(folder, small_spec(folder))
-    battles = telling_battles(4)
-    for broken in (battles.drop("label"), battles.with_columns(label=pl.lit(None, pl.Int8))):
-        with pytest.raises(BattleError, match="column 'label' is missing for some battles"):
-            tokenised(broken, reader)
-    with pytest.raises(BattleError, match="none to learn from"):
-        tokenised(battles.clear(), reader)
+def test_every_token_and_target_is_in_the_fingerprint(signal: EncoderSignal) -> None:
+    battles = telling_battles(6)
+    changed = [
+        battles.with_columns(response_b=pl.col("response_a")),
+        battles.with_columns(label=((pl.col("label") + 1) % 3)),
+        battles.with_columns(tie_known=pl.lit(False)),
+        battles.with_columns(weight=pl.lit(2.0)),
+        battles.with_columns(model_a=pl.lit("snail")),
+        battles.with_columns(pl.lit(1 / 3).alias(name) for name in PROBABILITIES),
+        battles[1:],
+        battles.reverse(),
+    ]
+    found = [read(signal, frame, list(range(len(frame)))) for frame in (battles, *changed)]
+    assert len({one.fingerprint() for one in found}) == len(found)
+    assert read(signal, battles, list(range(6))).fingerprint() == found[0].fingerprint()
 
 
 @pytest.mark.parametrize("attention", ["padded", "blocks"])
-def test_a_batch_holds_the_a_sides_and_then_the_b_sides(folder: Path, attention: str) -> None:
-    spec = small_spec(folder, attention=attention)
-    reader = Tokenizer(folder, spec)
-    backbone = load_backbone(spec, folder, torch.device("cpu"), torch.float32, reader.padding)
-    read = tokenised(telling_battles(5), reader)
-    found = BattleCollator(read, backbone)([4, 1])
-    expected = [len(read.a[4]), len(read.a[1]), len(read.b[4]), len(read.b[1])]
-    assert found["batch"].lengths.tolist() == expected
-    assert found["labels"].tolist() == read.labels[[4, 1]].tolist()
+def test_a_batch_holds_the_a_sides_and_then_the_b_sides(
+    encoder_folder: Path, attention: str
+) -> None:
+    spec = small_spec(encoder_folder, attention=attention)
+    padding = Tokenizer(encoder_folder, spec).padding
+    backbone = load_backbone(spec, encoder_folder, torch.device("cpu"), torch.float32, padding)
+    battles = read(EncoderSignal(spec), telling_battles(5), list(range(5)))
+    found = BattleCollator(battles, backbone)([4, 1])
+    lengths = battles.lengths
+    assert found["batch"].lengths.tolist() == [*lengths[[4, 1], 0], *lengths[[4, 1], 1]]
+    assert found["labels"].tolist() == battles.targets["labels"][[4, 1]].tolist()
+
+
+def test_costs(signal: EncoderSignal) -> None:
+    battles = read(signal, telling_battles(5), [0, 1, 2])
+    assert battles.costs(packed=True).tolist() == [a + b for a, b in battles.lengths]
+    assert battles.costs(packed=False).tolist() == [2 * max(a, b) for a, b in battles.lengths]
+
+
+def test_an_estimate_counts_every_token(encoder_folder: Path) -> None:
+    battles = telling_battles(20)
+    signal = EncoderSignal(
+        small_spec(encoder_folder), quick_settings(epochs=2, warm_up_epochs=1), device="cpu"
+    )
+    tokens = prepared(signal, battles)
+    rows = np.arange(3, 20)
+    found = estimate_fine_tuning(signal, tokens, Outcomes.of(battles), rows)
+    assert found.tokens == 3 * sum(len(tokens.a[row]) + len(tokens.b[row]) for row in rows)
+    assert found.seconds > 0
+    assert found.device == "cpu"

@@ -1,0 +1,189 @@
+"""What is counted over battles: outcomes, records of models, languages, oddities, tokens.
+
+Every table has ``of``, what its counts are shares of, and Wilson's intervals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from featlab.battles import OUTCOMES
+from models.evaluation.intervals import Floats, with_shares
+from models.probabilities import Labels
+
+LENGTH_RATIO_EDGES = (-1.0, -0.3, 0.3, 1.0)
+"""Bounds of the bins of log(characters of a / characters of b)."""
+
+LENGTH_RATIO_BINS = ("a much shorter", "a shorter", "alike", "a longer", "a much longer")
+
+TOKEN_BINS = 40
+
+
+def outcome_counts(labels: Labels) -> pl.DataFrame:
+    """Return ``outcome, battles, of, share, low, high``: one row an outcome."""
+    counts = np.bincount(labels, minlength=3)
+    return with_shares(
+        pl.DataFrame({"outcome": OUTCOMES, "battles": counts, "of": int(counts.sum())})
+    )
+
+
+def counted(values: pl.Series, name: str) -> pl.DataFrame:
+    """Return each value with its battles and share, most frequent first.
+
+    Examples
+    --------
+    >>> counted(pl.Series(["x", "y", "x"]), "kind")["battles"].to_list()
+    [2, 1]
+    """
+    return with_shares(
+        pl.DataFrame({name: values})
+        .group_by(name)
+        .agg(pl.len().cast(pl.Int64).alias("battles"))
+        .sort(["battles", name], descending=[True, False])
+        .with_columns(pl.lit(len(values), pl.Int64).alias("of"))
+    )
+
+
+def model_records(battles: pl.DataFrame) -> pl.DataFrame:
+    """Return each model's battles, wins, ties and losses, and its share of decisive battles won.
+
+    The columns are ``model, battles, wins, ties, losses, of, share, low, high``,
+    most battles first; ``of`` counts the decisive ones. Sides without a name are
+    left out.
+    """
+    label = pl.col("label")
+    sides = [
+        battles.select(
+            pl.col(column).alias("model"),
+            (label == win).alias("wins"),
+            (label == 2).alias("ties"),
+            (label == 1 - win).alias("losses"),
+        )
+        for column, win in (("model_a", 0), ("model_b", 1))
+    ]
+    records = (
+        pl.concat(sides)
+        .drop_nulls("model")
+        .group_by("model")
+        .agg(pl.len().alias("battles"), pl.col("wins", "ties", "losses").sum())
+        .sort(["battles", "model"], descending=[True, False])
+        .with_columns((pl.col("wins") + pl.col("losses")).alias("of"))
+    )
+    return with_shares(records, "wins")
+
+
+def outcomes_by_length_ratio(lengths_a: Floats, lengths_b: Floats, labels: Labels) -> pl.DataFrame:
+    """Return ``bin, range, outcome, battles, of, share, low, high`` by the log ratio of lengths."""
+    log_ratio = np.log(np.maximum(lengths_a, 1.0)) - np.log(np.maximum(lengths_b, 1.0))
+    place = np.digitize(log_ratio, LENGTH_RATIO_EDGES)
+    counts = np.zeros((len(LENGTH_RATIO_BINS), 3), int)
+    np.add.at(counts, (place, labels), 1)
+    edges = ("", *(f"{edge:g}" for edge in LENGTH_RATIO_EDGES), "")
+    ranges = [f"{low} to {high}".strip() for low, high in pairwise(edges)]
+    rows = [
+        (name, interval, outcome, int(counts[index, label]), int(counts[index].sum()))
+        for index, (name, interval) in enumerate(zip(LENGTH_RATIO_BINS, ranges, strict=True))
+        for label, outcome in enumerate(OUTCOMES)
+    ]
+    return with_shares(
+        pl.DataFrame(rows, ["bin", "range", "outcome", "battles", "of"], orient="row")
+    )
+
+
+def prompt_language(text: pl.DataFrame) -> pl.Series:
+    """Return what language a prompt is in, as far as its letters and commonest words tell.
+
+    Where a tenth of the characters are of a script, that script decides; else
+    two or more frequent Spanish, Portuguese, French, German or Italian words
+    make it other Latin.
+
+    Examples
+    --------
+    >>> row = {f"prompt__{kind}": 0 for kind in SCRIPTS} | {"prompt__foreign_function_words": 0}
+    >>> row |= {"prompt__characters": 9, "prompt__cyrillic_letters": 8}
+    >>> prompt_language(pl.DataFrame([row])).to_list()
+    ['Cyrillic']
+    """
+    tenth = pl.col("prompt__characters") / 10
+    scripts = [
+        pl.when((pl.col(f"prompt__{kind}") > tenth) & (pl.col(f"prompt__{kind}") > 0)).then(
+            pl.lit(name)
+        )
+        for kind, name in SCRIPTS.items()
+    ]
+    latin = pl.when(pl.col("prompt__foreign_function_words") >= 2).then(pl.lit("other Latin"))
+    language = pl.coalesce(*scripts, latin, pl.lit("English or undetermined"))
+    return text.select(language.alias("language"))["language"]
+
+
+SCRIPTS = {
+    "right_to_left_letters": "right to left",
+    "cyrillic_letters": "Cyrillic",
+    "kana_and_hangul": "Japanese or Korean",
+    "han_characters": "Chinese",
+}
+"""Feature of the prompt -> the language that it tells; the first that holds decides."""
+
+
+def oddities(battles: pl.DataFrame) -> pl.DataFrame:
+    """Return how many battles have something that naive code stumbles over.
+
+    `battles` has ``x__null`` and ``x__empty`` of ``prompt, response_a,
+    response_b``, ``identical``, ``group`` (equal for one prompt), ``content``
+    (equal for battles with the same three texts) and ``label``.
+    """
+    identical, label = pl.col("identical"), pl.col("label")
+    repeated = pl.len().over("content") > 1
+    flags = {
+        "prompt holds a null": pl.col("prompt__null"),
+        "response a holds a null": pl.col("response_a__null"),
+        "response b holds a null": pl.col("response_b__null"),
+        "prompt is empty": pl.col("prompt__empty"),
+        "a response is empty": pl.col("response_a__empty") | pl.col("response_b__empty"),
+        "responses are identical": identical,
+        "... and voted a tie": identical & (label == 2),
+        "first prompt stands elsewhere too": pl.len().over("group") > 1,
+        "all three texts stand elsewhere too": repeated,
+        "... with another outcome": repeated & (label.n_unique().over("content") > 1),
+    }
+    counts = battles.select(flag.sum().alias(name) for name, flag in flags.items()).row(0)
+    frame = pl.DataFrame(
+        {"oddity": list(flags), "battles": counts, "of": len(battles)},
+        schema={"oddity": pl.String, "battles": pl.Int64, "of": pl.Int64},
+    )
+    return with_shares(frame)
+
+
+def length_histogram(lengths: NDArray[np.int64], limits: Mapping[str, int]) -> pl.DataFrame:
+    """Count sequences in bins of equal width on a log scale, and those above some limits.
+
+    The columns are ``kind, name, from_tokens, to_tokens, sequences, of, share,
+    low, high``: rows of kind "bin", then rows of kind "limit" for what lies above
+    one.
+
+    Examples
+    --------
+    >>> table = length_histogram(np.array([10, 600]), {"limit": 512})
+    >>> table.filter(pl.col("kind") == "limit")["sequences"].to_list()
+    [1]
+    """
+    longest = int(lengths.max())
+    edges = np.geomspace(max(lengths.min(), 1), longest + 1, TOKEN_BINS + 1)
+    edges = np.unique(edges.round().astype(np.int64))
+    counts, _ = np.histogram(lengths, edges)
+    rows = [
+        ("bin", "", int(low), int(high), int(count))
+        for (low, high), count in zip(pairwise(edges), counts, strict=True)
+    ]
+    rows += [
+        ("limit", name, tokens, longest, int((lengths > tokens).sum()))
+        for name, tokens in limits.items()
+    ]
+    names = ["kind", "name", "from_tokens", "to_tokens", "sequences"]
+    frame = pl.DataFrame(rows, names, orient="row")
+    return with_shares(frame.with_columns(pl.lit(len(lengths), pl.Int64).alias("of")), "sequences")
