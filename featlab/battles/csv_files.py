@@ -50,20 +50,42 @@ def _scanned(path: Path) -> pl.LazyFrame:
 @lru_cache(maxsize=64)
 def _looked_through(path: Path, size: int, changed: int) -> Form:
     """Return how a file has to be read; refuse one that is not well formed."""
-    header = _check_header(path)
+    line = _header_of(path)
+    try:
+        header = next(csv.reader(io.StringIO(line, newline="")), [])
+    except csv.Error:
+        header = []
     twice = [name for name in header if header.count(name) > 1]
     if twice:
         raise BattleError("stands twice in the header", source=str(path), column=twice[0])
+    odd, last = _skimmed(path)
+    # Lines that end in carriage returns alone: to the engine, all of them are the header.
+    odd |= "\r" in line.rstrip("\r\n")
     nulls = _nulls(path)
-    if nulls is None:
+    if nulls is None or odd:
         _check_bytes(path)
+    if nulls is None or odd or (nulls and nulls[-1]):
         _check_records(path)
-        # Such as a quotation mark inside a field without quotes.
+        if last == b",":
+            _check_end(path)
+    if nulls is None or odd:
         return "odd"
-    if nulls and nulls[-1]:
-        _check_records(path)
-        _check_end(path)
     return "blank lines" if nulls and all(nulls) else "plain"
+
+
+def _skimmed(path: Path) -> tuple[bool, bytes]:
+    """Return whether the engine may misread the file, and its last byte.
+
+    It takes text that ends inside quotation marks, and a carriage return in
+    front of a line's end as part of the field.
+    """
+    quotes, doubled, last = 0, False, b""
+    with _opened(path) as stream:
+        while part := stream.read(_CHUNK):
+            quotes += part.count(b'"')
+            doubled |= b"\r\r" in last + part
+            last = part[-1:]
+    return quotes % 2 == 1 or doubled, last
 
 
 def _nulls(path: Path) -> tuple[int, ...] | None:
@@ -95,12 +117,6 @@ def _check_end(path: Path) -> None:
 
     Unless no other row has anything in the last column either.
     """
-    last = b""
-    with _opened(path) as stream:
-        while part := stream.read(_CHUNK):
-            last = part[-1:]
-    if last != b",":
-        return
     with _records(path) as records:
         next(records, None)
         begin, number, filled = 1, records.line_num + 1, False
@@ -115,8 +131,8 @@ def _check_end(path: Path) -> None:
         )
 
 
-def _check_header(path: Path) -> list[str]:
-    """Return the names in the first line, which must be UTF-8; the engine would replace bytes."""
+def _header_of(path: Path) -> str:
+    """Return the first line, which must be UTF-8; the engine would replace bytes."""
     try:
         with _opened(path) as stream:
             line = stream.readline(_CHUNK)
@@ -134,10 +150,7 @@ def _check_header(path: Path) -> list[str]:
         raise BattleError(
             "the header is not UTF-8", source=str(path), remedy="save the file as UTF-8"
         )
-    try:
-        return next(csv.reader(io.StringIO(text, newline="")), [])
-    except csv.Error:
-        return []
+    return text
 
 
 def _check_bytes(path: Path) -> None:
