@@ -177,6 +177,9 @@ def _said_in_transcript(text: pl.Expr, name: str, who: tuple[str, ...]) -> pl.Ex
         .str.strip_prefix(wanted + _SAYS)
         .str.strip_chars()
     )
+    if name == "prompt":
+        # A prompt may end with the speaker whose turn it is.
+        turns = turns.list.eval(turn.filter(turn.str.len_bytes() > 0))
     if name.startswith(column_is):
         return pl.when(text.str.contains(_TRANSCRIPT)).then(turns).otherwise(_alone(text))
     return turns

@@ -169,7 +169,11 @@ def recognise(
     card = _card_of(set(present), layout)
     if card is None:
         base = WSDM if layout == "wsdm" else ARENA
-        schema = replace(base, layout=base.layout if layout == "auto" else layout)
+        schema = replace(
+            base,
+            id=base.id if base.id in present else None,
+            layout=base.layout if layout == "auto" else layout,
+        )
         reason = "nothing else fits" if layout == "auto" else "it was asked for"
         if roles.keys() >= {"response_a", "response_b"}:
             schema = _with_what_there_is(schema, present)
