@@ -143,7 +143,7 @@ class SymmetricKernel:
     penalties: tuple[float, float]
 
     def predict(self, frame: pl.DataFrame) -> Probabilities:
-        """Return probabilities, float64 of shape (n, 3); exchanged sides give exactly exchanged ones."""
+        """Return probabilities, float64 of shape (n, 3), exactly symmetric in the sides."""
         margin, tie = self._logits(frame)
         return joined_probabilities(margin, tie)
 

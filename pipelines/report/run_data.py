@@ -27,8 +27,9 @@ from models.analysis.attribution import Matrix, column_attribution
 from models.analysis.model_card import TrainingSummary
 from models.evaluation.intervals import Groups
 from models.probabilities import Labels, Probabilities, Rows
-from models.stacking.bundle import load_fitted, read_boosters
+from models.stacking.bundle import read_boosters
 from models.stacking.kernel import fit_kernel
+from models.stacking.out_of_fold import load_fitted
 from models.stacking.search import open_study
 from models.stacking.table import Table, stacked_frame
 from models.stacking.trees import mean_over_orders, predict_both_orders
@@ -192,7 +193,7 @@ def load_run(folder: RunFolder) -> RunData:
         path=folder.path,
         training=TrainingSummary(
             source=source.name,
-            fingerprint=made["battles"]["made_from"]["inputs"][str(source)],
+            fingerprint=made["battles"]["made_from"]["inputs"][str(source.resolve())],
             battles=len(table.labels),
             folds=len(folds),
             seed=run.settings.seed,
