@@ -153,7 +153,7 @@ class TrainingSet:
 def predict_both_orders(
     booster: lgb.Booster, given: Matrix, swapped: Matrix
 ) -> tuple[Probabilities, Probabilities]:
-    """Return raw predictions for the battles as given, and for the exchanged ones as they are."""
+    """Return raw predictions of battles as given, and of the exchanged ones in their own order."""
     first = np.asarray(booster.predict(given, num_threads=1))
     second = np.asarray(booster.predict(swapped, num_threads=1))
     return first, second

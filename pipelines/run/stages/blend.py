@@ -46,8 +46,6 @@ def make_blend(
 
     Parameters
     ----------
-    table : TableFiles
-        What the members learn from.
     fitted : mapping of str to Path
         Signal -> the folder of its states.
     kernel, kernel_predicted : Path
@@ -60,16 +58,10 @@ def make_blend(
         Parquet to write: raw predictions of the members.
     out_of_fold : Path
         Parquet to write: ``id``, calibrated probabilities, fold and label.
-    signals : mapping of str to sequence of Column
-        Signal -> its columns.
     kinds : mapping of str to type of Signal
         Signal -> its class.
-    schema : BattleSchema
-        How the training file was read.
     repeats : int
         Seeds a fold whose trees are averaged.
-    seed : int
-        Root seed.
     """
     data = read_table(table, signals)
     blend, prediction = fit_blend(

@@ -21,8 +21,6 @@ def write_folds(*, battles: Path, folds: Path, count: int, seed: int) -> None:
         Parquet to write: ``id``, ``fold``, ``group`` and ``label``.
     count : int
         Number of folds.
-    seed : int
-        Root seed.
 
     Raises
     ------

@@ -30,20 +30,14 @@ def make_search(
 
     Parameters
     ----------
-    table : TableFiles
-        What trials learn from.
     kernel : Path
         What the kernel says out of fold; trials are scored by the blend with it.
     found : Path
         JSON to write.
     journal : Path
         Optuna's journal; a study of the same data, code and seed in it goes on.
-    signals : mapping of str to sequence of Column
-        Signal -> its columns.
     trials : int
         How many trials there shall be.
-    seed : int
-        Root seed.
     """
     data = [*fingerprints(table).values(), *fingerprints(kernel).values()]
     columns = [
