@@ -129,7 +129,7 @@ def _said_in_messages(messages: pl.Expr, dtype: PolarsDataType, who: tuple[str, 
 
 
 def _fields(dtype: PolarsDataType | None) -> dict[str, PolarsDataType]:
-    """The fields of lists of structs, and none of anything else."""
+    """Return the fields of lists of structs, and none of anything else."""
     if not isinstance(dtype, pl.List) or not isinstance(dtype.inner, pl.Struct):
         return {}
     return {field.name: field.dtype for field in dtype.inner.fields}
@@ -168,7 +168,7 @@ def images_in(messages: pl.Expr, dtype: PolarsDataType) -> pl.Expr:
 
 
 def _said_in_transcript(text: pl.Expr, name: str, who: tuple[str, ...]) -> pl.Expr:
-    """The turns of one side; a text without any mark is one turn of whom its column is of."""
+    """Return one side's turns; a text without marks is one turn of whom its column is of."""
     wanted, column_is = ("Human", "prompt") if who is _USERS else ("Assistant", "response")
     turn = pl.element()
     marked = text.str.replace_all(_TRANSCRIPT, f"{_MARK}${{1}}{_SAYS}").str.split(_MARK)

@@ -215,7 +215,7 @@ def _records(path: Path) -> Iterator[csv._reader]:  # type: ignore[name-defined]
 
 
 def _opened(path: Path) -> IO[bytes]:
-    """The bytes of a file, unpacked."""
+    """Return the bytes of a file, unpacked."""
     if path.suffix.lower() == ".gz":
         return cast(IO[bytes], gzip.open(path, "rb"))
     if path.suffix.lower() == ".zst":

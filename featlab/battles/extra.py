@@ -118,7 +118,7 @@ def read_extra(extra: ExtraFile, schema: BattleSchema | None = None) -> pl.DataF
 
 
 def _soft_labels(path: Path, schema: BattleSchema) -> pl.DataFrame | None:
-    """The outcome columns as probabilities, or nothing where they are plain outcomes."""
+    """Return the outcome columns as probabilities, or nothing where they are plain outcomes."""
     if not isinstance(schema.outcome, OneHotColumns) or len(schema.outcome.names) < 3:
         return None
     roles = select_roles(path, schema)
@@ -140,7 +140,7 @@ def _soft_labels(path: Path, schema: BattleSchema) -> pl.DataFrame | None:
 
 
 def _votes_joined(battles: pl.DataFrame) -> pl.DataFrame:
-    """The same battles, each once; the rows of one become the shares of its outcomes."""
+    """Return the same battles, each once; the rows of one become the shares of its outcomes."""
     if not battles.select(pl.struct(TEXTS).is_duplicated().any()).item():
         return battles
     if not set(PROBABILITIES) <= set(battles.columns):
@@ -164,7 +164,7 @@ def _likeliest() -> pl.Expr:
 
 
 def without_prompts_of(extra: pl.DataFrame, battles: pl.DataFrame) -> pl.DataFrame:
-    """The extra battles whose prompt is not among some battles' prompts.
+    """Return the extra battles whose prompt is not among some battles' prompts.
 
     Every prompt of the training file is held out in one fold, so none of them
     may come back through the extra files, whatever its answers. A battle without

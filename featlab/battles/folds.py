@@ -99,7 +99,7 @@ def _deal(
     count: int,
     seed: int,
 ) -> NDArray[np.int64]:
-    """The fold of each group, given each row's group and label."""
+    """Return the fold of each group, given each row's group and label."""
     generator = np.random.default_rng(derive_seed(seed, "folds", count))
     fold_of_group = np.full(len(sizes), -1)
     filled = np.zeros((count, 3))

@@ -39,7 +39,7 @@ _REFUSED = pl.lit("?")
 def decode_json_lists(
     frame: pl.LazyFrame, columns: Iterable[str], origin: Origin | None = None
 ) -> pl.LazyFrame:
-    r"""The frame with columns of JSON text decoded to turns, List(String).
+    r"""Return the frame with columns of JSON text decoded to turns, List(String).
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def mend_surrogates(text: pl.Expr) -> pl.Expr:
 
 
 def _doubtful(cell: pl.Expr) -> pl.Expr:
-    """The cell where it may need mending (three in a hundred), elsewhere empty.
+    """Return the cell where it may need mending (three in a hundred), elsewhere empty.
 
     Not null: the engine searches behind nulls too.
     """
@@ -136,7 +136,7 @@ def _decoded(name: str, origin: Origin) -> pl.Expr:
 
 
 def _turns_of(json_text: pl.Expr) -> pl.Expr:
-    """The turns, if every string that begins in a cell ends there.
+    """Return the turns, if every string that begins in a cell ends there.
 
     Then brackets at both ends suffice: a cell that left a list open would make the
     next one a list in a list, which is no string, and a cell of two lists would

@@ -236,7 +236,7 @@ def _schema_for(card: Layout, present: Collection[str]) -> BattleSchema:
 
 
 def _with_what_there_is(schema: BattleSchema, present: Collection[str]) -> BattleSchema:
-    """The schema with the outcome that the file states: columns of 0 and 1, or one of words."""
+    """Return the schema with the outcome that the file states: columns of 0 and 1, or words."""
     if set(PROBABILITIES[:2]) <= set(present):
         one_hot = OneHotColumns() if PROBABILITIES[2] in present else OneHotColumns(tie=None)
         return replace(schema, outcome=one_hot)
@@ -289,7 +289,7 @@ def text_format(frame: pl.LazyFrame, present: pl.Schema, schema: BattleSchema) -
 
 
 def _shares(cells: pl.Series) -> dict[str, float]:
-    """The share of a column's cells that look like each format; nothing where none say."""
+    """Return the share of a column's cells that look like each format; nothing where none say."""
     filled = cells.filter(cells.str.strip_chars() != "")
     if filled.is_empty():
         return {}

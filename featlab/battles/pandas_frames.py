@@ -77,7 +77,7 @@ def _is_missing(cell: Any) -> bool:
 
 
 def _plain(cell: Any) -> Any:
-    """A cell of Python's own types, lone surrogates as U+FFFD."""
+    """Return a cell of Python's own types, lone surrogates as U+FFFD."""
     if isinstance(cell, str):
         # A string subclass, such as numpy's, is made a string.
         text = str.__str__(cell)

@@ -35,7 +35,7 @@ def source_name(source: Source) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of a library's message, without its final full stop."""
+    """Return the first line of a library's message, without its final full stop."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0].rstrip(".")
 
@@ -89,7 +89,7 @@ def files_at(source: str | Path) -> list[Path]:
 
 
 def scan_source(source: Source) -> pl.LazyFrame:
-    """The raw columns of a source, lazily; nothing in a CSV is guessed to be a number.
+    """Return the raw columns of a source, lazily; nothing in a CSV is guessed to be a number.
 
     Raises
     ------

@@ -31,7 +31,7 @@ def with_turns(
     keep: Iterable[pl.Expr] = (),
     origin: Origin | None = None,
 ) -> pl.LazyFrame:
-    """Turns of text columns, and for each a flag that tells whether something was null.
+    """Return turns of text columns, and for each a flag that tells whether something was null.
 
     Parameters
     ----------

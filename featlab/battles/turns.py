@@ -10,7 +10,7 @@ TURN_SEPARATOR = "\n\n"
 
 
 def joined_turns(column: str) -> pl.Expr:
-    r"""The turns of a List(String) column as one text, a blank line between them.
+    r"""Return the turns of a List(String) column as one text, a blank line between them.
 
     Examples
     --------
@@ -23,7 +23,7 @@ def joined_turns(column: str) -> pl.Expr:
 
 
 def prompt_key(column: str = "prompt") -> pl.Expr:
-    r"""The first turn, normalised so that retyped prompts meet in one group.
+    r"""Return the first turn, normalised so that retyped prompts meet in one group.
 
     Unicode NFKC, lower case, white space collapsed, ends stripped.
 
@@ -43,7 +43,7 @@ def prompt_key(column: str = "prompt") -> pl.Expr:
 
 
 def battle_key(columns: Collection[str]) -> pl.Expr:
-    r"""What keeps battles in one group: the prompt's key, or without a prompt both responses.
+    r"""Return what keeps battles in one group: the prompt's key, or both responses without one.
 
     Parameters
     ----------

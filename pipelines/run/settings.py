@@ -249,7 +249,7 @@ _toml_path: Path | None = None
 
 
 def _list_options(model: type[BaseModel]) -> Iterator[str]:
-    """The names of options that take several values, those of groups as ``group.name``."""
+    """Return the names of options that take several values, those of groups as ``group.name``."""
     for name, field in model.model_fields.items():
         option = name.replace("_", "-")
         if "list[" in str(field.annotation):

@@ -156,7 +156,10 @@ KNOWN: list[tuple[str, str, dict[str, Any], tuple[list[str], list[str], list[str
         "arena",
         {
             **dict(zip(TEXTS, map(json.dumps, BOTH), strict=True)),
-            **{"id": 1, "winner_model_a": 0, "winner_model_b": 0, "winner_tie": 1},
+            "id": 1,
+            "winner_model_a": 0,
+            "winner_model_b": 0,
+            "winner_tie": 1,
         },
         BOTH,
         2,
@@ -356,7 +359,7 @@ def test_errors_of_library_calls_name_source_and_column(source: Any, named: str)
 
 
 def test_a_broken_cell_is_named_without_any_wrapper() -> None:
-    frame = pl.DataFrame({"id": [6, 7], **dict.fromkeys(TEXTS, ["[]", "[]"])}).with_columns(
+    frame = pl.DataFrame({"id": [6, 7], **{name: ["[]", "[]"] for name in TEXTS}}).with_columns(
         prompt=pl.Series(['["a"]', '["a"'])
     )
     with pytest.raises(BattleError, match=r"DataFrame: column 'prompt' is not.*first ids: 7"):
