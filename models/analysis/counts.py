@@ -143,6 +143,7 @@ def oddities(battles: pl.DataFrame) -> pl.DataFrame:
     """
     identical, label = pl.col("identical"), pl.col("label")
     repeated = pl.len().over("content") > 1
+    ties = (battles["label"] == TIE).any()
     flags = {
         "prompt holds a null": pl.col("prompt__null"),
         "response a holds a null": pl.col("response_a__null"),
@@ -150,7 +151,7 @@ def oddities(battles: pl.DataFrame) -> pl.DataFrame:
         "prompt is empty": pl.col("prompt__empty"),
         "a response is empty": pl.col("response_a__empty") | pl.col("response_b__empty"),
         "responses are identical": identical,
-        "... and voted a tie": identical & (label == 2),
+        **({"... and voted a tie": identical & (label == TIE)} if ties else {}),
         "first prompt stands elsewhere too": pl.len().over("group") > 1,
         "all three texts stand elsewhere too": repeated,
         "... with another outcome": repeated & (label.n_unique().over("content") > 1),

@@ -169,9 +169,11 @@ def oddities(data: RunData) -> Plot:
     frame = counts.oddities(data.battles)
     nulls = frame.filter(pl.col("oddity").str.ends_with("holds a null"))["battles"].sum()
     same = _row(frame, "responses are identical")["battles"]
-    ties = _row(frame, "... and voted a tie")["battles"]
-    title = f"{nulls:,} texts hold nulls; {same:,} battles have identical responses, {ties:,} of "
-    return _shares(frame, title + "them voted a tie", _counted(frame))
+    title = f"{nulls:,} texts hold nulls; {same:,} battles have identical responses"
+    if data.table.ties:
+        ties = _row(frame, "... and voted a tie")["battles"]
+        title += f", {ties:,} of them voted a tie"
+    return _shares(frame, title, _counted(frame))
 
 
 @figure(SECTION, ENCODER, TRANSFORMERS)
