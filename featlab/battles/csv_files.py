@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ Form = Literal["plain", "blank lines", "odd"]
 
 _SHOWN = 5
 _CHUNK = 1 << 20
+_EMPTY_AND_MORE = re.compile(rb'[,\n]""[^",\r\n]')
 _BLANK = pl.all_horizontal(pl.all().is_null())
 
 
@@ -58,13 +60,13 @@ def _looked_through(path: Path, size: int, changed: int) -> Form:
     twice = [name for name in header if header.count(name) > 1]
     if twice:
         raise BattleError("stands twice in the header", source=str(path), column=twice[0])
-    odd, last = _skimmed(path)
+    odd, doubtful, last = _skimmed(path)
     # Lines that end in carriage returns alone: to the engine, all of them are the header.
     odd |= "\r" in line.rstrip("\r\n")
     nulls = _nulls(path)
     if nulls is None or odd:
         _check_bytes(path)
-    if nulls is None or odd or (nulls and nulls[-1]):
+    if nulls is None or odd or doubtful or (nulls and nulls[-1]):
         _check_records(path)
         if last == b",":
             _check_end(path)
@@ -73,19 +75,20 @@ def _looked_through(path: Path, size: int, changed: int) -> Form:
     return "blank lines" if nulls and all(nulls) else "plain"
 
 
-def _skimmed(path: Path) -> tuple[bool, bytes]:
-    """Return whether the engine may misread the file, and its last byte.
+def _skimmed(path: Path) -> tuple[bool, bool, bytes]:
+    """Return whether the engine misreads the file, whether it may, and the last byte.
 
-    It takes text that ends inside quotation marks, and a carriage return in
-    front of a line's end as part of the field.
+    It takes text that ends inside quotation marks, a carriage return in front
+    of a line's end as part of the field, and ``""a""`` for ``a``.
     """
-    quotes, doubled, last = 0, False, b""
+    quotes, odd, doubtful, last = 0, False, False, b"\n"
     with _opened(path) as stream:
         while part := stream.read(_CHUNK):
             quotes += part.count(b'"')
-            doubled |= b"\r\r" in last + part
-            last = part[-1:]
-    return quotes % 2 == 1 or doubled, last
+            odd |= b"\r\r" in last + part
+            doubtful = doubtful or _EMPTY_AND_MORE.search(last + part) is not None
+            last = part[-4:]
+    return quotes % 2 == 1 or odd, doubtful, last[-1:]
 
 
 def _nulls(path: Path) -> tuple[int, ...] | None:

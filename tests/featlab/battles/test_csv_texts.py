@@ -129,6 +129,7 @@ def test_what_a_writer_wrote_is_read_back(path: Path, text: str) -> None:
 @example(text='id,prompt,response_a,response_b\n1,x"z,y,w\n2,a, "b",c\n')
 @example(text='id,prompt,response_a,response_b\n1,"a","b","c')
 @example(text="id,prompt,response_a,response_b\n1,a,b,c\n2,a,b")
+@example(text='id,prompt,response_a,response_b\n0,,"""",""a""')
 @example(text='id,prompt,response_a,response_b\n0,,,00\n"00","","0","000""')
 @example(text='id,prompt,response_a,response_b\r\r\n\n0,,,""""\r\n0,",","""",""""')
 @example(text="id,prompt,response_a,response_b\r\n1,a,b,c\r\r\n2,a,b,c\r\r\n")
