@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 def main(settings: ReportSettings) -> None:
     """Make every figure of the run, and the page of them."""
     run = RunFolder(settings.run)
-    data = load_run(run)
+    data = load_run(run, settings.trust)
     if settings.readme_figures is not None:
         write_readme_figures(data, settings.readme_figures)
         return
@@ -119,7 +119,7 @@ def _examples(data: RunData, rows: list[int]) -> list[Example]:
             model_a=battle.get("model_a") or "not named",
             model_b=battle.get("model_b") or "not named",
             outcome=OUTCOMES[battle["label"]],
-            stated=tuple(data.calibrated[battle["row"]].tolist()),
+            stated=tuple(data.calibrated[battle["row"], : 2 + data.table.ties].tolist()),
             **{name: TURN_SEPARATOR.join(battle[name]) for name in TEXTS},
         )
         for battle in data.texts_of(rows).iter_rows(named=True)
