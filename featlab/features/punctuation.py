@@ -1,4 +1,7 @@
-"""Which marks are set, each apart, their runs, and their share of the text."""
+"""Which marks are set, each apart, their runs, and their share of the text.
+
+Those of code count too: left out, trees lost more than the kernel gained.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ FEATURES = (
     *(
         _count(
             name,
-            partial(Text.count_literal, literal=character, of="prose"),
+            partial(Text.count_literal, literal=character),
             meaning=f"occurrences of {character}",
             scopes=BOTH if name in _ALSO_OF_PROMPT else (Scope.RESPONSE,),
         )
@@ -49,18 +52,18 @@ FEATURES = (
     ),
     _count(
         "curly_quotes",
-        partial(Text.count, pattern="[“”‘’]", of="prose"),
+        partial(Text.count, pattern="[“”‘’]"),
         meaning="typographic quotation marks and apostrophes",
     ),
-    _count("dashes", partial(Text.count, pattern="[–—]", of="prose"), meaning="en and em dashes"),
+    _count("dashes", partial(Text.count, pattern="[–—]"), meaning="en and em dashes"),
     _count(
         "ellipses",
-        partial(Text.count, pattern=r"\.{3}|…", of="prose"),
+        partial(Text.count, pattern=r"\.{3}|…"),
         meaning="three dots or the ellipsis character",
     ),
     _count(
         "emphatic_runs",
-        partial(Text.count, pattern="[!?]{2,}", of="prose"),
+        partial(Text.count, pattern="[!?]{2,}"),
         meaning="runs of two or more ! and ?",
         scopes=BOTH,
     ),

@@ -61,7 +61,7 @@ ONE_TEXT: dict[str, Callable[[str], float]] = {
     "blank_lines": blank_lines,
     "single_newlines": lambda text: text.count("\n") - 2 * blank_lines(text),
     "longest_line": longest_runs,
-    "commas": lambda text: prose(text).count(","),
+    "commas": lambda text: text.count(","),
     "headers": lambda text: lines(text, r"#{1,6}(\s|\Z)"),
     "bullets": lambda text: lines(text, r"\s*[-*+](\s|\Z)"),
     "numbered_items": lambda text: lines(text, r"\s*[0-9]+\.(\s|\Z)"),
