@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from featlab.battles import make_folds, read_battles
+from featlab.battles import read_battles
+from featlab.battles.folds import make_folds
 from featlab.features import FAMILIES
 from featlab.signals.outcomes import Outcomes
 from featlab.signals.text import TextSignal
