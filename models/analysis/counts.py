@@ -5,7 +5,7 @@ Every table has ``of``, what its counts are shares of, and Wilson's intervals.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -16,10 +16,14 @@ from featlab.battles import OUTCOMES
 from models.evaluation.intervals import Floats, with_shares
 from models.probabilities import Labels
 
-LENGTH_RATIO_EDGES = (-1.0, -0.3, 0.3, 1.0)
-"""Bounds of the bins of log(characters of a / characters of b)."""
+LENGTH_RATIOS = (1 / 3, 2 / 3, 3 / 2, 3.0)
+"""Bounds of the bins of characters of a / characters of b."""
 
-LENGTH_RATIO_BINS = ("a much shorter", "a shorter", "alike", "a longer", "a much longer")
+LENGTH_RATIO_BINS = (
+    "less than a third", "a third to two thirds", "about the same", "1.5 to 3 times",
+    "more than 3 times",
+)  # fmt: skip
+"""How long a is, as a multiple of b."""
 
 TOKEN_BINS = 40
 
@@ -77,21 +81,20 @@ def model_records(battles: pl.DataFrame) -> pl.DataFrame:
     return with_shares(records, "wins")
 
 
-def outcomes_by_length_ratio(lengths_a: Floats, lengths_b: Floats, labels: Labels) -> pl.DataFrame:
-    """Return ``bin, range, outcome, battles, of, share, low, high`` by the log ratio of lengths."""
-    log_ratio = np.log(np.maximum(lengths_a, 1.0)) - np.log(np.maximum(lengths_b, 1.0))
-    place = np.digitize(log_ratio, LENGTH_RATIO_EDGES)
+def outcomes_by_length_ratio(
+    lengths_a: Floats, lengths_b: Floats, labels: Labels, ratios: Sequence[float] = LENGTH_RATIOS
+) -> pl.DataFrame:
+    """Return ``length_of_a, outcome, battles, of, share, low, high`` by the ratio of lengths."""
+    place = np.digitize(np.maximum(lengths_a, 1.0) / np.maximum(lengths_b, 1.0), ratios)
     counts = np.zeros((len(LENGTH_RATIO_BINS), 3), int)
     np.add.at(counts, (place, labels), 1)
-    edges = ("", *(f"{edge:g}" for edge in LENGTH_RATIO_EDGES), "")
-    ranges = [f"{low} to {high}".strip() for low, high in pairwise(edges)]
     rows = [
-        (name, interval, outcome, int(counts[index, label]), int(counts[index].sum()))
-        for index, (name, interval) in enumerate(zip(LENGTH_RATIO_BINS, ranges, strict=True))
+        (name, outcome, int(counts[index, label]), int(counts[index].sum()))
+        for index, name in enumerate(LENGTH_RATIO_BINS)
         for label, outcome in enumerate(OUTCOMES)
     ]
     return with_shares(
-        pl.DataFrame(rows, ["bin", "range", "outcome", "battles", "of"], orient="row")
+        pl.DataFrame(rows, ["length_of_a", "outcome", "battles", "of"], orient="row")
     )
 
 

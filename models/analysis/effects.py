@@ -8,9 +8,13 @@ Angelopoulos and Chiang, "Does style matter?", LMSYS, 2024).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import polars as pl
+from numpy.typing import ArrayLike
 
+from featlab.battles import OUTCOMES
 from featlab.features import FEATURES
 from featlab.features.feature import Feature
 from models.analysis.differences import LENGTH, side_values
@@ -23,6 +27,8 @@ FEWEST = 20
 
 PRIOR_PRECISION = 1e-2
 """Of each coefficient: a standard deviation of 10 on the log-odds scale."""
+
+DISTRIBUTION_BINS = 15
 
 _STEPS = 60
 _CLOSE = 1e-9
@@ -71,6 +77,38 @@ def feature_effects(text: pl.DataFrame, labels: Labels, groups: Groups) -> pl.Da
     return pl.DataFrame(records, schema=_SCHEMA, orient="row")
 
 
+def distributions(text: pl.DataFrame, labels: Labels, features: Iterable[str]) -> pl.DataFrame:
+    """Return how each feature's difference, a less b, is spread within each outcome.
+
+    The columns are ``feature, outcome, from_value, to_value, battles, share``, the
+    share being that of the outcome's battles; the outermost bins hold what lies
+    beyond, and the middle one holds 0.
+    """
+    tables = []
+    for name in features:
+        a, b = side_values(text, name)
+        apart = np.nan_to_num(a - b)
+        sizes = np.abs(apart[apart != 0])
+        reach = float(np.quantile(sizes, 0.9)) if len(sizes) else 1.0
+        edges = np.linspace(-reach, reach, DISTRIBUTION_BINS + 1)
+        for label, outcome in enumerate(OUTCOMES):
+            own = np.clip(apart[labels == label], -reach, reach)
+            counts, _ = np.histogram(own, edges)
+            tables.append(
+                pl.DataFrame(
+                    {
+                        "feature": name,
+                        "outcome": outcome,
+                        "from_value": edges[:-1],
+                        "to_value": edges[1:],
+                        "battles": counts,
+                        "share": counts / max(len(own), 1),
+                    }
+                )
+            )
+    return pl.concat(tables)
+
+
 def _on_both_sides(feature: Feature, text: pl.DataFrame) -> bool:
     sides = {feature.column("response_a"), feature.column("response_b")}
     return bool(feature.pairings) and sides <= set(text.columns)
@@ -89,14 +127,17 @@ def _standardised(values: Floats) -> tuple[Floats, float]:
     return (values / scale if scale else values), scale
 
 
-def fit_logistic(design: Floats, target: Floats, groups: Groups) -> list[Interval]:
+def fit_logistic(
+    design: Floats, target: Floats, groups: Groups, precision: ArrayLike = PRIOR_PRECISION
+) -> list[Interval]:
     """Return the log-odds of `target` for a unit of each column of `design`, of shape (n, k).
 
     Intervals are from the sandwich covariance over groups: Liang and Zeger,
     "Longitudinal data analysis using generalized linear models", Biometrika 73,
-    1986. A column of ones is the intercept; the target is 0 or 1.
+    1986. A column of ones is the intercept; the target is 0 or 1, the precision
+    that of each coefficient's normal prior around 0.
     """
-    prior = PRIOR_PRECISION * np.eye(design.shape[1])
+    prior = precision * np.eye(design.shape[1])
     coefficients = np.zeros(design.shape[1])
 
     def residuals_and_information() -> tuple[Floats, Floats]:

@@ -10,26 +10,29 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from featlab.columns import parities
+from featlab.features.pairing import LOG_DIFFERENCE
 from models.analysis.attribution import grouped_attribution, partial_dependence
 from pipelines.report import charts
 from pipelines.report.figure import LeftOut, Plot, figure
 from pipelines.report.run_data import RunData
 from pipelines.report.theme import BLUE, VERMILLION
-from pipelines.report.words import outcome_name, percent, share_text, shortened, whole
+from pipelines.report.words import (
+    outcome_name,
+    percent,
+    share_text,
+    shortened,
+    spaced,
+    whole,
+)
 
 SECTION = "What the model looks at"
 
-MOST_FEATURES = 25
-MOST_CURVES = 10
+MOST_CURVES = 6
 MOVED_ROWS = 200
 """Battles on which a column is moved, the same for every model."""
 
 STYLES = {"contribution": (BLUE, "o"), "gain": (VERMILLION, "s")}
 LINES = {"a": "-", "b": "--", "tie": ":"}
-
-
-def _words(name: str) -> str:
-    return name.replace("__", ": ").replace("_", " ")
 
 
 def _grouped(data: RunData, group_of: Mapping[str, str]) -> pl.DataFrame:
@@ -38,8 +41,8 @@ def _grouped(data: RunData, group_of: Mapping[str, str]) -> pl.DataFrame:
     return frame.with_columns(battles=battles, models=len(data.models))
 
 
-def _plot(frame: pl.DataFrame, title: str, each: float, around: float) -> Plot:
-    top, row = frame.head(MOST_FEATURES), frame.row(0, named=True)
+def _plot(frame: pl.DataFrame, title: str) -> Plot:
+    top, row = frame.head(charts.FOLD), frame.row(0, named=True)
 
     def draw(axes: Axes) -> None:
         long = charts.side_by_side(top, "group", {kind: kind for kind in STYLES})
@@ -53,9 +56,10 @@ def _plot(frame: pl.DataFrame, title: str, each: float, around: float) -> Plot:
         title,
         "The trees, one of the two members of the ensemble: shares of all gain in training, and "
         f"of the mean absolute TreeSHAP contribution to predictions of n = {whole(row['battles'])} "
-        f"held-out battles. Bars: least to greatest of {row['models']} fold models.",
+        f"held-out battles. Bars: least to greatest of {row['models']} fold models."
+        + charts.folded(len(frame)),
         draw,
-        charts.rows_height(len(top), each, around),
+        charts.rows_height(len(top), 0.25, 0.9),
     )
 
 
@@ -68,19 +72,19 @@ def importance_of_families(data: RunData) -> Plot:
         f"The largest share of all contributions, {share_text(first, 'contribution')}, is that of "
         f"{first['group']}, then {second['group']}, {share_text(second, 'contribution')}"
     )
-    return _plot(frame, title, 0.24, 1.8)
+    return _plot(frame, title)
 
 
 @figure(SECTION)
 def importance_of_features(data: RunData) -> Plot:
     """Show how much each feature moves predictions."""
     frame = _grouped(data, {column.name: column.feature for column in data.columns})
-    names = [_words(name) for name in frame["group"].head(3)]
+    names = [spaced(name) for name in frame["group"].head(3)]
     title = (
         f"Of {len(frame)} features, {', '.join(names)} move predictions most; {names[0]}: "
         f"{share_text(frame.row(0, named=True), 'contribution')} of all contributions"
     )
-    return _plot(frame, title, 0.19, 1.9)
+    return _plot(frame, title)
 
 
 @figure(SECTION, name="partial_dependence")
@@ -112,23 +116,24 @@ def dependence(data: RunData) -> Plot:
                 axes.fill_between(
                     part["value"], part["low"], part["high"], color=colour, alpha=0.18
                 )
-            axes.set_xlabel(shortened(_words(column), 42), fontsize=7)
+            axes.set_xlabel(shortened(spaced(column).replace("log difference", "ratio"), 28))
             charts.percent_axis(axes.yaxis)
-            axes.xaxis.set_major_locator(MaxNLocator(5))
-            axes.tick_params(labelsize=6.5)
+            axes.xaxis.set_major_locator(MaxNLocator(4))
+            if column.endswith(LOG_DIFFERENCE.name):
+                charts.ratio_axis(axes.xaxis)
         for axes in panels[len(names) :]:
             axes.set_axis_off()
         charts.legend_above(panels[0])
 
     return Plot(
         frame,
-        f"Moving {_words(name)} alone takes P(A) from {percent(least)} to {percent(greatest)}, "
-        "more than any other of the ten strongest columns",
+        f"Moving {spaced(name)} alone takes P(A) from {percent(least)} to {percent(greatest)}, "
+        "more than any other of the strongest columns",
         "The trees, one of the two members of the ensemble: mean probability when one column is "
         f"set to each value and everything else stays, n = {whole(len(rows))} battles, both "
         "orders. Bands: least to greatest of the fold models. Columns that move together are "
         "moved one at a time.",
         draw,
-        1.3 + 1.35 * panels[0],
+        0.4 + 1.5 * panels[0],
         panels,
     )

@@ -9,10 +9,11 @@ import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 
+from featlab.battles import OUTCOMES
 from featlab.encoder.spec import LONGEST_SEQUENCE, MINILM
 from featlab.errors import WeightsError
 from models.analysis import counts
-from models.analysis.strengths import strength_table
+from models.analysis.strengths import FEWEST, families_of, leaderboard, pair_records
 from pipelines.report import charts
 from pipelines.report.figure import NAMES, LeftOut, Need, Plot, figure
 from pipelines.report.run_data import RunData
@@ -22,7 +23,12 @@ from pipelines.report.words import outcome_name, percent, share_text, shortened,
 SECTION = "The battles"
 WILSON = "Bars: 95 % Wilson intervals."
 
+STRENGTH = ("strength", "strength_low", "strength_high")
 STRENGTH_RESAMPLES = 200
+
+MOST_PAIRED = 12
+FEWEST_PAIRED = 8
+"""Decisive battles that two names must have for a cell of who beats whom."""
 
 TOKENISED_BATTLES = 3000
 """Battles that are tokenised: two sequences each, seconds of work."""
@@ -39,95 +45,150 @@ TRANSFORMERS = Need(
 
 
 @figure(SECTION)
-def outcomes(data: RunData) -> Plot:
-    """Show how often each outcome is."""
-    frame = counts.outcome_counts(data.labels)
-    a, b, tie = (percent(share, 1) for share in frame["share"])
-
-    def draw(axes: Axes) -> None:
-        places = np.arange(len(frame))
-        colours = [charts.OUTCOME_STYLES[name][0] for name in frame["outcome"]]
-        axes.bar(places, frame["share"], color=colours)
-        charts.interval(axes, places, frame, style=charts.DARK)
-        for place, count in enumerate(frame["battles"]):
-            axes.text(place, 0.02, whole(count), ha="center", color="white", weight="bold")
-        axes.set_xticks(places, [outcome_name(name) for name in frame["outcome"]])
-        charts.percent_axis(axes.yaxis, "share of battles")
-        axes.grid(visible=False, axis="x")
-
-    return Plot(frame, f"A wins {a}, B {b}, and {tie} of battles are ties", _counted(frame), draw)
-
-
-def _counted(frame: pl.DataFrame) -> str:
-    return f"n = {whole(frame['of'].max())} battles. {WILSON}"
-
-
-@figure(SECTION, NAMES)
-def usage(data: RunData) -> Plot:
-    """Show what each model fought and how it ended."""
-    frame = counts.model_records(data.battles.filter(pl.Series(data.named)))
-    first, total = frame.row(0, named=True), whole(frame["battles"].sum() / 2)
-
-    def draw(axes: Axes) -> None:
-        start = np.zeros(len(frame))
-        for kind, colour in (("wins", BLUE), ("ties", "#BBBBBB"), ("losses", VERMILLION)):
-            values = frame[kind].to_numpy()
-            axes.barh(range(len(frame)), values, left=start, height=0.75, color=colour, label=kind)
-            start += values
-        charts.name_rows(axes, frame["model"].to_list(), "battles")
-        charts.legend_above(axes)
-
-    return Plot(
+def composition(data: RunData) -> Plot:
+    """Show outcomes, turns and languages."""
+    number, stated = data.battles["turns"], data.battles["language"]
+    shown = pl.when(number > 3).then(pl.lit("4 turns or more"))
+    shown = shown.otherwise(
+        pl.format("{} turn{}", number, pl.when(number > 1).then(pl.lit("s")).otherwise(pl.lit("")))
+    )
+    spoken, told = stated.fill_null("not stated"), ""
+    if stated.null_count() == len(stated):
+        spoken, told = (
+            counts.prompt_language(data.text),
+            " Languages by letters and frequent words.",
+        )
+    outcomes = counts.outcome_counts(data.labels).with_columns(
+        value=pl.col("outcome").replace_strict({name: outcome_name(name) for name in OUTCOMES})
+    )
+    turns = counts.counted(pl.select(shown).to_series(), "value").sort("value")
+    parts = {"outcome": outcomes, "turns": turns, "language": counts.counted(spoken, "value")}
+    frame = pl.concat(
+        part.select(
+            pl.lit(kind).alias("kind"),
+            "value",
+            pl.col("battles", "of").cast(pl.Int64),
+            "share",
+            "low",
+            "high",
+        )
+        for kind, part in parts.items()
+    )
+    a, b, tie = (percent(share) for share in outcomes["share"])
+    single = percent(turns["share"][0]) if turns["value"][0].startswith("1 ") else "none"
+    return _shares(
         frame,
-        f"The model seen most often, {shortened(first['model'])}, fights {first['battles']:,} of "
-        f"{total} battles and wins {share_text(first)} of the decisive ones",
-        f"n = {total} battles of {len(frame)} models; each battle counts for both. The CSV holds "
-        "Wilson's interval of every share.",
-        draw,
-        charts.rows_height(len(frame), 0.135, 1.2),
+        f"A wins {a} of battles, B {b}, and {tie} are ties; {single} are a single turn",
+        f"n = {whole(len(data.labels))} battles. {WILSON}{told}",
+        "value",
     )
 
 
 @figure(SECTION, NAMES)
 def strengths(data: RunData) -> Plot:
-    """Show win rates beside strengths."""
-    battles, groups = data.battles.filter(pl.Series(data.named)), data.groups[data.named]
-    frame = strength_table(battles, groups, STRENGTH_RESAMPLES, data.training.seed)
-    best, worst = frame.row(0, named=True), frame.row(-1, named=True)
+    """Show the leaderboard."""
+    named = pl.Series(data.named)
+    battles, text = data.battles.filter(named), data.text.filter(named)
+    groups, seed = data.groups[data.named], data.training.seed
+    frame = leaderboard(battles, text, groups, STRENGTH_RESAMPLES, seed)
+    known = frame.filter(~pl.col("few"))
+    if len(known) < 2:
+        raise LeftOut(f"fewer than two models have {FEWEST} battles")
+    best, worst = known.row(0, named=True), known.row(-1, named=True)
+    odds = [
+        np.exp(best[f"strength{one}"] - worst[f"strength{other}"])
+        for one, other in (("", ""), ("_low", "_high"), ("_high", "_low"))
+    ]
+    first, second = "as voted", "at equal length and markdown"
 
-    def draw(left: Axes, right: Axes) -> None:
-        charts.dots(left, frame, "model", reference=0.5, along="")
-        charts.percent_axis(left.xaxis, "share of decisive\nbattles won")
-        left.set_xlim(0, 1)
-        bounds = ("strength", "strength_low", "strength_high")
-        along = "strength\n(log-odds, mean 0)"
-        charts.dots(right, frame, "model", bounds, reference=0, along=along)
+    def draw(axes: Axes) -> None:
+        bounds = ("value", "low", "high")
+        moved = pl.col("style_controlled")
+        long = pl.concat(
+            known.select("model", pl.lit(kind).alias("kind"), *columns)
+            for kind, columns in (
+                (
+                    first,
+                    [pl.col(name).alias(to) for name, to in zip(STRENGTH, bounds, strict=True)],
+                ),
+                (second, [moved.alias(to) for to in bounds]),
+            )
+        )
+        styles = {first: (BLUE, "o"), second: (VERMILLION, "d")}
+        charts.dots(axes, long, "model", bounds, series="kind", styles=styles, reference=0,
+                    along="strength (log-odds, mean 0)", legend_columns=2)  # fmt: skip
 
     return Plot(
         frame,
-        f"The strongest of {len(frame)} models is {shortened(best['model'])}, by odds of "
-        f"{np.exp(best['strength'] - worst['strength']):.0f} : 1 over {shortened(worst['model'])}",
-        f"n = {whole(frame['battles'].sum() / 2)} battles. Left: 95 % Wilson intervals. Right: "
-        "Davidson's model, Bradley-Terry with ties, shrunk towards 0; 95 % intervals over "
-        f"{STRENGTH_RESAMPLES} resamplings of prompts.",
+        f"{shortened(best['model'])} is the strongest of {len(known)} models: the odds are "
+        f"{odds[0]:.0f} to 1 ({max(odds[1], 0):.1f} to {odds[2]:.0f}) that it beats "
+        f"{shortened(worst['model'])}",
+        f"n = {whole(len(battles))} battles. Davidson's model, Bradley-Terry with ties, shrunk "
+        f"towards 0; bars: 95 % over {STRENGTH_RESAMPLES} resamplings of prompts. Ranks as on "
+        "Arena: from the number of models that are better for certain to that of those that may "
+        f"be. Models of fewer than {FEWEST} battles have no rank. Diamonds: moved by what "
+        "controlling for length, headers, bold and lists moves a regression of decisive votes."
+        + charts.folded(len(known)),
         draw,
-        charts.rows_height(len(frame), 0.145, 1.5),
-        (1, 2),
+        charts.rows_height(len(known), frame=0.9),
+        opened=True,
     )
 
 
-def _shares(frame: pl.DataFrame, title: str, note: str) -> Plot:
-    """Bars of shares with their intervals and counts, a row each value of the first column."""
+@figure(SECTION, NAMES)
+def pairs(data: RunData) -> Plot:
+    """Show who beats whom: models, or their families where pairs of models met too seldom."""
+    battles = data.battles.filter(pl.Series(data.named))
+    sides = [battles["model_a"], battles["model_b"]]
+    for what in ("models", "families"):
+        if what == "families":
+            sides = [families_of(side) for side in sides]
+        names = pl.concat(sides).value_counts(sort=True).to_series().head(MOST_PAIRED).to_list()
+        frame = pair_records(*sides, battles["label"].to_numpy())
+        frame = frame.filter(pl.col("winner").is_in(names), pl.col("loser").is_in(names))
+        often = frame.filter(pl.col("of") >= FEWEST_PAIRED)
+        if len(often) > len(names) * (len(names) - 1) / 3:
+            break
+    if often.is_empty():
+        raise LeftOut(f"no two models or families have {FEWEST_PAIRED} decisive battles")
+    score = {name: often.filter(pl.col("winner") == name)["share"].mean() or 0.0 for name in names}
+    names.sort(key=lambda name: -float(score[name]))  # type: ignore[arg-type]
+    shares, texts = np.full((len(names), len(names)), np.nan), [""] * len(names) ** 2
+    for row in often.to_dicts():
+        place = names.index(row["winner"]), names.index(row["loser"])
+        shares[place] = row["share"]
+        texts[place[0] * len(names) + place[1]] = f"{100 * row['share']:.0f}"
+    clear = often.sort(pl.col("low"), descending=True).row(0, named=True)
 
     def draw(axes: Axes) -> None:
-        ends = frame.select(pl.max_horizontal("high", "share")).to_series()
-        texts = [whole(count) for count in frame["battles"]]
-        charts.bars(axes, frame.to_series(0).to_list(), frame["share"], texts, "", ends)
-        charts.interval(axes, range(len(frame)), frame, style=charts.DARK, horizontal=True)
-        axes.margins(x=0.12)
+        charts.shaded(axes, shares, [shortened(name, 20) for name in names], texts, 60)
+        axes.set(xlabel="... over these", ylabel="decisive battles won by ...")
+
+    return Plot(
+        frame,
+        f"The clearest pair: {shortened(clear['winner'])} wins {share_text(clear)} of decisive "
+        f"battles with {shortened(clear['loser'])}",
+        f"Per cent of decisive battles that the row wins over the column, among the {len(names)} "
+        f"{what} seen most, n = {whole(often['of'].sum() / 2)}; pairs of fewer than "
+        f"{FEWEST_PAIRED} are blank. The clearest of so many is partly luck. {WILSON}",
+        draw,
+        1.6 + 0.24 * len(names),
+    )
+
+
+def _shares(frame: pl.DataFrame, title: str, note: str, label: str) -> Plot:
+    """Bars of shares with their intervals and counts, a row each value of a column."""
+    drawn = frame.head(charts.FOLD)
+
+    def draw(axes: Axes) -> None:
+        texts = [whole(count) for count in drawn["battles"]]
+        charts.bars(axes, drawn[label].to_list(), drawn["share"], texts, "", drawn["high"])
+        charts.interval(axes, range(len(drawn)), drawn, style=charts.DARK, horizontal=True)
+        axes.margins(x=0.14)
         charts.percent_axis(axes.xaxis, "share of battles")
 
-    return Plot(frame, title, note, draw, charts.rows_height(len(frame), frame=1.2))
+    height = charts.rows_height(len(frame), frame=0.6)
+    return Plot(frame, title, note + charts.folded(len(frame)), draw, height)
 
 
 def _row(frame: pl.DataFrame, value: str) -> dict[str, Any]:
@@ -136,41 +197,17 @@ def _row(frame: pl.DataFrame, value: str) -> dict[str, Any]:
 
 
 @figure(SECTION)
-def turns(data: RunData) -> Plot:
-    """Show how long conversations are."""
-    number = data.battles["turns"]
-    shown = pl.when(number > 5).then(pl.lit("6 or more")).otherwise(number.cast(pl.String))
-    frame = counts.counted(pl.select(shown).to_series(), "turns").sort("turns")
-    single = share_text(_row(frame, "1"), digits=1)
-    return _shares(frame, f"A single turn: {single} of battles", _counted(frame))
-
-
-@figure(SECTION)
-def languages(data: RunData) -> Plot:
-    """Show the languages of prompts."""
-    stated = data.battles["language"]
-    if stated.null_count() < len(stated):
-        frame = counts.counted(stated.fill_null("not stated"), "language").head(20)
-    else:
-        frame = counts.counted(counts.prompt_language(data.text), "language")
-    first = frame.row(0, named=True)
-    return _shares(
-        frame,
-        f"{share_text(first, digits=1)} of prompts: {shortened(str(first['language']))}",
-        f"n = {whole(frame['of'].max())} prompts, told by letters and frequent words unless the "
-        f"file states the language. {WILSON}",
-    )
-
-
-@figure(SECTION)
 def oddities(data: RunData) -> Plot:
     """Show how many battles naive code stumbles over."""
-    frame = counts.oddities(data.battles)
+    frame = counts.oddities(data.battles).filter(pl.col("battles") > 0)
+    if frame.is_empty():
+        raise LeftOut("no battle has any of the oddities looked for: nulls, empty or equal texts")
     nulls = frame.filter(pl.col("oddity").str.ends_with("holds a null"))["battles"].sum()
     same = _row(frame, "responses are identical")["battles"]
     ties = _row(frame, "... and voted a tie")["battles"]
     title = f"{nulls:,} texts hold nulls; {same:,} battles have identical responses, {ties:,} of "
-    return _shares(frame, title + "them voted a tie", _counted(frame))
+    note = f"n = {whole(len(data.labels))} battles. {WILSON}"
+    return _shares(frame, title + "them voted a tie", note, "oddity")
 
 
 @figure(SECTION, ENCODER, TRANSFORMERS)
@@ -215,7 +252,7 @@ def token_lengths(data: RunData) -> Plot:
 
     return Plot(
         frame,
-        "Of conversations, " + ", ".join(said),
+        f"{'; '.join(said)}".replace(" exceed", " of conversations exceed", 1),
         f"Tokens of prompt and one response under the tokenizer of {spec.model}, n = "
         f"{2 * len(rows):,} sequences of {drawn} {len(rows):,} battles. Intervals are Wilson's.",
         draw,

@@ -14,7 +14,7 @@ from pipelines.report import charts
 from pipelines.report.figure import NAMES, LeftOut, Plot, figure
 from pipelines.report.run_data import RunData
 from pipelines.report.theme import BLUE, GREEN, GREY, VERMILLION
-from pipelines.report.words import percent, share_text, whole
+from pipelines.report.words import errors_from, percent, share_text, whole
 
 SECTION = "Bias audit"
 
@@ -65,7 +65,8 @@ def biases(data: RunData) -> Plot:
         "in one order, by exactly 0 in the mean of both. Bars: 95 %, Wilson's for votes, over "
         "prompts for predictions.",
         lambda axes: _draw(axes, frame, "bias", charts.SHARE, "share of decisive outcomes"),
-        charts.rows_height(frame["bias"].n_unique(), 0.34, 2.0),
+        charts.rows_height(frame["bias"].n_unique(), 0.4, 1.0),
+        telling=abs(first["z"]),
     )
 
 
@@ -94,8 +95,13 @@ def families(data: RunData) -> Plot:
         "Bradley-Terry with ties, fitted on the other folds, so the model names are known there "
         "and unknown to the model. Bars: 95 % over prompts, one family at a time.",
         lambda axes: _draw(axes, frame, "family", ("score", "low", "high"), "mean score"),
-        charts.rows_height(frame["family"].n_unique(), 0.32, 2.1),
+        charts.rows_height(frame["family"].n_unique(), 0.36, 1.1),
+        telling=max(errors_from(0.0, _own_excess(row)) for row in (low, high)),
     )
+
+
+def _own_excess(row: dict[str, Any]) -> dict[str, Any]:
+    return {"share": row["excess"], "low": row["excess_low"], "high": row["excess_high"]}
 
 
 def _points(row: dict[str, Any], sign: int = 1) -> str:

@@ -24,11 +24,13 @@ from models.analysis.identity import (
 from models.analysis.strengths import expected_outcomes
 from models.probabilities import out_of_fold_prior
 from pipelines.report import charts
-from pipelines.report.figure import NAMES, Need, Plot, figure
+from pipelines.report.figure import NAMES, LeftOut, Need, Plot, figure
 from pipelines.report.run_data import RunData
 from pipelines.report.words import percent, share_text, shortened, whole
 
 SECTION = "Who wrote it"
+
+MOST_FAMILIES = 16
 
 MOST_BATTLES = 6000
 """Battles that are analysed, drawn by the run's seed where there are more."""
@@ -66,6 +68,10 @@ def identity_share(data: RunData) -> Plot:
     frame = recovered(predictions, data.labels[rows], data.groups[rows], data.training.seed)
     frame = frame.with_columns(battles=len(rows))
     found = frame.row(by_predicate=pl.col("who") == IDENTITY, named=True)
+    if not -1 <= found["share_low"] <= found["share_high"] <= 2:
+        raise LeftOut(
+            "the writers' true names win too little over the prior here to take a share of"
+        )
     return Plot(
         frame,
         f"Writers told from text win {share_text(found, 'share')} of what their true names would",
@@ -73,7 +79,7 @@ def identity_share(data: RunData) -> Plot:
         "the models that truly wrote the responses, which no test file names. Bars: 95 % over "
         "resampled prompts.",
         lambda axes: charts.dots(axes, frame, "who", charts.LOSS, along="log loss (nats)"),
-        charts.rows_height(len(frame), 0.26, 1.5),
+        charts.rows_height(len(frame)),
     )
 
 
@@ -94,15 +100,14 @@ def identity_confusion(data: RunData) -> Plot:
         most_frequent=most_frequent,
     )
     found = frame.row(0, named=True)
-    names = frame["family"].unique(maintain_order=True).to_list()
+    names = frame["family"].unique(maintain_order=True).head(MOST_FAMILIES).to_list()
     shares = np.zeros((len(names), len(names)))
-    for row in frame.filter(pl.col("told").is_in(names)).to_dicts():
+    for row in frame.filter(pl.col("told").is_in(names), pl.col("family").is_in(names)).to_dicts():
         shares[names.index(row["family"]), names.index(row["told"])] = row["share"]
     cells = [f"{100 * share:.0f}" if share >= 0.05 else "" for share in shares.ravel()]
 
     def draw(axes: Axes) -> None:
-        charts.shaded(axes, shares, [shortened(name, 16) for name in names], cells, 0.4, 6.5, 60)
-        axes.tick_params(labelsize=6.5)
+        charts.shaded(axes, shares, [shortened(name, 16) for name in names], cells, 60)
         axes.set(xlabel="told from the text", ylabel="wrote it")
 
     return Plot(
@@ -113,5 +118,5 @@ def identity_confusion(data: RunData) -> Plot:
         f"{whole(len(texts))} texts, out of fold. The interval of the accuracy is 95 % over "
         "prompts.",
         draw,
-        1.9 + 0.17 * len(names),
+        1.6 + 0.22 * len(names),
     )

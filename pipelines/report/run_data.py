@@ -16,16 +16,21 @@ import lightgbm as lgb
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
 
 from featlab.battles import PROBABILITIES, joined_turns
 from featlab.columns import Column
 from featlab.encoder.spec import EncoderSpec
+from featlab.errors import ConfigError
 from featlab.features import BattleColumns
 from featlab.files import read_json
 from featlab.randomness import derive_seed
 from models.analysis.attribution import Matrix, column_attribution
+from models.analysis.differences import LENGTH, side_values
+from models.analysis.effects import feature_effects
 from models.analysis.model_card import TrainingSummary
 from models.evaluation.intervals import Groups
+from models.evaluation.metrics import evaluate
 from models.probabilities import Labels, Probabilities, Rows
 from models.stacking.bundle import load_fitted, read_boosters
 from models.stacking.kernel import fit_kernel
@@ -56,7 +61,8 @@ class RunData:
     the battles as given and `other_order`, in their own order of sides, for the
     exchanged ones. The trees read `columns` of the `table`; `models` has for each
     fold a booster that never saw it. `metrics` is ``metrics.json``, and `members`
-    what it says of each member of the blend.
+    what it says of each member of the blend. `against` is the name of another run of
+    the same battles, and its predictions.
     """
 
     path: Path
@@ -74,6 +80,7 @@ class RunData:
     members: dict[str, Any]
     stages: pl.DataFrame
     _run: FinishedRun
+    against: tuple[str, Probabilities] | None = None
 
     @property
     def labels(self) -> Labels:
@@ -84,6 +91,19 @@ class RunData:
     def folds(self) -> Rows:
         """0 to K - 1, shape (n,)."""
         return self.table.folds
+
+    @cached_property
+    def length_only(self) -> dict[str, Any] | None:
+        """What a logistic regression on the two lengths scores out of fold; None on few battles."""
+        a, b = np.log1p(side_values(self.text, LENGTH))
+        design, stated = np.column_stack([a - b, abs(a - b)]), np.zeros((len(a), 3))
+        for fold in np.unique(self.folds):
+            training, held = self.folds != fold, self.folds == fold
+            if len(set(self.labels[training].tolist())) < 2:
+                return None
+            fitted = LogisticRegression().fit(design[training], self.labels[training])
+            stated[np.ix_(held, fitted.classes_)] = fitted.predict_proba(design[held])
+        return evaluate(stated, self.labels, self.groups, self.training.seed)
 
     @property
     def rows(self) -> tuple[Matrix, Matrix]:
@@ -154,6 +174,11 @@ class RunData:
         return stacked_frame(frame, columns), list(columns)
 
     @cached_property
+    def effects(self) -> pl.DataFrame:
+        """`models.analysis.effects.feature_effects` of the battles."""
+        return feature_effects(self.text, self.labels, self.groups)
+
+    @cached_property
     def trials(self) -> pl.DataFrame | None:
         """The finished and pruned trials of the search, as `trials_of` gives them."""
         files = self._run.folder
@@ -174,13 +199,14 @@ class RunData:
         )
 
 
-def load_run(folder: RunFolder) -> RunData:
-    """Read a finished run.
+def load_run(folder: RunFolder, against: RunFolder | None = None) -> RunData:
+    """Read a finished run, and the predictions of another one to compare it with.
 
     Raises
     ------
     ConfigError
-        When the run is not finished, or a stage is older than what it is made from.
+        When a run is not finished, or a stage is older than what it is made from;
+        when the other run is not of the same battles.
     """
     run = finished_run(folder)
     table, bundle, made = run.table(), run.bundle, run.manifest["stages"]
@@ -217,7 +243,22 @@ def load_run(folder: RunFolder) -> RunData:
         members=metrics["members"],
         stages=_stages(run.manifest),
         _run=run,
+        against=against and _predictions_of(against, pl.read_parquet(folder.out_of_fold)),
     )
+
+
+def _predictions_of(other: RunFolder, own: pl.DataFrame) -> tuple[str, Probabilities]:
+    """Return the name of another run, and its predictions in the order of this one's battles."""
+    finished_run(other)
+    found = own.select("id", "label").join(
+        pl.read_parquet(other.out_of_fold), on=["id", "label"], how="left", maintain_order="left"
+    )
+    if found.select(PROBABILITIES).null_count().sum_horizontal().item():
+        raise ConfigError(
+            f"{other.path} was not trained on all battles of this run, with the same outcomes; "
+            "compare runs of one training file"
+        )
+    return other.path.resolve().name, found.select(PROBABILITIES).to_numpy()
 
 
 def _stages(manifest: Mapping[str, Any]) -> pl.DataFrame:

@@ -27,14 +27,16 @@ def stages(data: RunData) -> Plot:
     """Show what each stage cost."""
     frame = data.stages
     longest = frame.sort("seconds", descending=True).row(0, named=True)
-    measured = {"seconds": "seconds", "peak_memory_mb": "peak memory so far (MB)"}
 
-    def draw(*panels: Axes) -> None:
-        for axes, (column, along) in zip(panels, measured.items(), strict=True):
-            values = frame[column].fill_null(0).to_list()
-            texts = [whole(round(value)) for value in values]
-            charts.bars(axes, frame["stage"].to_list(), values, texts, along, values)
-            axes.margins(x=0.25)
+    def draw(axes: Axes) -> None:
+        texts = [
+            f"{row['seconds']:,.0f} s"
+            + (f", {row['peak_memory_mb']:,.0f} MB" if row["peak_memory_mb"] else "")
+            for row in frame.to_dicts()
+        ]
+        values = frame["seconds"].to_list()
+        charts.bars(axes, frame["stage"].to_list(), values, texts, "seconds", values)
+        axes.margins(x=0.4)
 
     return Plot(
         frame,
@@ -44,5 +46,4 @@ def stages(data: RunData) -> Plot:
         "interval. Memory is the process's peak up to the end of the stage.",
         draw,
         charts.rows_height(len(frame)),
-        (1, 2),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from models.evaluation.intervals import Z
 from pipelines.report.theme import LABEL_LENGTH
 
 
@@ -37,9 +38,26 @@ def share_text(row: Mapping[str, Any], of: str = "", digits: int = 0) -> str:
     return f"{share} ({low} to {high})"
 
 
+def errors_from(nothing: float, row: Mapping[str, Any], of: str = "") -> float:
+    """Return how many standard errors a value lies from where there is nothing to tell.
+
+    Examples
+    --------
+    >>> round(errors_from(0.5, {"share": 0.6, "low": 0.55, "high": 0.65}), 2)
+    3.92
+    """
+    value, low, high = row[of or "share"], row["low"], row["high"]
+    return abs(value - nothing) * 2 * Z / (high - low) if high > low else 0.0
+
+
 def loss_text(row: Mapping[str, Any], of: str = "log_loss", form: str = ".3f") -> str:
     """Return a loss with the interval ``low, high``; only its bounds have a sign."""
     return f"{row[of]:{form.strip('+')}} ({row['low']:{form}} to {row['high']:{form}})"
+
+
+def spaced(name: str) -> str:
+    """Return the name of a column or a feature in words."""
+    return name.replace("__", ": ").replace("_", " ")
 
 
 def outcome_name(outcome: str) -> str:
