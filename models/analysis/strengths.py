@@ -47,14 +47,14 @@ def leaderboard(
 ) -> pl.DataFrame:
     """Return every model's rank, strength and record, strongest first, the little known last.
 
-    The columns are ``rank, best_rank, worst_rank``; ``model``; ``strength, strength_low,
-    strength_high``, Davidson's (Bradley-Terry with ties) in log-odds, mean 0, over
-    resampled groups; ``style_controlled``, the strength moved by what adding `STYLE`
-    moves a regression of decisive votes; the rest of
-    `models.analysis.counts.model_records`; and ``few``, whether it has fewer than
-    `FEWEST` battles. Those have no rank and count in none. As on Arena, the best
-    rank counts the models that are better for certain, and the worst those that
-    may be.
+    The columns are ``rank, best_rank, worst_rank, model, battles``; ``strength,
+    strength_low, strength_high``, Davidson's (Bradley-Terry with ties) in log-odds,
+    mean 0, over resampled groups; ``style_controlled``, the strength moved by what
+    adding `STYLE` moves a regression of decisive votes; ``win_rate, win_rate_low,
+    win_rate_high``, of decisive battles; ``wins, ties, losses``; and ``few``, whether
+    it has fewer than `FEWEST` battles. Those have no rank and count in none. As on
+    Arena, the best rank counts the models that are better for certain, and the worst
+    those that may be.
     """
     games = battles["model_a"], battles["model_b"], battles["label"]
     fitted = fit_strengths(*games)
@@ -82,8 +82,10 @@ def leaderboard(
     }
     return frame.select(
         *(pl.Series(name, [*found.tolist(), *nothing], pl.Int64) for name, found in ranks.items()),
-        pl.all(),
-    )
+        "model", "battles", "strength", "strength_low", "strength_high", "style_controlled",
+        pl.col("share").alias("win_rate"), pl.col("low").alias("win_rate_low"),
+        pl.col("high").alias("win_rate_high"), "wins", "ties", "losses", "few",
+    )  # fmt: skip
 
 
 def _moved_by_style(

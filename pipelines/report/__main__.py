@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from featlab.battles import OUTCOMES
 from featlab.battles.turns import TURN_SEPARATOR
@@ -58,8 +59,9 @@ def main(settings: ReportSettings) -> None:
         write_readme_figures(data, settings.readme_figures)
         return
     folder = settings.out or run.report
-    with task("report", len(FIGURES)) as advance:
-        sections = make_sections(FIGURES, data, advance)
+    with task("report", len(FIGURES)) as advance, threadpool_limits(1):
+        asked = [each for each in FIGURES if data.against or compare.OTHER not in each.needs]
+        sections = make_sections(asked, data, advance)
     every, numbers = spreads(data)
     csv = numbers.write_csv().encode("utf-8")
     drawn = [figure for section in sections for figure in section.figures]

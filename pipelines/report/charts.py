@@ -107,7 +107,7 @@ def interval(
         given = {"x": places, "y": value, "yerr": bounds}
     colour, marker = style
     drawn = axes.errorbar(
-        **given, fmt=marker, color=colour, markersize=4.2, elinewidth=1.3, label=label,
+        **given, fmt=marker, color=colour, markersize=4.5, elinewidth=1.3, label=label,
         clip_on=False,
     )  # fmt: skip
     said = _percent if columns[0] in ("share", "score", "observed") else _number
@@ -217,7 +217,7 @@ def shaded(
             Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=BLUE, alpha=shade, linewidth=0)
         )
         cell.set_gid(tips([f"{names[row]}, {names[column]}: {_percent(float(share))}"]))
-        axes.text(column, row, text, ha="center", va="center", fontsize=8 if len(names) > 4 else 9)
+        axes.text(column, row, text, ha="center", va="center", fontsize=9)
     axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5))
     axes.set_xticks(range(len(names)), names, rotation=tilt, ha="right" if tilt else "center")
     axes.set_yticks(range(len(names)), names)

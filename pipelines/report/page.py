@@ -25,6 +25,12 @@ from pipelines.report.words import spaced
 SHOWN_CHARACTERS = 1500
 SHOWN_NUMBERS = 400
 
+TALL = 4.0
+"""Inches from which a figure takes two rows of the grid."""
+
+UNFOLDED = 2
+"""Groups of example battles that come first; the others are kinds of battles, folded."""
+
 # C0 without tab and line feed, DEL and C1: invisible, and U+0000 is no character in HTML.
 _CONTROLS = {
     **{code: 0x2400 + code for code in range(0x20) if code not in (0x09, 0x0A)},
@@ -113,6 +119,8 @@ def render_page(
     )  # fmt: skip
     environment.filters |= {
         "shown": shown, "cell": _cell, "data": _data, "digest": _digest, "spaced": spaced,
+        # No line begins with the sign of the number that ends the one before.
+        "joined": lambda text: text.replace(" %", "\u00a0%"), "layout": _layout,
     }  # fmt: skip
     links: Mapping[str, str] = {
         heading: f"battles-{index}" for index, (heading, _) in enumerate(examples, 1)
@@ -120,9 +128,15 @@ def render_page(
     return environment.get_template("page.html").render(
         title=title, facts=facts, sections=sections, examples=examples, summary=summary,
         spreads=spreads[0], spread_numbers=spreads[1], links=links, shown_numbers=SHOWN_NUMBERS,
+        unfolded=UNFOLDED, tall=TALL,
         style=(here / "page.css").read_text("utf-8"),
         script=(here / "page.js").read_text("utf-8"),
     )  # fmt: skip
+
+
+def _layout(figures: Sequence[Drawn]) -> list[Drawn]:
+    """Order figures so that a grid packs them without holes: the widest, then the tallest."""
+    return sorted(figures, key=lambda each: (not each.plot.opened, each.plot.height < TALL))
 
 
 def _data(content: bytes, kind: str) -> str:

@@ -62,7 +62,7 @@ def losses(data: RunData) -> Plot:
         f"The ensemble's log loss is {loss_text(last, form='.4f')}, {abs(gain):.4f} "
         f"{'below' if gain > 0 else 'above'} the prior's",
         f"n = {whole(battles)} battles, out of fold, nats. Signals alone are untuned; temperatures "
-        "are cross-fitted. Dashed: the prior. Bars: 95 % over resampled prompts.",
+        "are cross-fitted. Prior: of the other folds, dashed. Bars: 95 % over resampled prompts.",
         lambda axes: charts.dots(
             axes,
             frame,
@@ -164,7 +164,9 @@ def stated_and_observed(data: RunData) -> Plot:
             axes.xaxis.set_major_locator(MaxNLocator(2))
             if axes is not panels[0]:
                 axes.sharex(panels[0])
-        panels[0].legend(loc="upper left", fontsize=7, handletextpad=0.2, borderaxespad=0)
+        panels[0].figure.legend(
+            *panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=2
+        )
 
     return Plot(
         frame,

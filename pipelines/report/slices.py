@@ -12,7 +12,7 @@ from models.analysis.strengths import families_of
 from models.probabilities import out_of_fold_prior, row_log_loss
 from pipelines.report.run_data import RunData
 
-PRIOR = "prior of the other folds"
+PRIOR = "prior"
 
 KINDS = {
     "concerns_code": "prompts about code",
@@ -47,7 +47,7 @@ def slices_of(data: RunData) -> dict[str, pl.Series]:
         "outcome": _chosen(["votes for A", "votes for B", "ties"], data.labels),
         "turns": _chosen(["one turn", "two turns or more"], turns),
         "length": quantile_slices(a + b, 4, "characters"),
-        "lengths": _chosen(["responses of like length", "one half as long again"], unlike),
+        "lengths": _chosen(["responses of like length", "responses of unlike length"], unlike),
         "language": _languages(data),
         "prompt": _kinds(data.text),
     }
@@ -94,4 +94,7 @@ def _families(data: RunData) -> pl.Series:
     pair = [families_of(data.battles[f"model_{side}"]).alias(side) for side in "ab"]
     found = pl.DataFrame(pair).select(pl.concat_list("a", "b").list.drop_nulls().list.unique())
     kept = _commonest(found.to_series().explode(), MOST_FAMILIES)
-    return found.select(pl.first().list.filter(pl.element().is_in(kept)).list.sort()).to_series()
+    return found.select(
+        pl.first().list.filter(pl.element().is_in(kept)).list.sort()
+        .list.eval(pl.format("battles of {}", pl.element()))
+    ).to_series()  # fmt: skip

@@ -117,8 +117,9 @@ def style_effects(data: RunData) -> Plot:
         raise LeftOut("no feature moves the vote by more than chance would")
     first = clear.sort(pl.col("alone").log().abs(), descending=True).row(0, named=True)
     title = (
-        f"{len(clear)} of {len(frame)} features move the vote, {spaced(first['feature'])} the most: "
-        f"odds ×{first['alone']:.2f} ({first['alone_low']:.2f} to {first['alone_high']:.2f})"
+        f"{len(clear)} of {len(frame)} features move the vote, {spaced(first['feature'])} most: "
+        "one standard deviation more makes the odds "
+        f" ×{first['alone']:.2f} ({first['alone_low']:.2f} to {first['alone_high']:.2f})"
     )
 
     def draw(axes: Axes) -> None:
