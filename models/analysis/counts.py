@@ -1,16 +1,14 @@
-"""What is counted over battles: outcomes, records of models, languages, oddities, tokens.
+"""What is counted over battles: outcomes, records of models, languages, oddities.
 
 Every table has ``of``, what its counts are shares of, and Wilson's intervals.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from featlab.battles import OUTCOMES
 from models.evaluation.intervals import Floats, with_shares
@@ -24,8 +22,6 @@ LENGTH_RATIO_BINS = (
     "more than 3 times",
 )  # fmt: skip
 """How long a is, as a multiple of b."""
-
-TOKEN_BINS = 40
 
 
 def outcome_counts(labels: Labels) -> pl.DataFrame:
@@ -160,33 +156,3 @@ def oddities(battles: pl.DataFrame) -> pl.DataFrame:
         schema={"oddity": pl.String, "battles": pl.Int64, "of": pl.Int64},
     )
     return with_shares(frame)
-
-
-def length_histogram(lengths: NDArray[np.int64], limits: Mapping[str, int]) -> pl.DataFrame:
-    """Count sequences in bins of equal width on a log scale, and those above some limits.
-
-    The columns are ``kind, name, from_tokens, to_tokens, sequences, of, share,
-    low, high``: rows of kind "bin", then rows of kind "limit" for what lies above
-    one.
-
-    Examples
-    --------
-    >>> table = length_histogram(np.array([10, 600]), {"limit": 512})
-    >>> table.filter(pl.col("kind") == "limit")["sequences"].to_list()
-    [1]
-    """
-    longest = int(lengths.max())
-    edges = np.geomspace(max(lengths.min(), 1), longest + 1, TOKEN_BINS + 1)
-    edges = np.unique(edges.round().astype(np.int64))
-    counts, _ = np.histogram(lengths, edges)
-    rows = [
-        ("bin", "", int(low), int(high), int(count))
-        for (low, high), count in zip(pairwise(edges), counts, strict=True)
-    ]
-    rows += [
-        ("limit", name, tokens, longest, int((lengths > tokens).sum()))
-        for name, tokens in limits.items()
-    ]
-    names = ["kind", "name", "from_tokens", "to_tokens", "sequences"]
-    frame = pl.DataFrame(rows, names, orient="row")
-    return with_shares(frame.with_columns(pl.lit(len(lengths), pl.Int64).alias("of")), "sequences")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from models.evaluation.intervals import Floats, binomial_z, with_shares
+from models.evaluation.intervals import Floats, wilson
 from models.probabilities import Labels
 
 LENGTH = "characters"
@@ -19,22 +17,13 @@ def side_values(text: pl.DataFrame, feature: str) -> tuple[Floats, Floats]:
     return a, b
 
 
-def more_wins(
-    a: Floats, b: Floats, labels: Labels, bins: NDArray[np.int64] | None = None
-) -> pl.DataFrame:
-    """Count how often the response with more of something wins, among decisive battles.
+def more_wins(a: Floats, b: Floats, labels: Labels) -> dict[str, float]:
+    """Return how often the response with more of something wins.
 
-    The columns are ``bin, wins, of, share, low, high, z``, a row each number in
-    `bins`; battles with equal amounts are left out.
+    The keys are ``wins, of, share, low, high``; ``of`` counts decisive battles in
+    which the amounts differ.
     """
-    place = np.zeros(len(labels), np.int64) if bins is None else bins
     differing = (labels < 2) & (a != b)
-    won = np.where(labels == 0, a > b, b > a)
-    rows = [
-        (int(number), int((inside & won).sum()), int(inside.sum()))
-        for number in np.unique(place)
-        for inside in [differing & (place == number)]
-    ]
-    frame = with_shares(pl.DataFrame(rows, ["bin", "wins", "of"], orient="row"), "wins")
-    z = [binomial_z(wins, of) for wins, of in frame.select("wins", "of").iter_rows()]
-    return frame.with_columns(pl.Series("z", z))
+    wins, of = int((differing & ((labels == 0) == (a > b))).sum()), int(differing.sum())
+    share, low, high = (float(bound) for bound in wilson(wins, of))
+    return {"wins": wins, "of": of, "share": share, "low": low, "high": high}

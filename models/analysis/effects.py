@@ -13,6 +13,8 @@ from collections.abc import Iterable
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike
+from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
 
 from featlab.battles import OUTCOMES
 from featlab.features import FEATURES
@@ -29,9 +31,6 @@ PRIOR_PRECISION = 1e-2
 """Of each coefficient: a standard deviation of 10 on the log-odds scale."""
 
 DISTRIBUTION_BINS = 15
-
-_STEPS = 60
-_CLOSE = 1e-9
 
 _EFFECTS = [
     f"{kind}{bound}" for kind in ("alone", "at_equal_length") for bound in ("", "_low", "_high")
@@ -137,23 +136,12 @@ def fit_logistic(
     1986. A column of ones is the intercept; the target is 0 or 1, the precision
     that of each coefficient's normal prior around 0.
     """
-    prior = precision * np.eye(design.shape[1])
-    coefficients = np.zeros(design.shape[1])
-
-    def residuals_and_information() -> tuple[Floats, Floats]:
-        stated = 1.0 / (1.0 + np.exp(-np.clip(design @ coefficients, -35.0, 35.0)))
-        spread = (design * (stated * (1 - stated))[:, None]).T @ design
-        return target - stated, spread + prior
-
-    for _ in range(_STEPS):
-        residuals, information = residuals_and_information()
-        step = np.linalg.solve(information, design.T @ residuals - prior @ coefficients)
-        # A full step overshoots where the likelihood is flat; 2 log-odds is a long way.
-        step *= min(1.0, 2.0 / max(float(np.abs(step).max()), _CLOSE))
-        coefficients = coefficients + step
-        if np.abs(step).max() < _CLOSE:
-            break
-    residuals, information = residuals_and_information()
+    scale = np.sqrt(np.broadcast_to(precision, design.shape[1]))
+    regression = LogisticRegression(C=1.0, fit_intercept=False, solver="newton-cholesky", tol=1e-8)
+    coefficients = regression.fit(design / scale, target).coef_[0] / scale
+    stated = expit(design @ coefficients)
+    residuals = target - stated
+    information = (design * (stated * (1 - stated))[:, None]).T @ design + np.diag(scale**2)
     scores = design * residuals[:, None]
     _, group = np.unique(groups, return_inverse=True)
     summed = np.column_stack([np.bincount(group, weights=column) for column in scores.T])

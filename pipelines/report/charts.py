@@ -12,7 +12,7 @@ from matplotlib.axis import Axis
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from pipelines.report.theme import BLUE, GREY, INK, ORANGE, PAPER, SERIES, SKY, tips
+from pipelines.report.theme import BLUE, GREY, INK, ORANGE, SERIES, SKY, tips
 from pipelines.report.words import outcome_name, percent, shortened
 
 Bounds = tuple[str, str, str]
@@ -196,15 +196,6 @@ def bars(
         axes.annotate(text, (end, place), xytext=(4, 0), textcoords="offset points", va="center",
                       fontsize=9)  # fmt: skip
     name_rows(axes, names, along)
-
-
-def histogram(axes: Axes, frame: pl.DataFrame, low: str, high: str, count: str, what: str) -> None:
-    """Draw bars between two bounds, shares of all on the vertical axis."""
-    left, width = frame[low], (frame[high] - frame[low]).to_numpy()
-    axes.bar(left, frame[count] / frame[count].sum(), width=width, align="edge", color=SKY,
-             edgecolor=PAPER, linewidth=0.4)  # fmt: skip
-    percent_axis(axes.yaxis, f"share of {what}")
-    axes.grid(visible=False, axis="x")
 
 
 def shaded(

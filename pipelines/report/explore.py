@@ -1,65 +1,45 @@
-"""Every feature's distribution by outcome, as small pictures that the page opens at a click."""
+"""Every feature's distribution by outcome, which the page draws small and opens at a click."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
+from models.analysis.differences import more_wins, side_values
 from models.analysis.effects import distributions
 from pipelines.report.run_data import RunData
-from pipelines.report.words import spaced
-
-WIDTH, HEIGHT = 300, 90
-"""Of a small picture, in its own units."""
+from pipelines.report.words import share_text, spaced
 
 
-@dataclass(frozen=True)
-class Spread:
-    """A feature: its effects in words, and a line for each outcome over its difference."""
-
-    name: str
-    meaning: str
-    alone: str
-    at_equal_length: str
-    low: str
-    high: str
-    lines: Mapping[str, str]
-
-
-def spreads(data: RunData) -> tuple[list[Spread], pl.DataFrame]:
+def spreads(data: RunData) -> tuple[list[dict[str, Any]], pl.DataFrame]:
     """Return every feature that differs in enough battles, the strongest effect first.
 
-    The frame is `models.analysis.effects.distributions` of them all.
+    The frame is `models.analysis.effects.distributions` of them all; each feature
+    has its effects in words, the ends of its bins, and for each outcome the shares
+    in them.
     """
     effects = data.effects.sort(pl.col("alone").log().abs(), descending=True)
     frame = distributions(data.text, data.labels, effects["feature"])
     tables = frame.partition_by("feature", as_dict=True)
-    found = [_spread(row, tables[row["feature"],]) for row in effects.to_dicts()]
-    return found, frame
-
-
-def _spread(effect: Mapping[str, Any], table: pl.DataFrame) -> Spread:
-    low, high, most = table["from_value"].min(), table["to_value"].max(), table["share"].max()
-    lines = {}
-    for (outcome,), part in table.group_by("outcome", maintain_order=True):
-        step = WIDTH / len(part)
-        heights = [HEIGHT * (1 - share / most) for share in part["share"]]
-        lines[str(outcome)] = " ".join(
-            f"{step * place:.0f},{height:.1f} {step * (place + 1):.0f},{height:.1f}"
-            for place, height in enumerate(heights)
+    found = []
+    for effect in effects.to_dicts():
+        name, table = effect["feature"], tables[effect["feature"],]
+        by_outcome = table.group_by("outcome", maintain_order=True).agg("share")
+        found.append(
+            {
+                "name": spaced(name),
+                "meaning": effect["meaning"],
+                "wins": share_text(more_wins(*side_values(data.text, name), data.labels)),
+                "alone": _odds(effect, "alone"),
+                "equal": _odds(effect, "at_equal_length"),
+                "reach": table["to_value"].max(),
+                "most": table["share"].max(),
+                "lines": dict(by_outcome.iter_rows()),
+            }
         )
-    return Spread(
-        spaced(effect["feature"]),
-        effect["meaning"],
-        _odds(effect, "alone"),
-        _odds(effect, "at_equal_length"),
-        f"{low:,.3g}",
-        f"{high:+,.3g}",
-        lines,
-    )
+    return found, frame
 
 
 def _odds(effect: Mapping[str, Any], of: str) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from pipelines.report.explore import Spread
+from models.evaluation.metrics import Interval
 from pipelines.report.figure import Drawn
 from pipelines.report.words import spaced
 
@@ -66,10 +66,11 @@ class Section:
 
 @dataclass(frozen=True)
 class Summary:
-    """The first screen: what the run is, numbers with details, the leading figure, findings."""
+    """The first screen: what the run is, its scores, the leading figure, findings."""
 
     intro: str = ""
-    numbers: Sequence[tuple[str, str, str]] = ()
+    scores: Mapping[str, Any] | None = None
+    gain: Interval | None = None
     lead: Sequence[Drawn] = ()
     findings: Sequence[Drawn] = ()
 
@@ -96,7 +97,7 @@ def render_page(
     sections: Sequence[Section],
     examples: Sequence[tuple[str, Sequence[Example]]] = (),
     summary: Summary = Summary(),
-    spreads: tuple[Sequence[Spread], bytes] = ((), b""),
+    spreads: tuple[Sequence[Mapping[str, Any]], bytes] = ((), b""),
 ) -> str:
     """Return the page as HTML text.
 
@@ -109,7 +110,7 @@ def render_page(
     examples : sequence of (heading, battles)
         Battles to look at; a slice's row links to those under its name.
     summary : Summary
-    spreads : (sequence of Spread, CSV)
+    spreads : (features, CSV)
         Every feature, and the numbers of them all.
     """
     here = Path(__file__).parent

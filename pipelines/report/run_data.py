@@ -20,7 +20,6 @@ from sklearn.linear_model import LogisticRegression
 
 from featlab.battles import PROBABILITIES, joined_turns
 from featlab.columns import Column
-from featlab.encoder.spec import EncoderSpec
 from featlab.errors import ConfigError
 from featlab.features import BattleColumns
 from featlab.files import read_json
@@ -33,15 +32,13 @@ from models.evaluation.intervals import Groups
 from models.evaluation.metrics import evaluate
 from models.probabilities import Labels, Probabilities, Rows
 from models.stacking.bundle import load_fitted, read_boosters
-from models.stacking.kernel import fit_kernel
 from models.stacking.search import open_study
-from models.stacking.table import Table, stacked_frame
+from models.stacking.table import Table
 from models.stacking.trees import mean_over_orders, predict_both_orders
 from pipelines.features import training_file
 from pipelines.report.study import trials_of
 from pipelines.run.finished import FinishedRun, finished_run
 from pipelines.run.folder import RunFolder
-from pipelines.run.presets import resolve
 from pipelines.run.stages.blend import read_members
 
 ATTRIBUTED_ROWS = 1500
@@ -56,7 +53,7 @@ class RunData:
 
     The `battles` have ``id, label, group, model_a, model_b, language`` (null
     where the file has none) and what is odd about each, `text` every feature of
-    them, and `stages` ``stage, seconds, peak_memory_mb``. Predictions are out of
+    them, and `stages` what the manifest says of each. Predictions are out of
     fold: `calibrated` at the cross-fitted temperature; before it, `one_order` for
     the battles as given and `other_order`, in their own order of sides, for the
     exchanged ones. The trees read `columns` of the `table`; `models` has for each
@@ -75,10 +72,9 @@ class RunData:
     table: Table
     columns: tuple[Column, ...]
     models: Mapping[int, lgb.Booster]
-    encoder: EncoderSpec | None
     metrics: dict[str, Any]
     members: dict[str, Any]
-    stages: pl.DataFrame
+    stages: Mapping[str, Any]
     _run: FinishedRun
     against: tuple[str, Probabilities] | None = None
 
@@ -155,23 +151,10 @@ class RunData:
             for model in self.models.values()
         ]
 
-    def kernel_predictions(
-        self, frame: pl.DataFrame, columns: Sequence[Column], rows: Rows
-    ) -> Probabilities:
-        """Return out-of-fold predictions of a kernel regression on columns of some battles."""
-        outcomes, folds = self.table.outcomes.take(rows), self.folds[rows]
-        table = Table(frame, tuple(columns), outcomes, folds)
-        return fit_kernel(table, self.training.seed)[1].probabilities
-
     def fitted(self, signal: str) -> dict[int, Any]:
         """Return fold -> the signal fitted without it."""
         fitted = load_fitted(self._run.kinds[signal], self._run.folder.fitted(signal))
         return dict(zip(self.models, fitted, strict=True))
-
-    def signal_columns(self, signal: str) -> tuple[pl.DataFrame, list[Column]]:
-        """Return a signal's out-of-fold columns, as the members see them."""
-        frame, columns = pl.read_parquet(self._run.folder.signal(signal)), self._run.columns(signal)
-        return stacked_frame(frame, columns), list(columns)
 
     @cached_property
     def effects(self) -> pl.DataFrame:
@@ -238,10 +221,9 @@ def load_run(folder: RunFolder, against: RunFolder | None = None) -> RunData:
         models={
             fold: boosters[index * len(boosters) // len(folds)] for index, fold in enumerate(folds)
         },
-        encoder=resolve(run.settings).context.encoder,
         metrics=metrics,
         members=metrics["members"],
-        stages=_stages(run.manifest),
+        stages=made,
         _run=run,
         against=against and _predictions_of(against, pl.read_parquet(folder.out_of_fold)),
     )
@@ -259,13 +241,6 @@ def _predictions_of(other: RunFolder, own: pl.DataFrame) -> tuple[str, Probabili
             "compare runs of one training file"
         )
     return other.path.resolve().name, found.select(PROBABILITIES).to_numpy()
-
-
-def _stages(manifest: Mapping[str, Any]) -> pl.DataFrame:
-    stages = manifest["stages"].items()
-    rows = [(name, stage["seconds"], stage.get("peak_memory_mb")) for name, stage in stages]
-    names = ["stage", "seconds", "peak_memory_mb"]
-    return pl.DataFrame(rows, names, orient="row", infer_schema_length=None)
 
 
 def _battles(run: RunFolder) -> pl.DataFrame:

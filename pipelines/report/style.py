@@ -9,74 +9,21 @@ import polars as pl
 from matplotlib.axes import Axes
 
 from models.analysis.counts import outcomes_by_length_ratio
-from models.analysis.differences import LENGTH, more_wins, side_values
+from models.analysis.differences import LENGTH, side_values
 from pipelines.report import charts
 from pipelines.report.battles import WILSON
 from pipelines.report.figure import LeftOut, Plot, figure
 from pipelines.report.run_data import RunData
-from pipelines.report.theme import GREY, SERIES
-from pipelines.report.words import errors_from, percent, share_text, spaced, whole
+from pipelines.report.words import errors_from, share_text, spaced, whole
 
 SECTION = "Length, punctuation, newlines"
 
 COMPARED = {LENGTH: "characters", "marks": "punctuation marks", "newlines": "newlines"}
 """Feature -> its name in words: the three that are said to play no role."""
 
-PROMPT_BINS = 5
 MOST_EFFECTS = charts.FOLD
 FARTHEST_ODDS = 6.0
 """Where the axis of odds ratios ends, either way, unless an effect lies beyond."""
-
-
-@figure(SECTION)
-def more_wins_by_prompt_length(data: RunData) -> Plot:
-    """Show how often the response with more wins, after prompts of every length."""
-    prompt = data.text["prompt__characters"].cast(pl.Float64).to_numpy()
-    edges = np.unique(np.quantile(prompt, np.linspace(0, 1, PROMPT_BINS + 1)))
-    place = np.clip(np.searchsorted(edges, prompt, side="right") - 1, 0, max(len(edges) - 2, 0))
-    middles = {number: float(np.median(prompt[place == number])) for number in np.unique(place)}
-    tables, said, telling = [], [], 0.0
-    for feature, name in COMPARED.items():
-        values = side_values(data.text, feature)
-        whole_file = more_wins(*values, data.labels)
-        row = whole_file.row(0, named=True)
-        said.append(f"more {name} {percent(row['share'])}")
-        telling = max(telling, errors_from(0.5, row))
-        by_prompt = more_wins(*values, data.labels, place)
-        tables += [
-            table.select(
-                pl.lit(name).alias("more"),
-                pl.lit(prompts).alias("prompts"),
-                pl.col("bin").replace_strict(middles, default=None).alias("prompt_characters"),
-                pl.exclude("bin"),
-            )
-            for prompts, table in (("all", whole_file.with_columns(bin=-1)), ("a fifth", by_prompt))
-        ]
-    frame = pl.concat(tables)
-    fifths = frame.filter(pl.col("prompts") == "a fifth", pl.col("of") > 0)
-
-    def draw(axes: Axes) -> None:
-        for index, name in enumerate(COMPARED.values()):
-            part = fifths.filter(pl.col("more") == name)
-            places = np.maximum(part["prompt_characters"].to_numpy() * (0.96 + 0.04 * index), 1)
-            style, label = SERIES[index + 1], f"more {name}"
-            charts.interval(axes, places, part, style=style, label=label, joined=True)
-        axes.axhline(0.5, color=GREY, linewidth=0.9, linestyle="--")
-        charts.log_counts(axes, "characters of the prompt, median of each fifth")
-        charts.percent_axis(axes.yaxis, "decisive battles won")
-        charts.legend_above(axes, 2)
-
-    return Plot(
-        frame,
-        f"The response with {said[0]} of decisive battles; with {' and '.join(said[1:])}".replace(
-            f"{COMPARED[LENGTH]} ", f"{COMPARED[LENGTH]} wins "
-        ),
-        "Share of decisive battles won by the response with more of each, n = "
-        f"{whole(frame['of'].max())} with different lengths, in fifths by the prompt's length. "
-        f"{WILSON}",
-        draw,
-        telling=telling,
-    )
 
 
 @figure(SECTION, name="outcomes_by_length_ratio")
