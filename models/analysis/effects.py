@@ -92,19 +92,11 @@ def distributions(text: pl.DataFrame, labels: Labels, features: Iterable[str]) -
         edges = np.linspace(-reach, reach, DISTRIBUTION_BINS + 1)
         for label, outcome in enumerate(OUTCOMES):
             own = np.clip(apart[labels == label], -reach, reach)
-            counts, _ = np.histogram(own, edges)
-            tables.append(
-                pl.DataFrame(
-                    {
-                        "feature": name,
-                        "outcome": outcome,
-                        "from_value": edges[:-1],
-                        "to_value": edges[1:],
-                        "battles": counts,
-                        "share": counts / max(len(own), 1),
-                    }
-                )
-            )
+            bins = {"from_value": edges[:-1], "to_value": edges[1:]}
+            counted = pl.DataFrame(bins | {"battles": np.histogram(own, edges)[0]})
+            named = (pl.lit(name).alias("feature"), pl.lit(outcome).alias("outcome"))
+            share = pl.col("battles") / max(len(own), 1)
+            tables.append(counted.select(*named, pl.all(), share.alias("share")))
     return pl.concat(tables)
 
 

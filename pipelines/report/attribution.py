@@ -35,28 +35,27 @@ STYLES = {"contribution": (BLUE, "o"), "gain": (VERMILLION, "s")}
 LINES = {"a": "-", "b": "--", "tie": ":"}
 
 
-def _grouped(data: RunData, group_of: Mapping[str, str]) -> pl.DataFrame:
-    battles = sum(len(rows) for rows in data.attributed_rows.values())
+def _importance(data: RunData, group_of: Mapping[str, str], what: str) -> Plot:
+    """Return the shares of groups of columns, the strongest first."""
+    battles, models = sum(map(len, data.attributed_rows.values())), len(data.models)
     frame = grouped_attribution(data.attribution, group_of)
-    return frame.with_columns(battles=battles, models=len(data.models))
-
-
-def _plot(frame: pl.DataFrame, title: str) -> Plot:
-    top, row = frame.head(charts.FOLD), frame.row(0, named=True)
+    frame = frame.with_columns(battles=battles, models=models)
+    top, first = frame.head(charts.FOLD), frame.row(0, named=True)
+    named = top.with_columns(pl.col("group").str.replace_all("_+", " "))
 
     def draw(axes: Axes) -> None:
-        long = charts.side_by_side(top, "group", {kind: kind for kind in STYLES})
-        bounds = ("value", "low", "high")
-        charts.dots(axes, long, "group", bounds, series="kind", styles=STYLES, along="")
+        long = charts.side_by_side(named, "group", {kind: kind for kind in STYLES})
+        charts.dots(axes, long, "group", charts.VALUE, series="kind", styles=STYLES, along="")
         axes.set_xlim(left=0)
         charts.percent_axis(axes.xaxis, "share of all")
 
     return Plot(
         frame,
-        title,
+        f"Of {len(frame)} {what}, {', '.join(named['group'].head(3))} move predictions most; the "
+        f"first makes {share_text(first, 'contribution')} of all contributions",
         "The trees, one of the two members of the ensemble: shares of all gain in training, and "
-        f"of the mean absolute TreeSHAP contribution to predictions of n = {whole(row['battles'])} "
-        f"held-out battles. Bars: least to greatest of {row['models']} fold models."
+        f"of the mean absolute TreeSHAP contribution to predictions of n = {whole(battles)} "
+        f"held-out battles. Bars: least to greatest of {models} fold models."
         + charts.folded(len(frame)),
         draw,
         charts.rows_height(len(top), 0.25, 0.9),
@@ -66,25 +65,13 @@ def _plot(frame: pl.DataFrame, title: str) -> Plot:
 @figure(SECTION)
 def importance_of_families(data: RunData) -> Plot:
     """Show how much each family of columns moves predictions."""
-    frame = _grouped(data, {column.name: column.family for column in data.columns})
-    first, second = frame.row(0, named=True), frame.row(min(1, len(frame) - 1), named=True)
-    title = (
-        f"The largest share of all contributions, {share_text(first, 'contribution')}, is that of "
-        f"{first['group']}, then {second['group']}, {share_text(second, 'contribution')}"
-    )
-    return _plot(frame, title)
+    return _importance(data, {each.name: each.family for each in data.columns}, "families")
 
 
 @figure(SECTION)
 def importance_of_features(data: RunData) -> Plot:
     """Show how much each feature moves predictions."""
-    frame = _grouped(data, {column.name: column.feature for column in data.columns})
-    names = [spaced(name) for name in frame["group"].head(3)]
-    title = (
-        f"Of {len(frame)} features, {', '.join(names)} move predictions most; {names[0]}: "
-        f"{share_text(frame.row(0, named=True), 'contribution')} of all contributions"
-    )
-    return _plot(frame, title)
+    return _importance(data, {each.name: each.feature for each in data.columns}, "features")
 
 
 @figure(SECTION, name="partial_dependence")

@@ -46,15 +46,12 @@ def biases(data: RunData) -> Plot:
     frame = frame.with_columns(swap_asymmetry_one_order=asymmetry)
     rows = {(row["bias"], row["who"]): row for row in frame.to_dicts()}
     first = rows["position", VOTERS]
-    title = (
-        f"Voters favour the side shown first in {share_text(first, digits=1)} of decisive votes "
-        f"(z = {first['z']:+.1f})"
-    )
+    title = f"The side shown first wins {share_text(first)} of decisive votes"
     if ("verbosity", VOTERS) in rows:
         voters, model = rows["verbosity", VOTERS], rows["verbosity", BOTH_ORDERS]
-        title += (
-            f", the longer one in {percent(voters['share'])}; the model expects "
-            f"{percent(model['share'])}"
+        title = (
+            f"The longer response wins {share_text(voters)} of decisive votes, and the model "
+            f"expects {percent(model['share'])}; the side shown first: {percent(first['share'])}"
         )
     return Plot(
         frame,
@@ -66,7 +63,7 @@ def biases(data: RunData) -> Plot:
         "prompts for predictions.",
         lambda axes: _draw(axes, frame, "bias", charts.SHARE, "share of decisive outcomes"),
         charts.rows_height(frame["bias"].n_unique(), 0.4, 1.0),
-        telling=abs(first["z"]),
+        telling=max(abs(row["z"]) for row in (first, rows.get(("verbosity", VOTERS), first))),
     )
 
 
@@ -96,12 +93,8 @@ def families(data: RunData) -> Plot:
         "and unknown to the model. Bars: 95 % over prompts, one family at a time.",
         lambda axes: _draw(axes, frame, "family", ("score", "low", "high"), "mean score"),
         charts.rows_height(frame["family"].n_unique(), 0.36, 1.1),
-        telling=max(errors_from(0.0, _own_excess(row)) for row in (low, high)),
+        telling=max(errors_from(0.0, row, "excess") for row in (low, high)),
     )
-
-
-def _own_excess(row: dict[str, Any]) -> dict[str, Any]:
-    return {"share": row["excess"], "low": row["excess_low"], "high": row["excess_high"]}
 
 
 def _points(row: dict[str, Any], sign: int = 1) -> str:

@@ -22,6 +22,7 @@ Style = tuple[str, str]
 """Colour and marker."""
 
 SHARE: Bounds = ("share", "low", "high")
+VALUE: Bounds = ("value", "low", "high")
 LOSS: Bounds = ("log_loss", "low", "high")
 DARK: Style = (INK, "none")
 OUTCOME_STYLES: dict[str, Style] = {"a": (BLUE, "o"), "b": (ORANGE, "s"), "tie": (GREY, "^")}
@@ -146,8 +147,8 @@ def dots(
 
     Categories come from the column `label`, in the order of the frame; those of
     a null or NaN value and all beyond the first `FOLD` are left out. Rows of several
-    `series`, a column too, stand beside each other in their `styles`. A line marks the `reference`, where
-    there is no effect; `along` names the horizontal axis.
+    `series`, a column too, stand beside each other in their `styles`. A line marks
+    the `reference`, where there is no effect; `along` names the horizontal axis.
     """
     names = frame[label].unique(maintain_order=True).head(FOLD).to_list()
     frame = frame.filter(pl.col(label).is_in(names))
@@ -171,11 +172,11 @@ def dots(
 def side_by_side(frame: pl.DataFrame, label: str, kinds: Mapping[str, str]) -> pl.DataFrame:
     """Return ``label, kind, value, low, high``: the columns ``x, x_low, x_high`` of each kind x.
 
-    Kinds are named as `kinds` says; underscores of the labels become spaces.
+    Kinds are named as `kinds` says.
     """
     return pl.concat(
         frame.select(
-            pl.col(label).str.replace_all("_+", " "),
+            label,
             pl.lit(name).alias("kind"),
             pl.col(kind).alias("value"),
             pl.col(f"{kind}_low").alias("low"),
@@ -218,8 +219,6 @@ def shaded(
 def by_outcome(axes: Axes, frame: pl.DataFrame, places: Sequence[int]) -> None:
     """Draw the shares of the three outcomes at the same places, a little apart."""
     for index, (outcome, style) in enumerate(OUTCOME_STYLES.items()):
-        part, shifted = (
-            frame.filter(pl.col("outcome") == outcome),
-            np.add(places, 0.1 * index - 0.1),
-        )
-        interval(axes, shifted, part, style=style, label=outcome_name(outcome), joined=True)
+        part, label = frame.filter(pl.col("outcome") == outcome), outcome_name(outcome)
+        shifted = np.add(places, 0.1 * index - 0.1)
+        interval(axes, shifted, part, style=style, label=label, joined=True)

@@ -11,7 +11,7 @@ from pipelines.report import charts
 from pipelines.report.figure import Need, Plot, figure
 from pipelines.report.run_data import RunData
 from pipelines.report.slices import slices_of
-from pipelines.report.words import errors_from, whole
+from pipelines.report.words import errors_from, loss_text, whole
 
 OTHER = Need(
     lambda data: data.against is not None,
@@ -27,8 +27,8 @@ def against(data: RunData) -> Plot:
     assert data.against is not None
     other, stated = data.against
     everything = {ALL: pl.Series([ALL] * len(data.labels))}
-    losses = (row_log_loss(given, data.labels) for given in (data.calibrated, stated))
-    frame = loss_by_slice(everything | slices_of(data), *losses, data.groups)
+    own, others = (row_log_loss(given, data.labels) for given in (data.calibrated, stated))
+    frame = loss_by_slice(everything | slices_of(data), own, others, data.groups)
     row, clear = frame.row(0, named=True), frame[1:].filter(pl.col("gain_low") > 0)
     worse = frame[1:].filter(pl.col("gain_high") < 0)
     verdict = "not clearly better or worse than"
@@ -41,8 +41,8 @@ def against(data: RunData) -> Plot:
     return Plot(
         frame,
         f"This run is {verdict} {other}: log loss {row['log_loss']:.4f} beside "
-        f"{row['reference']:.4f}, a gain of {row['gain']:+.4f} "
-        f"({row['gain_low']:+.4f} to {row['gain_high']:+.4f})",
+        f"{row['reference']:.4f}, a gain of "
+        f"{loss_text(row, 'gain', '+.4f')}",
         f"Log loss of {other} less that of {data.path.resolve().name}, out of fold, nats, paired "
         f"battle by battle, n = {whole(row['battles'])}; right of 0, this run is better: clearly "
         f"in {len(clear)} of {len(frame) - 1} slices, and clearly worse in {len(worse)}; one in "

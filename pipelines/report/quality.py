@@ -56,21 +56,14 @@ def losses(data: RunData) -> Plot:
         for name, values in named.items()
     )
     last, reference = frame.row(-1, named=True), frame["log_loss"][0]
-    gain = reference - last["log_loss"]
+    gain, along = reference - last["log_loss"], "log loss (nats), lower is better"
     return Plot(
         frame,
         f"The ensemble's log loss is {loss_text(last, form='.4f')}, {abs(gain):.4f} "
         f"{'below' if gain > 0 else 'above'} the prior's",
         f"n = {whole(battles)} battles, out of fold, nats. Signals alone are untuned; temperatures "
         "are cross-fitted. Prior: of the other folds, dashed. Bars: 95 % over resampled prompts.",
-        lambda axes: charts.dots(
-            axes,
-            frame,
-            "predictor",
-            LOSS,
-            reference=reference,
-            along="log loss (nats), lower is better",
-        ),  # fmt: skip
+        lambda axes: charts.dots(axes, frame, "predictor", LOSS, reference=reference, along=along),
         charts.rows_height(len(frame), 0.26),
     )
 
@@ -189,12 +182,12 @@ def slices(data: RunData) -> Plot:
     if len(known) < 2:
         raise LeftOut("fewer than two kinds of battles have 15 each")
     best, worst = (
-        f"{row['slice']}, {row['gain']:+.3f} nats ({row['gain_low']:+.3f} to {row['gain_high']:+.3f})"
-        for row in (known.row(0, named=True), known.row(-1, named=True))
+        f"{row['slice']}, {loss_text(row, 'gain', '+.3f')} nats"
+        for row in known[[0, -1]].to_dicts()
     )
     half = charts.FOLD // 2
     drawn = known if len(known) <= 2 * half else pl.concat([known.head(half), known.tail(half)])
-    total = float((frame["reference"] - frame["log_loss"]).mean() or 0.0)
+    total = float(frame["gain"].to_numpy().mean())
 
     def draw(axes: Axes) -> None:
         bounds = ("gain", "gain_low", "gain_high")
@@ -205,7 +198,7 @@ def slices(data: RunData) -> Plot:
         frame,
         f"The model gains most on the prior with {best}, and least with {worst}",
         f"Log loss of the prior less the model's, out of fold, n = {whole(len(data.labels))} "
-        f"battles; the {len(drawn)} of {len(known)} slices at both ends; dotted: their mean. Slices "
+        f"battles; the {len(drawn)} of {len(known)} slices at both ends; dotted: their mean. They "
         "overlap where a battle has several. Bars: 95 % over prompts, one slice at a time: the "
         "extremes of so many are partly luck.",
         draw,

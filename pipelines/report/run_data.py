@@ -225,15 +225,22 @@ def load_run(folder: RunFolder, against: RunFolder | None = None) -> RunData:
         members=metrics["members"],
         stages=made,
         _run=run,
-        against=against and _predictions_of(against, pl.read_parquet(folder.out_of_fold)),
+        against=None if against is None else _predictions_of(against, folder),
     )
 
 
-def _predictions_of(other: RunFolder, own: pl.DataFrame) -> tuple[str, Probabilities]:
+def _predictions_of(other: RunFolder, own: RunFolder) -> tuple[str, Probabilities]:
     """Return the name of another run, and its predictions in the order of this one's battles."""
     finished_run(other)
-    found = own.select("id", "label").join(
-        pl.read_parquet(other.out_of_fold), on=["id", "label"], how="left", maintain_order="left"
+    found = (
+        pl.read_parquet(own.out_of_fold)
+        .select("id", "label")
+        .join(
+            pl.read_parquet(other.out_of_fold),
+            on=["id", "label"],
+            how="left",
+            maintain_order="left",
+        )
     )
     if found.select(PROBABILITIES).null_count().sum_horizontal().item():
         raise ConfigError(

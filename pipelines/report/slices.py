@@ -57,8 +57,8 @@ def slices_of(data: RunData) -> dict[str, pl.Series]:
 def loss_slices(data: RunData) -> pl.DataFrame:
     """Return `models.analysis.predictions.loss_by_slice` of `slices_of` against the prior."""
     prior = out_of_fold_prior(data.labels, data.folds)
-    stated = (row_log_loss(each, data.labels) for each in (data.calibrated, prior))
-    return loss_by_slice(slices_of(data), *stated, data.groups)
+    losses, of_prior = (row_log_loss(each, data.labels) for each in (data.calibrated, prior))
+    return loss_by_slice(slices_of(data), losses, of_prior, data.groups)
 
 
 def _chosen(names: list[str], numbers: object) -> pl.Series:

@@ -18,12 +18,12 @@ from pipelines.report.words import errors_from, share_text, spaced, whole
 
 SECTION = "Length, punctuation, newlines"
 
-COMPARED = {LENGTH: "characters", "marks": "punctuation marks", "newlines": "newlines"}
-"""Feature -> its name in words: the three that are said to play no role."""
+COMPARED = (LENGTH, "marks", "newlines")
+"""The features that are said to play no role: drawn in any case."""
 
 MOST_EFFECTS = charts.FOLD
-FARTHEST_ODDS = 6.0
-"""Where the axis of odds ratios ends, either way, unless an effect lies beyond."""
+FARTHEST = 1.8
+"""Log-odds at which the axis ends, either way, unless an effect lies beyond."""
 
 
 @figure(SECTION, name="outcomes_by_length_ratio")
@@ -32,10 +32,7 @@ def by_length_ratio(data: RunData) -> Plot:
     frame = outcomes_by_length_ratio(*side_values(data.text, LENGTH), data.labels)
     frame = frame.filter(pl.col("of") > 0)
     of_a = frame.filter(pl.col("outcome") == "a")
-    names, (first, last) = (
-        of_a["length_of_a"].to_list(),
-        (of_a.row(at, named=True) for at in (0, -1)),
-    )
+    names, first, last = of_a["length_of_a"].to_list(), *of_a[[0, -1]].to_dicts()
 
     def draw(axes: Axes) -> None:
         charts.by_outcome(axes, frame, range(len(names)))
@@ -59,51 +56,39 @@ def style_effects(data: RunData) -> Plot:
     """Show by how much each feature moves the vote, alone and at equal length."""
     frame = data.effects
     clear = frame.filter((pl.col("alone_low") > 1) | (pl.col("alone_high") < 1))
-
     if clear.is_empty():
         raise LeftOut("no feature moves the vote by more than chance would")
-    first = clear.sort(pl.col("alone").log().abs(), descending=True).row(0, named=True)
-    title = (
-        f"{len(clear)} of {len(frame)} features move the vote, {spaced(first['feature'])} most: "
-        "one standard deviation more makes the odds "
-        f" ×{first['alone']:.2f} ({first['alone_low']:.2f} to {first['alone_high']:.2f})"
-    )
+    size = pl.col("alone").log().abs()
+    first = clear.sort(size, descending=True).row(0, named=True)
+    odds = [first[f"alone{end}"] for end in ("", "_low", "_high")]
 
     def draw(axes: Axes) -> None:
-        kept, size = pl.col("feature").is_in(list(COMPARED)), pl.col("alone").log().abs()
+        kept = pl.col("feature").is_in(COMPARED)
         strongest = frame.sort(kept, size, descending=True).head(MOST_EFFECTS)
         kinds = {"alone": "alone", "at_equal_length": "at equal length"}
-        long = charts.side_by_side(strongest.sort("alone", descending=True), "feature", kinds)
-        bounds = ("value", "low", "high")
+        named = strongest.sort("alone", descending=True).with_columns(
+            pl.col("feature").str.replace_all("_", " ")
+        )
+        long = charts.side_by_side(named, "feature", kinds).with_columns(pl.col(charts.VALUE).log())
         along = "odds of being preferred"
-        charts.dots(axes, long, "feature", bounds, series="kind", reference=1.0, along=along)
-        axes.set_xscale("log")
-        sizes = np.abs(np.log(long["value"].drop_nulls().to_numpy()))
-        reach = max(FARTHEST_ODDS, 1.1 * float(np.exp(sizes.max(initial=0.0))))
-        low, high = (float(np.clip(end, 1 / reach, reach)) for end in axes.get_xlim())
-        axes.set_xlim(low, high)
-        fine, coarse = (0.25, 0.5, 0.75, 1, 1.5, 2, 3), (0.2, 0.5, 1, 2, 5)
-        ticks = [tick for tick in (fine if high < 8 * low else coarse) if low <= tick <= high]
-        axes.set_xticks(ticks, [f"×{tick:g}" for tick in ticks])
-        axes.minorticks_off()
+        charts.dots(axes, long, "feature", charts.VALUE, series="kind", reference=0, along=along)
+        reach = max(FARTHEST, 1.1 * float(np.abs(long["value"].drop_nulls().to_numpy()).max()))
+        axes.set_xlim(*np.clip(axes.get_xlim(), -reach, reach))
+        charts.ratio_axis(axes.xaxis)
 
-    battles = frame["battles"].max() if len(frame) else 0
     by_chance = max(1, round(len(frame) / 20))
     return Plot(
         frame,
-        title,
+        f"{len(clear)} of {len(frame)} features move the vote, {spaced(first['feature'])} most: "
+        "one standard deviation more makes the odds "
+        f"×{odds[0]:.2f} ({odds[1]:.2f} to {odds[2]:.2f})",
         "Odds ratios of winning for one standard deviation more than the other response, n = "
-        f"{whole(battles)} decisive battles, features that differ in 20 or more. Logarithms of "
+        f"{whole(frame['battles'].max())} decisive battles, features that differ in 20 or more. Logarithms of "
         "counts. At equal length: with the log length ratio in the regression. The "
         f"{MOST_EFFECTS} strongest are drawn, their bars as far as the axis goes; the CSV holds "
         f"all. Bars: 95 %, robust to repeated prompts, not adjusted for {len(frame)} "
         f"looks: about {by_chance} would miss 1 by chance alone.",
         draw,
         charts.rows_height(len(frame), 0.26, 0.9),
-        telling=max(
-            errors_from(
-                0.0, {"share": np.log(row[0]), "low": np.log(row[1]), "high": np.log(row[2])}
-            )
-            for row in clear.select("alone", "alone_low", "alone_high").iter_rows()
-        ),
+        telling=errors_from(0.0, dict(zip(charts.SHARE, np.log(odds).tolist(), strict=True))),
     )

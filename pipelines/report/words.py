@@ -33,8 +33,7 @@ def share_text(row: Mapping[str, Any], of: str = "", digits: int = 0) -> str:
     >>> share_text({"share": 0.5, "low": 0.4, "high": 0.6}, digits=1)
     '50.0 % (40.0 % to 60.0 %)'
     """
-    names = (of, f"{of}_low", f"{of}_high") if of else ("share", "low", "high")
-    share, low, high = (percent(row[name], digits) for name in names)
+    share, low, high = (percent(row[name], digits) for name in (of or "share", *_ends(row, of)))
     return f"{share} ({low} to {high})"
 
 
@@ -46,13 +45,19 @@ def errors_from(nothing: float, row: Mapping[str, Any], of: str = "") -> float:
     >>> round(errors_from(0.5, {"share": 0.6, "low": 0.55, "high": 0.65}), 2)
     3.92
     """
-    value, low, high = row[of or "share"], row["low"], row["high"]
+    value, low, high = row[of or "share"], *(row[end] for end in _ends(row, of))
     return abs(value - nothing) * 2 * Z / (high - low) if high > low else 0.0
 
 
 def loss_text(row: Mapping[str, Any], of: str = "log_loss", form: str = ".3f") -> str:
-    """Return a loss with the interval ``low, high``; only its bounds have a sign."""
-    return f"{row[of]:{form.strip('+')}} ({row['low']:{form}} to {row['high']:{form}})"
+    """Return a loss with its interval; only the bounds have a sign."""
+    low, high = (row[end] for end in _ends(row, of))
+    return f"{row[of]:{form.strip('+')}} ({low:{form}} to {high:{form}})"
+
+
+def _ends(row: Mapping[str, Any], of: str) -> tuple[str, str]:
+    """Return the columns of the bounds of a value: ``x_low, x_high``, or ``low, high``."""
+    return (f"{of}_low", f"{of}_high") if f"{of}_low" in row else ("low", "high")
 
 
 def spaced(name: str) -> str:
