@@ -52,7 +52,8 @@ log = logging.getLogger(__name__)
 def main(settings: ReportSettings) -> None:
     """Make every figure of the run, and the page of them."""
     run = RunFolder(settings.run)
-    data = load_run(run, None if settings.against is None else RunFolder(settings.against))
+    against = None if settings.against is None else RunFolder(settings.against)
+    data = load_run(run, settings.trust, against)
     if settings.readme_figures is not None:
         write_readme_figures(data, settings.readme_figures)
         return

@@ -6,7 +6,7 @@ parts look like is known here and nowhere else in the report.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,7 +31,8 @@ from models.analysis.model_card import TrainingSummary
 from models.evaluation.intervals import Groups
 from models.evaluation.metrics import evaluate
 from models.probabilities import Labels, Probabilities, Rows
-from models.stacking.bundle import load_fitted, read_boosters
+from models.stacking.bundle import read_boosters
+from models.stacking.out_of_fold import load_fitted
 from models.stacking.search import open_study
 from models.stacking.table import Table
 from models.stacking.trees import mean_over_orders, predict_both_orders
@@ -182,8 +183,17 @@ class RunData:
         )
 
 
-def load_run(folder: RunFolder, against: RunFolder | None = None) -> RunData:
+def load_run(
+    folder: RunFolder, trusted: Collection[str] = (), against: RunFolder | None = None
+) -> RunData:
     """Read a finished run, and the predictions of another one to compare it with.
+
+    Parameters
+    ----------
+    folder : RunFolder
+    trusted : collection of str
+        Modules outside this project whose signals may be imported.
+    against : RunFolder, optional
 
     Raises
     ------
@@ -191,7 +201,7 @@ def load_run(folder: RunFolder, against: RunFolder | None = None) -> RunData:
         When a run is not finished, or a stage is older than what it is made from;
         when the other run is not of the same battles.
     """
-    run = finished_run(folder)
+    run = finished_run(folder, trusted)
     table, bundle, made = run.table(), run.bundle, run.manifest["stages"]
     members, metrics = read_members(folder.members), read_json(folder.metrics)
     folds = table.fold_numbers
@@ -201,7 +211,7 @@ def load_run(folder: RunFolder, against: RunFolder | None = None) -> RunData:
         path=folder.path,
         training=TrainingSummary(
             source=source.name,
-            fingerprint=made["battles"]["made_from"]["inputs"][str(source)],
+            fingerprint=made["battles"]["made_from"]["inputs"][str(source.resolve())],
             battles=len(table.labels),
             folds=len(folds),
             seed=run.settings.seed,
@@ -225,13 +235,15 @@ def load_run(folder: RunFolder, against: RunFolder | None = None) -> RunData:
         members=metrics["members"],
         stages=made,
         _run=run,
-        against=None if against is None else _predictions_of(against, folder),
+        against=None if against is None else _predictions_of(against, folder, trusted),
     )
 
 
-def _predictions_of(other: RunFolder, own: RunFolder) -> tuple[str, Probabilities]:
+def _predictions_of(
+    other: RunFolder, own: RunFolder, trusted: Collection[str]
+) -> tuple[str, Probabilities]:
     """Return the name of another run, and its predictions in the order of this one's battles."""
-    finished_run(other)
+    finished_run(other, trusted)
     found = (
         pl.read_parquet(own.out_of_fold)
         .select("id", "label")

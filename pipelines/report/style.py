@@ -83,8 +83,8 @@ def style_effects(data: RunData) -> Plot:
         "one standard deviation more makes the odds "
         f"×{odds[0]:.2f} ({odds[1]:.2f} to {odds[2]:.2f})",
         "Odds ratios of winning for one standard deviation more than the other response, n = "
-        f"{whole(frame['battles'].max())} decisive battles, features that differ in 20 or more. Logarithms of "
-        "counts. At equal length: with the log length ratio in the regression. The "
+        f"{whole(frame['battles'].max())} decisive battles, features that differ in 20 or "
+        "more. Logarithms of counts. At equal length: with the log length ratio in the regression. The "
         f"{MOST_EFFECTS} strongest are drawn, their bars as far as the axis goes; the CSV holds "
         f"all. Bars: 95 %, robust to repeated prompts, not adjusted for {len(frame)} "
         f"looks: about {by_chance} would miss 1 by chance alone.",
