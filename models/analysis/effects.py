@@ -88,7 +88,8 @@ def distributions(text: pl.DataFrame, labels: Labels, features: Iterable[str]) -
         a, b = side_values(text, name)
         apart = np.nan_to_num(a - b)
         sizes = np.abs(apart[apart != 0])
-        reach = float(np.quantile(sizes, 0.9)) if len(sizes) else 1.0
+        # A little wider, so that whole numbers never lie on an edge and both sides bin alike.
+        reach = (1 + 1e-9) * (float(np.quantile(sizes, 0.9)) if len(sizes) else 1.0)
         edges = np.linspace(-reach, reach, DISTRIBUTION_BINS + 1)
         for label, outcome in enumerate(OUTCOMES):
             own = np.clip(apart[labels == label], -reach, reach)

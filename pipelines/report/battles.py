@@ -45,7 +45,7 @@ def composition(data: RunData) -> Plot:
         for kind, part in parts.items()
     )
     a, b, tie = (percent(share) for share in frame["share"].head(3))
-    single = percent(np.mean(turns == 1))
+    single = percent(float(np.mean(turns == 1)))
     drawn = frame.head(charts.FOLD)
 
     def draw(axes: Axes) -> None:

@@ -45,11 +45,12 @@ def percent_axis(axis: Axis, label: str = "") -> None:
 
 
 def ratio_axis(axis: Axis) -> None:
-    """Print an axis of log ratios as multiples, at round ones: a half, twice."""
-    low, high = axis.get_view_interval()
-    rounds = (0.01, 0.1, 0.2, 0.5, 1, 2, 5, 10, 100)
-    inside = [ratio for ratio in rounds if low <= np.log(ratio) <= high]
-    axis.set_ticks(np.log(inside).tolist(), [f"×{ratio:g}" for ratio in inside])
+    """Print a log axis of ratios, or an axis of log ratios, as multiples at round places."""
+    (low, high), ratios = axis.get_view_interval(), np.array([0.01, 0.1, 0.2, 0.5, 1, 2, 5, 10])
+    places = ratios if axis.get_scale() == "log" else np.log(ratios)
+    inside = (low <= places) & (places <= high)
+    axis.set_ticks(places[inside].tolist(), [f"×{ratio:g}" for ratio in ratios[inside]])
+    axis.minorticks_off()
 
 
 def log_counts(axes: Axes, along: str) -> None:

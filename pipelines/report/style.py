@@ -22,8 +22,8 @@ COMPARED = (LENGTH, "marks", "newlines")
 """The features that are said to play no role: drawn in any case."""
 
 MOST_EFFECTS = charts.FOLD
-FARTHEST = 1.8
-"""Log-odds at which the axis ends, either way, unless an effect lies beyond."""
+FARTHEST_ODDS = 6.0
+"""Where the axis of odds ratios ends, either way, unless an effect lies beyond."""
 
 
 @figure(SECTION, name="outcomes_by_length_ratio")
@@ -69,11 +69,13 @@ def style_effects(data: RunData) -> Plot:
         named = strongest.sort("alone", descending=True).with_columns(
             pl.col("feature").str.replace_all("_", " ")
         )
-        long = charts.side_by_side(named, "feature", kinds).with_columns(pl.col(charts.VALUE).log())
+        long = charts.side_by_side(named, "feature", kinds)
         along = "odds of being preferred"
-        charts.dots(axes, long, "feature", charts.VALUE, series="kind", reference=0, along=along)
-        reach = max(FARTHEST, 1.1 * float(np.abs(long["value"].drop_nulls().to_numpy()).max()))
-        axes.set_xlim(*np.clip(axes.get_xlim(), -reach, reach))
+        charts.dots(axes, long, "feature", charts.VALUE, series="kind", reference=1.0, along=along)
+        axes.set_xscale("log")
+        sizes = np.abs(np.log(long["value"].drop_nulls().to_numpy()))
+        reach = max(FARTHEST_ODDS, 1.1 * float(np.exp(sizes.max())))
+        axes.set_xlim(*np.clip(axes.get_xlim(), 1 / reach, reach))
         charts.ratio_axis(axes.xaxis)
 
     by_chance = max(1, round(len(frame) / 20))
@@ -83,8 +85,8 @@ def style_effects(data: RunData) -> Plot:
         "one standard deviation more makes the odds "
         f"×{odds[0]:.2f} ({odds[1]:.2f} to {odds[2]:.2f})",
         "Odds ratios of winning for one standard deviation more than the other response, n = "
-        f"{whole(frame['battles'].max())} decisive battles, features that differ in 20 or "
-        "more. Logarithms of counts. At equal length: with the log length ratio in the regression. The "
+        f"{whole(frame['battles'].max())} decisive battles, features that differ in 20 or more. "
+        "Logarithms of counts. At equal length: with the log length ratio in the regression. The "
         f"{MOST_EFFECTS} strongest are drawn, their bars as far as the axis goes; the CSV holds "
         f"all. Bars: 95 %, robust to repeated prompts, not adjusted for {len(frame)} "
         f"looks: about {by_chance} would miss 1 by chance alone.",
