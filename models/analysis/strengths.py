@@ -43,7 +43,12 @@ def families_of(models: pl.Series) -> pl.Series:
 
 
 def leaderboard(
-    battles: pl.DataFrame, text: pl.DataFrame, groups: Groups, resamples: int, seed: int
+    battles: pl.DataFrame,
+    text: pl.DataFrame,
+    groups: Groups,
+    resamples: int,
+    seed: int,
+    fewest: int = FEWEST,
 ) -> pl.DataFrame:
     """Return every model's rank, strength and record, strongest first, the little known last.
 
@@ -52,7 +57,7 @@ def leaderboard(
     mean 0, over resampled groups; ``style_controlled``, the strength moved by what
     adding `STYLE` moves a regression of decisive votes; ``win_rate, win_rate_low,
     win_rate_high``, of decisive battles; ``wins, ties, losses``; and ``few``, whether
-    it has fewer than `FEWEST` battles. Those have no rank and count in none. As on
+    it has fewer than `fewest` battles. Those have no rank and count in none. As on
     Arena, the best rank counts the models that are better for certain, and the worst
     those that may be.
     """
@@ -69,7 +74,7 @@ def leaderboard(
             "style_controlled": fitted.strength + moved,
         }
     )
-    records = model_records(battles).with_columns(few=pl.col("battles") < FEWEST)
+    records = model_records(battles).with_columns(few=pl.col("battles") < fewest)
     frame = strengths.join(records, on="model", how="inner")
     frame = frame.sort(["few", "strength"], descending=[False, True])
     known = frame.filter(~pl.col("few"))

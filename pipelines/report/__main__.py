@@ -81,13 +81,16 @@ def main(settings: ReportSettings) -> None:
 
 def write_readme_figures(data: RunData, folder: Path) -> None:
     """Write the pictures that the README shows; they hold statistics, no text of any battle."""
-    for figure in (figure for figure in FIGURES if figure.name in README_FIGURES):
-        with atomic_path(folder / f"{figure.name}.png") as path:
-            path.write_bytes(figure.make(data).png)
-    note(f"{len(README_FIGURES)} figures of {len(data.labels):,} battles: {folder}")
+    for section in make_sections([each for each in FIGURES if each.name in README_FIGURES], data):
+        for figure in section.figures:
+            with atomic_path(folder / f"{figure.name}.png") as path:
+                path.write_bytes(figure.png)
+    note(f"figures of {len(data.labels):,} battles: {folder}")
 
 
-def make_sections(figures: Sequence[Figure], data: RunData, advance: Advance) -> list[Section]:
+def make_sections(
+    figures: Sequence[Figure], data: RunData, advance: Advance = lambda *_: None
+) -> list[Section]:
     """Draw the figures, section by section, in their order."""
     sections: dict[str, Section] = {}
     for done, figure in enumerate(figures):

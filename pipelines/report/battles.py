@@ -45,7 +45,7 @@ def composition(data: RunData) -> Plot:
         for kind, part in parts.items()
     )
     a, b, tie = (percent(share) for share in frame["share"].head(3))
-    single = percent(float(np.mean(turns == 1)))
+    single = percent(float((turns == 1).to_numpy().mean()))
     drawn = frame.head(charts.FOLD)
 
     def draw(axes: Axes) -> None:
@@ -72,10 +72,11 @@ def strengths(data: RunData) -> Plot:
     named = pl.Series(data.named)
     battles, text = data.battles.filter(named), data.text.filter(named)
     groups, seed = data.groups[data.named], data.training.seed
-    frame = leaderboard(battles, text, groups, STRENGTH_RESAMPLES, seed)
+    fewest = min(FEWEST, len(battles) // 20)
+    frame = leaderboard(battles, text, groups, STRENGTH_RESAMPLES, seed, fewest)
     known = frame.filter(~pl.col("few"))
     if len(known) < 2:
-        raise LeftOut(f"fewer than two models have {FEWEST} battles")
+        raise LeftOut(f"fewer than two models have {fewest} battles")
     best, worst = known.row(0, named=True), known.row(-1, named=True)
     odds, least, most = (
         np.exp(best[f"strength{one}"] - worst[f"strength{other}"])
@@ -91,13 +92,12 @@ def strengths(data: RunData) -> Plot:
 
     return Plot(
         frame,
-        f"{shortened(best['model'])} is the strongest of {len(known)} models: the odds are "
-        f"{odds:.0f} to 1 ({least:.1f} to {most:.0f}) that it beats "
-        f"{shortened(worst['model'])}",
+        f"The strongest of {len(known)} models is {shortened(best['model'])}: the odds are "
+        f"{odds:.0f} to 1 ({least:.1f} to {most:.0f}) that it beats {shortened(worst['model'])}",
         f"n = {whole(len(battles))} battles. Davidson's model, Bradley-Terry with ties, shrunk "
         f"towards 0; bars: 95 % over {STRENGTH_RESAMPLES} resamplings of prompts. Ranks as on "
         "Arena: from the number of models that are better for certain to that of those that may "
-        f"be. Models of fewer than {FEWEST} battles have no rank. Diamonds: moved by what "
+        f"be. Models of fewer than {fewest} battles have no rank. Diamonds: moved by what "
         "controlling for length, headers, bold and lists moves a regression of decisive votes."
         + charts.folded(len(known)),
         draw,
