@@ -1,4 +1,4 @@
-"""Stated against observed: reliability, confusion, and the loss by kind of battle."""
+"""Stated against observed: reliability, and the loss by kind of battle."""
 
 from __future__ import annotations
 
@@ -47,20 +47,6 @@ def reliability(probabilities: Probabilities, labels: Labels, bins: int = 10) ->
         "outcome", "bin", "stated", pl.col("share").alias("observed"), "low", "high",
         pl.col("of").alias("battles"),
     )  # fmt: skip
-
-
-def confusion(probabilities: Probabilities, labels: Labels) -> pl.DataFrame:
-    """Return ``outcome, predicted, battles, of, share, low, high``: what was called what.
-
-    ``predicted`` is the likeliest outcome, ``of`` the battles of the true one.
-    """
-    counts = np.zeros((3, 3), int)
-    np.add.at(counts, (labels, probabilities.argmax(axis=1)), 1)
-    rows = [
-        (OUTCOMES[i], OUTCOMES[j], int(count), int(counts[i].sum()))
-        for (i, j), count in np.ndenumerate(counts)
-    ]
-    return with_shares(pl.DataFrame(rows, ["outcome", "predicted", "battles", "of"], orient="row"))
 
 
 def calibration_noise(

@@ -52,10 +52,10 @@ def leaderboard(
 ) -> pl.DataFrame:
     """Return every model's rank, strength and record, strongest first, the little known last.
 
-    The columns are ``rank, best_rank, worst_rank, model, battles``; ``strength,
+    The columns are ``rank, best_rank, worst_rank, model, battles, win_rate``; ``strength,
     strength_low, strength_high``, Davidson's (Bradley-Terry with ties) in log-odds,
     mean 0, over resampled groups; ``style_controlled``, the strength moved by what
-    adding `STYLE` moves a regression of decisive votes; ``win_rate, win_rate_low,
+    adding `STYLE` moves a regression of decisive votes; ``win_rate_low,
     win_rate_high``, of decisive battles; ``wins, ties, losses``; and ``few``, whether
     it has fewer than `fewest` battles. Those have no rank and count in none. As on
     Arena, the best rank counts the models that are better for certain, and the worst
@@ -87,8 +87,8 @@ def leaderboard(
     }
     return frame.select(
         *(pl.Series(name, [*found.tolist(), *nothing], pl.Int64) for name, found in ranks.items()),
-        "model", "battles", "strength", "strength_low", "strength_high", "style_controlled",
-        pl.col("share").alias("win_rate"), pl.col("low").alias("win_rate_low"),
+        "model", "battles", pl.col("share").alias("win_rate"), "strength", "strength_low",
+        "strength_high", "style_controlled", pl.col("low").alias("win_rate_low"),
         pl.col("high").alias("win_rate_high"), "wins", "ties", "losses", "few",
     )  # fmt: skip
 

@@ -97,7 +97,7 @@ def strengths(data: RunData) -> Plot:
         f"n = {whole(len(battles))} battles. Davidson's model, Bradley-Terry with ties, shrunk "
         f"towards 0; bars: 95 % over {STRENGTH_RESAMPLES} resamplings of prompts. Ranks as on "
         "Arena: from the number of models that are better for certain to that of those that may "
-        f"be. Models of fewer than {fewest} battles have no rank. Diamonds: moved by what "
+        f"be. Models of fewer than {fewest} battles have no rank. Squares: moved by what "
         "controlling for length, headers, bold and lists moves a regression of decisive votes."
         + charts.folded(len(known)),
         draw,

@@ -1,4 +1,4 @@
-"""Figures of how good the model is: losses, calibration, confusion, slices, learning curve."""
+"""Figures of how good the model is: losses, calibration, slices, learning curve."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from featlab.battles import OUTCOMES
-from models.analysis.predictions import calibration_noise, confusion, reliability
+from models.analysis.predictions import calibration_noise, reliability
 from models.evaluation.metrics import expected_calibration_error
 from pipelines.report import charts
 from pipelines.report.charts import LOSS
@@ -100,33 +100,6 @@ def added_by_signals(data: RunData) -> Plot:
         lambda axes: charts.dots(axes, frame, "signal", bounds, reference=0, along=along),
         charts.rows_height(len(frame), 0.26),
         telling=errors_from(0.0, first, "gain"),
-    )
-
-
-@figure(SECTION, name="confusion")
-def outcome_confusion(data: RunData) -> Plot:
-    """Show what was predicted for what happened."""
-    frame = confusion(data.calibrated, data.labels)
-    right = frame.filter(pl.col("outcome") == pl.col("predicted"))
-    tie = right.filter(pl.col("outcome") == "tie").row(0, named=True)
-    correct = percent(int(right["battles"].sum()) / len(data.labels), 1)
-    ties = f"ties are found in {share_text(tie)}" if tie["of"] else "no battle was a tie"
-    texts = [
-        share_text(row).replace(" (", "\n").replace(")", f"\n{row['battles']:,} battles")
-        for row in frame.to_dicts()
-    ]
-
-    def draw(axes: Axes) -> None:
-        shares = frame["share"].fill_nan(0.0).to_numpy().reshape(3, 3)
-        charts.shaded(axes, shares, ["A", "B", "tie"], texts)
-        axes.set(xlabel="predicted", ylabel="voted")
-
-    return Plot(
-        frame,
-        f"The likeliest outcome is right in {correct} of battles; {ties}",
-        f"Share of each row, n = {whole(frame['battles'].sum())} battles, out of fold. Ranges: "
-        "95 % Wilson intervals.",
-        draw,
     )
 
 

@@ -188,12 +188,7 @@ def load_run(
 ) -> RunData:
     """Read a finished run, and the predictions of another one to compare it with.
 
-    Parameters
-    ----------
-    folder : RunFolder
-    trusted : collection of str
-        Modules outside this project whose signals may be imported.
-    against : RunFolder, optional
+    Signals of the `trusted` modules outside this project may be imported.
 
     Raises
     ------

@@ -157,7 +157,7 @@ def test_every_figure_can_be_taken_home(report: Path) -> None:
 
 
 def test_a_picture_takes_its_colours_from_the_page_and_its_text_is_text(data: RunData) -> None:
-    for name in ("losses", "confusion", "importance_of_features"):
+    for name in ("losses", "pairs", "importance_of_features"):
         svg = next(figure for figure in FIGURES if figure.name == name).make(data).svg
         assert not re.search(r"""(fill|stroke)="(?!none|var\(--)""", svg), name
         assert "style=" not in svg

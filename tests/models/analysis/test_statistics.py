@@ -25,7 +25,6 @@ from models.analysis.differences import more_wins
 from models.analysis.effects import distributions, feature_effects, fit_logistic
 from models.analysis.predictions import (
     calibration_noise,
-    confusion,
     loss_by_slice,
     quantile_slices,
     reliability,
@@ -261,7 +260,6 @@ def test_certain_and_right_predictions_are_reliable() -> None:
     labels = np.arange(30) % 3
     table = reliability(np.eye(3)[labels], labels, bins=3)
     assert (table["observed"] - table["stated"]).abs().max() == pytest.approx(0)
-    assert confusion(np.eye(3)[labels], labels).filter(pl.col("battles") > 0)["share"].min() == 1
 
 
 def test_noise_shrinks_with_the_sample() -> None:
