@@ -22,7 +22,7 @@ from models.analysis.predictions import slice_members
 from models.evaluation.intervals import mean
 from models.probabilities import out_of_fold_prior, row_log_loss
 from models.stacking.bundle import MODEL_CARD
-from pipelines.report import attribution, battles, bias, compare, identity, quality, style, training
+from pipelines.report import attribution, battles, bias, compare, identity, quality, style
 from pipelines.report.explore import spreads
 from pipelines.report.figure import Drawn, Figure, LeftOut, figures_of
 from pipelines.report.page import Example, Section, Summary, render_page
@@ -32,7 +32,7 @@ from pipelines.run.console import run_command
 from pipelines.run.folder import RunFolder
 from pipelines.run.settings import ReportSettings
 
-FIGURES = figures_of((compare, quality, battles, style, bias, attribution, identity, training))
+FIGURES = figures_of((compare, quality, battles, style, bias, attribution, identity))
 """Every figure, in the order of the page."""
 
 LEAD = "losses"

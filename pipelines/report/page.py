@@ -101,17 +101,8 @@ def render_page(
 ) -> str:
     """Return the page as HTML text.
 
-    Parameters
-    ----------
-    title : str
-    facts : sequence of (name, value)
-        What the run was, in small print.
-    sections : sequence of Section
-    examples : sequence of (heading, battles)
-        Battles to look at; a slice's row links to those under its name.
-    summary : Summary
-    spreads : (features, CSV)
-        Every feature, and the numbers of them all.
+    The `facts` say in small print what the run was. A slice's row links to the
+    `examples` under its name. The `spreads` are every feature, and their CSV.
     """
     here = Path(__file__).parent
     environment = Environment(
@@ -123,9 +114,7 @@ def render_page(
         # No line begins with the sign of the number that ends the one before.
         "joined": lambda text: text.replace(" %", "\u00a0%"), "layout": _layout,
     }  # fmt: skip
-    links: Mapping[str, str] = {
-        heading: f"battles-{index}" for index, (heading, _) in enumerate(examples, 1)
-    }
+    links = {heading: f"battles-{index}" for index, (heading, _) in enumerate(examples, 1)}
     return environment.get_template("page.html").render(
         title=title, facts=facts, sections=sections, examples=examples, summary=summary,
         spreads=spreads[0], spread_numbers=spreads[1], links=links, shown_numbers=SHOWN_NUMBERS,

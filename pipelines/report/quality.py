@@ -1,4 +1,4 @@
-"""Figures of how good the model is: losses, calibration, slices, learning curve."""
+"""Figures of how good the model is: losses, calibration, slices, more data, the search."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ from pipelines.report.charts import LOSS
 from pipelines.report.figure import LeftOut, Plot, figure
 from pipelines.report.run_data import RunData
 from pipelines.report.slices import PRIOR, loss_slices
+from pipelines.report.study import plot_study, study_words
 from pipelines.report.theme import BLUE, GREY, VERMILLION
 from pipelines.report.words import (
     errors_from,
     loss_text,
     outcome_name,
-    percent,
-    share_text,
     whole,
 )
 
@@ -213,3 +212,12 @@ def learning_curve(data: RunData) -> Plot:
         "band: 95 % over resampled prompts; beyond the last bar the law is a guess.",
         draw,
     )
+
+
+@figure(SECTION)
+def study(data: RunData) -> Plot:
+    """Show the loss of every trial."""
+    frame = data.trials
+    if frame is None:
+        raise LeftOut("there is no study.journal in the run folder; train again")
+    return Plot(frame, *study_words(frame), lambda axes: plot_study(axes, frame))
