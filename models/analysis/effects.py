@@ -16,9 +16,9 @@ from numpy.typing import ArrayLike
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from featlab.battles import OUTCOMES
 from featlab.features import FEATURES
 from featlab.features.feature import Feature
+from models.analysis.counts import outcomes_in
 from models.analysis.differences import LENGTH, side_values
 from models.evaluation.intervals import Floats, Groups, Z
 from models.evaluation.metrics import Interval
@@ -91,7 +91,7 @@ def distributions(text: pl.DataFrame, labels: Labels, features: Iterable[str]) -
         # A little wider, so that whole numbers never lie on an edge and both sides bin alike.
         reach = (1 + 1e-9) * (float(np.quantile(sizes, 0.9)) if len(sizes) else 1.0)
         edges = np.linspace(-reach, reach, DISTRIBUTION_BINS + 1)
-        for label, outcome in enumerate(OUTCOMES):
+        for label, outcome in enumerate(outcomes_in(labels)):
             own = np.clip(apart[labels == label], -reach, reach)
             bins = {"from_value": edges[:-1], "to_value": edges[1:]}
             counted = pl.DataFrame(bins | {"battles": np.histogram(own, edges)[0]})

@@ -31,6 +31,12 @@ class TrainingSummary:
     versions: Mapping[str, str]
 
 
+_STATES = {
+    3: "that a person prefers response A,\nprefers response B, or calls it a tie.",
+    2: "that a person prefers response A\nor response B.",
+}
+
+
 def model_card(training: TrainingSummary, metrics: Mapping[str, Any]) -> str:
     """Return the card as Markdown with YAML front matter; `metrics` is the run's file."""
     ensemble = metrics["ensemble"]["after_calibration"]
@@ -59,6 +65,7 @@ def model_card(training: TrainingSummary, metrics: Mapping[str, Any]) -> str:
         signals=", ".join(training.signals),
         source=source,
         names=names,
+        states=_STATES[len(ensemble["per_class_log_loss"])],
         table=table,
         classes=classes,
         versions=versions,

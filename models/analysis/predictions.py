@@ -8,10 +8,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from featlab.battles import OUTCOMES
 from featlab.randomness import derive_seed
 from models.evaluation.intervals import Floats, Groups, mean, with_shares
-from models.evaluation.metrics import expected_calibration_error
+from models.evaluation.metrics import expected_calibration_error, outcomes_of
 from models.probabilities import Labels, Probabilities
 
 FEWEST = 15
@@ -34,7 +33,7 @@ def reliability(probabilities: Probabilities, labels: Labels, bins: int = 10) ->
     interval.
     """
     rows = []
-    for index, outcome in enumerate(OUTCOMES):
+    for index, outcome in enumerate(outcomes_of(probabilities)):
         stated, happened = probabilities[:, index], labels == index
         order = np.argsort(stated, kind="stable")
         for number, part in enumerate(np.array_split(order, min(bins, len(order)))):

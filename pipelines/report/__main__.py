@@ -119,7 +119,7 @@ def summary(data: RunData, drawn: Sequence[Drawn]) -> Summary:
     return Summary(
         f"{training.battles:,} battles of {training.source}: which of two answers people prefer, "
         f"what that goes with, and how well an ensemble of {', '.join(training.signals)} states "
-        "the chances of A, B and a tie. All predictions are out of fold, intervals 95 %.",
+        f"the chances of A{', B and a tie' if data.table.ties else ' and B'}. All predictions are out of fold, intervals 95 %.",
         data.metrics["ensemble"]["after_calibration"],
         gain,
         [figure for figure in drawn if figure.name == LEAD],
@@ -161,7 +161,7 @@ def _examples(data: RunData, rows: list[int]) -> list[Example]:
             model_a=battle.get("model_a") or "not named",
             model_b=battle.get("model_b") or "not named",
             outcome=OUTCOMES[battle["label"]],
-            stated=tuple(data.calibrated[battle["row"]].tolist()),
+            stated=tuple(data.calibrated[battle["row"], : 2 + data.table.ties].tolist()),
             **{name: TURN_SEPARATOR.join(battle[name]) for name in TEXTS},
         )
         for battle in data.texts_of(rows).iter_rows(named=True)

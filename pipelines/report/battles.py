@@ -44,12 +44,15 @@ def composition(data: RunData) -> Plot:
         part.select(pl.lit(kind).alias("kind"), pl.nth(0).alias("value"), whole_numbers, *SHARE)
         for kind, part in parts.items()
     )
-    a, b, tie = (percent(share) for share in frame["share"].head(3))
+    outcomes = frame.filter(pl.col("kind") == "outcome")
+    a, b, *tie = (percent(share) for share in outcomes["share"])
+    ties = f"{tie[0]} are ties" if tie else "there are no ties"
     single = percent(float((turns == 1).to_numpy().mean()))
     drawn = frame.head(charts.FOLD)
 
     def draw(axes: Axes) -> None:
-        names = [outcome_name(name) for name in drawn["value"][:3]] + drawn["value"][3:].to_list()
+        names = [outcome_name(name) for name in outcomes["value"]]
+        names += drawn["value"][len(names) :].to_list()
         texts = [whole(count) for count in drawn["battles"]]
         charts.bars(axes, names, drawn["share"], texts, "", drawn["high"])
         charts.interval(axes, range(len(drawn)), drawn, style=charts.DARK, horizontal=True)
@@ -58,7 +61,7 @@ def composition(data: RunData) -> Plot:
 
     return Plot(
         frame,
-        f"A wins {a} of battles, B {b}, and {tie} are ties; {single} are a single turn",
+        f"A wins {a} of battles, B {b}, and {ties}; {single} are a single turn",
         f"n = {whole(len(data.labels))} battles. Languages as stated, or by letters and frequent "
         f"words. {WILSON}{charts.folded(len(frame))}",
         draw,

@@ -222,4 +222,5 @@ def by_outcome(axes: Axes, frame: pl.DataFrame, places: Sequence[int]) -> None:
     for index, (outcome, style) in enumerate(OUTCOME_STYLES.items()):
         part, label = frame.filter(pl.col("outcome") == outcome), outcome_name(outcome)
         shifted = np.add(places, 0.1 * index - 0.1)
-        interval(axes, shifted, part, style=style, label=label, joined=True)
+        if not part.is_empty():
+            interval(axes, shifted, part, style=style, label=label, joined=True)

@@ -9,9 +9,8 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from featlab.battles import OUTCOMES
 from models.analysis.predictions import calibration_noise, reliability
-from models.evaluation.metrics import expected_calibration_error
+from models.evaluation.metrics import expected_calibration_error, outcomes_of
 from pipelines.report import charts
 from pipelines.report.charts import LOSS
 from pipelines.report.figure import LeftOut, Plot, figure
@@ -115,9 +114,10 @@ def stated_and_observed(data: RunData) -> Plot:
         for (when, stated), error in zip(stages.items(), (before, after), strict=True)
     )
     verdict = "no more than" if after <= high else "above"
+    shown = outcomes_of(data.calibrated)
 
     def draw(*panels: Axes) -> None:
-        for axes, outcome in zip(panels, OUTCOMES, strict=True):
+        for axes, outcome in zip(panels, shown, strict=True):
             axes.axline((0, 0), slope=1, color=GREY, linewidth=0.9, linestyle="--")
             for when, style in ((BEFORE, (VERMILLION, "s")), (AFTER, (BLUE, "o"))):
                 part = frame.filter(pl.col("outcome") == outcome, pl.col("when") == when)
@@ -142,7 +142,7 @@ def stated_and_observed(data: RunData) -> Plot:
         "probabilities. Bars: 95 % Wilson intervals.",
         draw,
         2.9,
-        (1, 3),
+        (1, len(shown)),
     )
 
 

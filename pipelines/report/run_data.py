@@ -22,7 +22,7 @@ from featlab.battles import PROBABILITIES, joined_turns
 from featlab.columns import Column
 from featlab.errors import ConfigError
 from featlab.features import BattleColumns
-from featlab.files import read_json
+from featlab.files import read_json, value_fingerprint
 from featlab.randomness import derive_seed
 from models.analysis.attribution import Matrix, column_attribution
 from models.analysis.differences import LENGTH, side_values
@@ -206,7 +206,7 @@ def load_run(
         path=folder.path,
         training=TrainingSummary(
             source=source.name,
-            fingerprint=made["battles"]["made_from"]["inputs"][str(source.resolve())],
+            fingerprint=_fingerprint(made["battles"]["made_from"]["inputs"]),
             battles=len(table.labels),
             folds=len(folds),
             seed=run.settings.seed,
@@ -218,7 +218,7 @@ def load_run(
         ),
         battles=_battles(folder).with_columns(pl.read_parquet(folder.folds)["group"]),
         text=_text(folder),
-        calibrated=pl.read_parquet(folder.out_of_fold).select(PROBABILITIES).to_numpy(),
+        calibrated=_stated(pl.read_parquet(folder.out_of_fold)),
         one_order=members.one_order,
         other_order=members.other_order,
         table=table,
@@ -232,6 +232,19 @@ def load_run(
         _run=run,
         against=None if against is None else _predictions_of(against, folder, trusted),
     )
+
+
+def _fingerprint(inputs: Mapping[str, str]) -> str:
+    """Return the training file's, or one of all files where there are several."""
+    return next(iter(inputs.values())) if len(inputs) == 1 else value_fingerprint(dict(inputs))
+
+
+def _stated(frame: pl.DataFrame) -> Probabilities:
+    """Return the probabilities of three outcomes; without ties, a tie has none."""
+    stated: Probabilities = frame.select(
+        pl.col(name) if name in frame.columns else pl.lit(0.0).alias(name) for name in PROBABILITIES
+    ).to_numpy()
+    return stated
 
 
 def _predictions_of(
@@ -249,12 +262,13 @@ def _predictions_of(
             maintain_order="left",
         )
     )
-    if found.select(PROBABILITIES).null_count().sum_horizontal().item():
+    stated = _stated(found).astype(float)
+    if np.isnan(stated).any():
         raise ConfigError(
             f"{other.path} was not trained on all battles of this run, with the same outcomes; "
             "compare runs of one training file"
         )
-    return other.path.resolve().name, found.select(PROBABILITIES).to_numpy()
+    return other.path.resolve().name, stated
 
 
 def _battles(run: RunFolder) -> pl.DataFrame:
