@@ -37,13 +37,7 @@ def outcomes_in(labels: Labels) -> tuple[str, ...]:
 
 
 def counted(values: pl.Series, name: str) -> pl.DataFrame:
-    """Return each value with its battles and share, most frequent first.
-
-    Examples
-    --------
-    >>> counted(pl.Series(["x", "y", "x"]), "kind")["battles"].to_list()
-    [2, 1]
-    """
+    """Return each value with its battles and share, most frequent first."""
     return with_shares(
         pl.DataFrame({name: values})
         .group_by(name)

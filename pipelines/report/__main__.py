@@ -119,7 +119,7 @@ def summary(data: RunData, drawn: Sequence[Drawn]) -> Summary:
     return Summary(
         f"{training.battles:,} battles of {training.source}: which of two answers people prefer, "
         f"what that goes with, and how well an ensemble of {', '.join(training.signals)} states "
-        f"the chances of A{', B and a tie' if data.table.ties else ' and B'}. All predictions are out of fold, intervals 95 %.",
+        "the chances of each outcome. All predictions are out of fold, intervals 95 %.",
         data.metrics["ensemble"]["after_calibration"],
         gain,
         [figure for figure in drawn if figure.name == LEAD],

@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from pipelines.report.theme import BLUE, GREY, INK, ORANGE, SERIES, SKY, tips
-from pipelines.report.words import outcome_name, percent, shortened
+from pipelines.report.words import percent, shortened
 
 Bounds = tuple[str, str, str]
 """Columns of a value, of its lower and of its upper bound."""
@@ -112,24 +112,17 @@ def interval(
         **given, fmt=marker, color=colour, markersize=4.5, elinewidth=1.3, label=label,
         clip_on=False,
     )  # fmt: skip
-    said = _percent if columns[0] in ("share", "score", "observed") else _number
+    form = ".1%" if columns[0] in ("share", "score", "observed") else ".4g"
     named = names or [""] * len(value)
     texts = [
-        ", ".join(filter(None, (str(name), label))) + f": {said(x)} ({said(from_)} to {said(to)})"
+        ", ".join(filter(None, (str(name), label)))
+        + f": {x:{form}} ({from_:{form}} to {to:{form}})"
         for name, x, from_, to in zip(named, value, low, high, strict=True)
     ]
     if drawn.lines[0] is not None:
         drawn.lines[0].set_gid(tips(texts))
     if joined:
         axes.plot(places, value, color=colour, linewidth=0.8, alpha=0.6)
-
-
-def _percent(value: float) -> str:
-    return percent(value, 1)
-
-
-def _number(value: float) -> str:
-    return f"{value:.4g}"
 
 
 def dots(
@@ -209,18 +202,9 @@ def shaded(
         cell = axes.add_patch(
             Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=BLUE, alpha=shade, linewidth=0)
         )
-        cell.set_gid(tips([f"{names[row]}, {names[column]}: {_percent(float(share))}"]))
+        cell.set_gid(tips([f"{names[row]}, {names[column]}: {percent(float(share), 1)}"]))
         axes.text(column, row, text, ha="center", va="center", fontsize=9)
     axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5))
     axes.set_xticks(range(len(names)), names, rotation=tilt, ha="right" if tilt else "center")
     axes.set_yticks(range(len(names)), names)
     axes.grid(visible=False)
-
-
-def by_outcome(axes: Axes, frame: pl.DataFrame, places: Sequence[int]) -> None:
-    """Draw the shares of the three outcomes at the same places, a little apart."""
-    for index, (outcome, style) in enumerate(OUTCOME_STYLES.items()):
-        part, label = frame.filter(pl.col("outcome") == outcome), outcome_name(outcome)
-        shifted = np.add(places, 0.1 * index - 0.1)
-        if not part.is_empty():
-            interval(axes, shifted, part, style=style, label=label, joined=True)

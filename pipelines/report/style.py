@@ -14,14 +14,13 @@ from pipelines.report import charts
 from pipelines.report.battles import WILSON
 from pipelines.report.figure import LeftOut, Plot, figure
 from pipelines.report.run_data import RunData
-from pipelines.report.words import errors_from, share_text, spaced, whole
+from pipelines.report.words import errors_from, outcome_name, share_text, spaced, whole
 
 SECTION = "Length, punctuation, newlines"
 
 COMPARED = (LENGTH, "marks", "newlines")
 """The features that are said to play no role: drawn in any case."""
 
-MOST_EFFECTS = charts.FOLD
 FARTHEST_ODDS = 6.0
 """Where the axis of odds ratios ends, either way, unless an effect lies beyond."""
 
@@ -35,7 +34,11 @@ def by_length_ratio(data: RunData) -> Plot:
     names, first, last = of_a["length_of_a"].to_list(), *of_a[[0, -1]].to_dicts()
 
     def draw(axes: Axes) -> None:
-        charts.by_outcome(axes, frame, range(len(names)))
+        for index, (outcome, style) in enumerate(charts.OUTCOME_STYLES.items()):
+            part, label = frame.filter(pl.col("outcome") == outcome), outcome_name(outcome)
+            if not part.is_empty():
+                places = np.arange(len(names)) + 0.1 * index - 0.1
+                charts.interval(axes, places, part, style=style, label=label, joined=True)
         axes.set_xticks(range(len(names)), [fill(name, 12) for name in names])
         charts.percent_axis(axes.yaxis, "share of battles")
         axes.set_xlabel("length of A as a multiple of B's")
@@ -64,7 +67,7 @@ def style_effects(data: RunData) -> Plot:
 
     def draw(axes: Axes) -> None:
         kept = pl.col("feature").is_in(COMPARED)
-        strongest = frame.sort(kept, size, descending=True).head(MOST_EFFECTS)
+        strongest = frame.sort(kept, size, descending=True).head(charts.FOLD)
         kinds = {"alone": "alone", "at_equal_length": "at equal length"}
         named = strongest.sort("alone", descending=True).with_columns(
             pl.col("feature").str.replace_all("_", " ")
@@ -87,7 +90,7 @@ def style_effects(data: RunData) -> Plot:
         "Odds ratios of winning for one standard deviation more than the other response, n = "
         f"{whole(frame['battles'].max())} decisive battles, features that differ in 20 or more. "
         "Logarithms of counts. At equal length: with the log length ratio in the regression. The "
-        f"{MOST_EFFECTS} strongest are drawn, their bars as far as the axis goes; the CSV holds "
+        f"{charts.FOLD} strongest are drawn, their bars as far as the axis goes; the CSV holds "
         f"all. Bars: 95 %, robust to repeated prompts, not adjusted for {len(frame)} "
         f"looks: about {by_chance} would miss 1 by chance alone.",
         draw,

@@ -38,13 +38,7 @@ def share_text(row: Mapping[str, Any], of: str = "", digits: int = 0) -> str:
 
 
 def errors_from(nothing: float, row: Mapping[str, Any], of: str = "") -> float:
-    """Return how many standard errors a value lies from where there is nothing to tell.
-
-    Examples
-    --------
-    >>> round(errors_from(0.5, {"share": 0.6, "low": 0.55, "high": 0.65}), 2)
-    3.92
-    """
+    """Return how many standard errors a value lies from where there is nothing to tell."""
     value, low, high = row[of or "share"], *(row[end] for end in _ends(row, of))
     return abs(value - nothing) * 2 * Z / (high - low) if high > low else 0.0
 
