@@ -116,7 +116,7 @@ def interval(
     named = names or [""] * len(value)
     texts = [
         ", ".join(filter(None, (str(name), label)))
-        + f": {x:{form}} ({from_:{form}} to {to:{form}})"
+        + f": {x:{form}} ({from_:{form}} to {to:{form}})".replace("%", " %")
         for name, x, from_, to in zip(named, value, low, high, strict=True)
     ]
     if drawn.lines[0] is not None:
