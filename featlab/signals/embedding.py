@@ -10,6 +10,7 @@ columns of every fold and the mean over folds mean the same.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ Described: TypeAlias = tuple[str, Parity, str]
 
 FAMILY = "embedding signal"
 DIFFERENCE_AXES = 16
+SAMPLE = 24
+"""Battles that are encoded to tell how long all of them take."""
 PROMPT_AXES = 4
 
 DIFFERENCE = "the difference a - b of the directions of the two readings"
@@ -270,6 +273,22 @@ class EmbeddingSignal(Signal[pl.DataFrame]):
         )
         signal.axes, signal._dimension = axes, dimension
         return signal
+
+    def expected_seconds(self, battles: pl.LazyFrame, outcomes: Outcomes, folds: Rows) -> float:
+        """Return how long encoding would take were no text in the store yet, from a sample."""
+        texts = battles.select("prompt", "response_a", "response_b")
+        size = pl.sum_horizontal(pl.all().list.join("").str.len_bytes()).alias("size")
+        sizes = texts.select(size).collect()["size"].to_numpy()
+        rows = np.linspace(0, len(sizes) - 1, min(SAMPLE, len(sizes))).astype(np.int64)
+        sample = texts.collect()[np.unique(rows)]
+        timed = EmbeddingSignal(
+            VectorSource(self.source.spec, mode="off"), responses_alone=self.responses_alone
+        )
+        timed.prepare(sample.head(1).lazy())
+        start = time.perf_counter()
+        timed.prepare(sample.lazy())
+        pace = float(sizes[np.unique(rows)].sum()) / (time.perf_counter() - start)
+        return float(sizes.sum()) / pace
 
     def recipe(self) -> dict[str, Any]:
         """Return the encoder's id and the settings."""
