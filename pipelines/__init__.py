@@ -6,7 +6,7 @@ import sys
 
 
 def _end_at_once(number: int, _: object) -> None:
-    """End a command that has not begun: nothing is written yet, and imports hide what they catch."""
+    """End a command that has written nothing yet; imports would hide an exception."""
     os.write(2, b"interrupted before the work began\n")
     os._exit(128 + number)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from featlab.battles import check_battles, explained, read_battles
+from featlab.files import check_output
 from featlab.progress import note, task
 from models.stacking.bundle import load_bundle
 from models.stacking.submission import submission_frame, write_submission
@@ -13,6 +14,7 @@ from pipelines.run.settings import SubmitSettings
 
 def main(settings: SubmitSettings) -> None:
     """Write the competition's CSV for the battles of the test file."""
+    check_output(settings.out, settings.test)
     predictor, schema = load_bundle(RunFolder(settings.run).bundle, settings.trust)
     count = check_battles(settings.test, schema)
     with explained(settings.test, schema), task("predicting", count) as advance:

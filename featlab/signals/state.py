@@ -94,9 +94,14 @@ def load_state(folder: Path, name: str) -> State:
                 f"{folder / VALUES}: holds {description['of']} in format {description['format']}; "
                 f"{name} in format {FORMAT} is needed"
             )
+        if not isinstance(description["values"], dict):
+            raise TypeError(f"{VALUES} holds no names with values")
+        arrays = load_file(folder / ARRAYS)
+        if odd := [name for name, array in arrays.items() if not np.isfinite(array).all()]:
+            raise ValueError(f"{odd[0]} is not finite")
         files = folder / FILES
-        return State(
-            load_file(folder / ARRAYS), description["values"], files if files.is_dir() else None
-        )
+        return State(arrays, description["values"], files if files.is_dir() else None)
+    except BundleError:
+        raise
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise BundleError(f"{folder}: holds no {name}: {error}") from error
