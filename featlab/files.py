@@ -9,7 +9,6 @@ import json
 import os
 import secrets
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import fields, is_dataclass
@@ -56,10 +55,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
     try:
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        with path.open("xb") as held:
-            # Whoever holds the lock is alive; a file system without locks has nothing swept.
-            with suppress(OSError):
-                fcntl.flock(held, fcntl.LOCK_EX)
+        with _held(path):
             yield path
             path.replace(target)
     except OSError as error:
@@ -70,14 +66,24 @@ def atomic_path(target: Path) -> Iterator[Path]:
         path.unlink(missing_ok=True)
 
 
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """Make a file and lock it: whoever holds the lock is alive."""
+    with path.open("xb") as stream:
+        # On a file system without locks, nothing is swept either.
+        with suppress(OSError):
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        # A sweep may have come between; its lock was waited for.
+        path.touch()
+        yield
+
+
 def sweep(folder: Path, *, below: bool = False) -> None:
     """Remove what killed writers left half written in a folder, or anywhere below it."""
     for path in (folder.rglob if below else folder.glob)(f".*{PART}"):
         with suppress(OSError), path.open("rb") as left:
-            # A file of this second may be about to be locked by its writer.
-            if time.time() - path.stat().st_mtime > 1:
-                fcntl.flock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                path.unlink()
+            fcntl.flock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
 
 
 def check_output(target: Path, *inputs: Path) -> None:
