@@ -161,7 +161,7 @@ def _of_bundle(bundle: Path) -> Iterator[Target]:
         except (ValueError, TypeError, KeyError, RecursionError):
             pass
 
-    yield Target("bundle", files, lambda: load_bundle(bundle), 0.01, mend)
+    yield Target("bundle", files, lambda: load_bundle(bundle), 0.005, mend)
     for name in ("text", "lexical", "identity"):
         home = bundle / "signals" / name / "0"
         kind = find_signal(name)
@@ -169,7 +169,7 @@ def _of_bundle(bundle: Path) -> Iterator[Target]:
             f"state of {name}",
             sorted(home.glob("*")),
             lambda kind=kind, home=home: load_signal(kind, home),
-            0.05,
+            0.02 if name == "lexical" else 0.05,
         )
     home = bundle / "kernel"
 
@@ -185,10 +185,10 @@ def _of_bundle(bundle: Path) -> Iterator[Target]:
 
 def _of_run(folder: RunFolder) -> Iterator[Target]:
     files = [folder.manifest, folder.config, folder.search, folder.metrics]
-    yield Target("run", files, lambda: finished_run(folder), 0.1)
+    yield Target("run", files, lambda: finished_run(folder), 0.05)
     study = read_json(folder.search)["study"]
 
-    yield Target("study.journal", [folder.journal], lambda: open_study(folder.journal, study), 0.06)
+    yield Target("study.journal", [folder.journal], lambda: open_study(folder.journal, study), 0.05)
     settings = folder.path.parent / "settings.toml"
     settings.write_bytes(folder.config.read_bytes())
     yield Target(
@@ -246,7 +246,7 @@ def _of_inputs(home: Path) -> Iterator[Target]:
             with explained(path, ARENA):
                 read_battles(path, ARENA).collect()
 
-        yield Target(f"battles, {ending}", [path], read, 0.15)
+        yield Target(f"battles, {ending}", [path], read, 0.1475)
 
 
 def _of_trees(home: Path) -> Target:
