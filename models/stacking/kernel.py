@@ -181,7 +181,7 @@ def _tile(rows: Floats) -> Floats:
 def _kernels(
     odd: Floats, even: Floats, rounded_odd: Matrix, rounded_even: Matrix
 ) -> tuple[Floats, Floats]:
-    """The odd and the even kernel between battles and landmarks, shape (n, landmarks) each."""
+    """Return the odd and the even kernel between battles and landmarks, (n, landmarks) each."""
     landmarks_odd, landmarks_even = rounded_odd.astype(np.float64), rounded_even.astype(np.float64)
     apart = (
         (odd**2).sum(axis=1)[:, None]
