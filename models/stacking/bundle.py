@@ -146,7 +146,7 @@ def load_bundle(folder: Path, trusted: Collection[str] = ()) -> tuple[Predictor,
     kinds = {name: find_signal(path, trusted) for name, path in manifest["signals"].items()}
     try:
         return _load(folder, manifest, kinds), _schema_from_json(manifest["schema"])
-    except FeatlabError:
+    except (FeatlabError, OSError, MemoryError):
         raise
     # Checksums tell who is careless, not who is hostile: whatever else fails in reading and
     # trying out a bundle is the bundle's.
@@ -166,6 +166,8 @@ def _load(
             f"{folder}: was trained on other columns than this version makes; train again"
         )
     scalars = tuple(column for column in columns if column.kind is not Kind.VECTOR)
+    if manifest["boosters"] != sum(name.startswith(f"{TREES}/") for name in manifest["sha256"]):
+        raise BundleError(f"{folder}: lists another number of trees than it holds; train again")
     boosters = read_boosters(folder, manifest["boosters"], [column.name for column in scalars])
     blend = Blend(Trees(scalars, boosters), kernel)
     predictor = Predictor(signals, blend, manifest["temperature"])
@@ -209,7 +211,7 @@ def read_boosters(folder: Path, count: int, names: Sequence[str]) -> tuple[lgb.B
     names : sequence of str
         The columns that they know.
     """
-    files = [folder / _tree_file(number) for number in range(count)]
+    files = (folder / _tree_file(number) for number in range(count))
     return tuple(read_booster(file.read_bytes(), names, str(file)) for file in files)
 
 

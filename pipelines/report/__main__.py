@@ -14,7 +14,7 @@ import numpy as np
 
 from featlab.battles import OUTCOMES
 from featlab.battles.turns import TURN_SEPARATOR
-from featlab.files import atomic_path
+from featlab.files import atomic_path, without_formulas
 from featlab.progress import Advance, note, task
 from models.analysis.model_card import model_card
 from models.probabilities import row_log_loss
@@ -52,7 +52,7 @@ def main(settings: ReportSettings) -> None:
         with atomic_path(folder / "figures" / f"{figure.name}.png") as path:
             path.write_bytes(figure.png)
         with atomic_path(folder / "figures" / f"{figure.name}.csv") as path:
-            figure.plot.numbers.write_csv(path)
+            without_formulas(figure.plot.numbers).write_csv(path)
     shown = examples(data) if settings.examples else ()
     page = render_page(f"Report on {data.path.resolve().name}", facts(data), sections, shown)
     with atomic_path(folder / "index.html") as path:

@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import sys
@@ -169,7 +170,7 @@ def _of_bundle(bundle: Path) -> Iterator[Target]:
             f"state of {name}",
             sorted(home.glob("*")),
             lambda kind=kind, home=home: load_signal(kind, home),
-            0.02 if name == "lexical" else 0.05,
+            0.02 if name == "lexical" else 0.03,
         )
     home = bundle / "kernel"
 
@@ -180,7 +181,7 @@ def _of_bundle(bundle: Path) -> Iterator[Target]:
             # As models.stacking.bundle.load_bundle says it.
             raise FeatlabError(str(error)) from error
 
-    yield Target("state of the kernel", sorted(home.glob("*")), kernel, 0.05)
+    yield Target("state of the kernel", sorted(home.glob("*")), kernel, 0.03)
 
 
 def _of_run(folder: RunFolder) -> Iterator[Target]:
@@ -270,7 +271,7 @@ def _of_trees(home: Path) -> Target:
         booster.predict(matrix[:5], num_threads=1)
         booster.predict(matrix[:2], pred_contrib=True, num_threads=1)
 
-    return Target("trees", [path], read, 0.3)
+    return Target("trees", [path], read, 0.36)
 
 
 def main() -> None:
@@ -285,7 +286,7 @@ def main() -> None:
     start = time.monotonic()
     try:
         for target in targets(root):
-            if options.only and options.only not in target.name:
+            if options.only and not re.search(options.only, target.name):
                 continue
             count, seed = max(round(options.n * target.share), 1), options.seed
             outcomes = table[target.name] = Counter()

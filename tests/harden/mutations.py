@@ -45,8 +45,8 @@ def _change_number(changed: bytearray, at: int, chance: random.Random) -> None:
     found = _NUMBER.search(changed, at) or _NUMBER.search(changed)
     if found:
         other = chance.choice(_NUMBERS)
-        if chance.random() < 0.3:
-            other = b"%d" % (int(float(found[0])) + chance.choice([-1, 1])) if found[0] else other
+        if chance.random() < 0.3 and found[0].isdigit() and len(found[0]) < 20:
+            other = b"%d" % (int(found[0]) + chance.choice([-1, 1]))
         changed[found.start() : found.end()] = other
 
 
