@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -74,13 +75,17 @@ def save_state(state: State, folder: Path, name: str) -> None:
 
 
 def save_arrays(arrays: Mapping[str, NDArray[Any]], target: Path) -> None:
-    """Write arrays as safetensors, atomically."""
+    """Write arrays as safetensors, atomically; an OSError where that cannot be."""
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     # The library writes the memory of a view as it lies, and so other numbers.
     contiguous = {key: np.ascontiguousarray(value) for key, value in arrays.items()}
     with atomic_path(target) as path:
-        save_file(contiguous, path)
+        try:
+            save_file(contiguous, path)
+        except SafetensorError as error:
+            raise OSError(errno.EIO, str(error)) from error
 
 
 def load_state(folder: Path, name: str) -> State:
