@@ -13,7 +13,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from featlab.battles import check_battles
+from featlab.battles import ARENA, check_battles
 from featlab.errors import FeatlabError
 from featlab.files import atomic_path, file_fingerprint
 from featlab.progress import note
@@ -47,7 +47,7 @@ class DataCommandSettings(CommandSettings):
 
 def check_training_file(path: Path, rows: int) -> None:
     """Refuse a file of other columns, of broken rows, or of another number of battles."""
-    found = check_battles(path, require_outcome=True)
+    found = check_battles(path, ARENA, require_outcome=True)
     if found != rows:
         raise DownloadError(f"{path} holds {found:,} battles, not {rows:,}; it was not taken")
 

@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
-from featlab.battles import check_battles, explained, read_battles
+from featlab.battles import (
+    BattleSchema,
+    check_battles,
+    decode_once,
+    explained,
+    fitting,
+    read_battles,
+)
 from featlab.files import check_output
 from featlab.progress import note, task
 from models.stacking.bundle import load_bundle
-from models.stacking.submission import submission_frame, write_submission
+from models.stacking.submission import submission_columns, submission_frame, write_submission
 from pipelines.run.console import run_command
 from pipelines.run.folder import RunFolder
 from pipelines.run.settings import SubmitSettings
 
 
 def main(settings: SubmitSettings) -> None:
-    """Write the competition's CSV for the battles of the test file."""
+    """Write the submission for the battles of the test file."""
     check_output(settings.out, settings.test)
-    predictor, schema = load_bundle(RunFolder(settings.run).bundle, settings.trust)
-    count = check_battles(settings.test, schema)
+    predictor, trained = load_bundle(RunFolder(settings.run).bundle, settings.trust)
+    columns = submission_columns(trained.layout, predictor.outcomes, settings.out_columns)
+    schema = schema_of_test(settings, trained)
+    decode_once(settings.test, schema)
+    count = check_battles(settings.test, schema, outcomes=False)
+    battles = read_battles(settings.test, schema, outcomes=False)
     with explained(settings.test, schema), task("predicting", count) as advance:
-        ids, probabilities = predictor.predict(read_battles(settings.test, schema), advance)
-    write_submission(submission_frame(ids, probabilities), ids, settings.out)
+        ids, probabilities = predictor.predict(battles, advance)
+    write_submission(submission_frame(ids, probabilities, columns), ids, settings.out, columns)
     note(f"{count} battles predicted: {settings.out}")
+
+
+def schema_of_test(settings: SubmitSettings, trained: BattleSchema) -> BattleSchema:
+    """Return how the test file is read: as said, as the training file was, or as recognised."""
+    if settings.battles.by_hand:
+        return settings.battles.recognised(settings.test).schema
+    found = fitting(settings.test, trained, outcomes=False)
+    if found.schema.layout != trained.layout:
+        note(f"{settings.test.name}: layout {found.schema.layout}, since {found.reason}")
+    return found.schema
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 ==============================  ========================================================
 file                            content
 ==============================  ========================================================
-``manifest.json``               format, versions, signals, columns, temperature, battle
-                                schema, sha256 of every other file
+``manifest.json``               format, versions, signals, columns, outcomes, temperature,
+                                battle schema, sha256 of every other file
 ``trees/{number}.txt``          LightGBM's text format, one file a fold and repeat
 ``kernel/``                     the kernel's state, one pair of regressions a fold
 ``signals/{name}/{fold}/``      the state of every signal, as `featlab.signals.state`
@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,7 +32,7 @@ import polars as pl
 from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict
 
-from featlab.battles import BattleSchema, LabelColumn, OneHotColumns, read_battles
+from featlab.battles import ARENA, BattleSchema, read_battles
 from featlab.columns import Kind
 from featlab.errors import BundleError, FeatlabError
 from featlab.files import atomic_path, file_fingerprint, files_of, read_json, write_json
@@ -56,7 +55,7 @@ from models.stacking.predictor import Predictor
 from models.stacking.tree_text import checked_text, read_booster
 from models.stacking.trees import Trees
 
-FORMAT = 4
+FORMAT = 5
 MANIFEST = "manifest.json"
 PROBE = "probe.json"
 MODEL_CARD = "README.md"
@@ -118,7 +117,8 @@ def save_bundle(predictor: Predictor, schema: BattleSchema, folder: Path) -> Non
             "encoders": _encoders(predictor),
             "columns": [column.name for column in predictor.columns],
             "boosters": len(predictor.blend.trees.boosters),
-            "schema": asdict(schema),
+            "outcomes": list(predictor.outcomes),
+            "schema": schema.to_dict(),
             "sha256": {str(path.relative_to(folder)): file_fingerprint(path) for path in files},
         },
     )
@@ -145,7 +145,7 @@ def load_bundle(folder: Path, trusted: Collection[str] = ()) -> tuple[Predictor,
     checked_files(folder, manifest["sha256"], besides=UNLISTED)
     kinds = {name: find_signal(path, trusted) for name, path in manifest["signals"].items()}
     try:
-        return _load(folder, manifest, kinds), _schema_from_json(manifest["schema"])
+        return _load(folder, manifest, kinds), BattleSchema.from_dict(manifest["schema"])
     except (FeatlabError, OSError, MemoryError):
         raise
     # Checksums tell who is careless, not who is hostile: whatever else fails in reading and
@@ -226,6 +226,7 @@ class _Manifest(_Format):
     encoders: dict[str, dict[str, Any] | None]
     columns: list[str]
     boosters: Annotated[int, Field(gt=0)]
+    outcomes: list[str]
     schema: dict[str, Any]
     sha256: dict[str, str]
 
@@ -254,7 +255,7 @@ def _class_name(signal: Signal[Any]) -> str:
 
 
 def _predict_probe(predictor: Predictor, columns: Mapping[str, Sequence[Any]]) -> Probabilities:
-    return predictor.predict(read_battles(pl.DataFrame(columns)))[1]
+    return predictor.predict(read_battles(pl.DataFrame(columns), ARENA))[1]
 
 
 def _check_probe(predictor: Predictor, folder: Path, recorded: Mapping[str, str]) -> None:
@@ -277,9 +278,3 @@ def _check_probe(predictor: Predictor, folder: Path, recorded: Mapping[str, str]
             f"({changed or 'same versions, another machine'}); install the recorded versions "
             "or train again here"
         )
-
-
-def _schema_from_json(value: dict[str, Any]) -> BattleSchema:
-    outcome = value["outcome"]
-    kind = LabelColumn if "column" in outcome else OneHotColumns
-    return BattleSchema(**{**value, "outcome": kind(**outcome)})

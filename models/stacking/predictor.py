@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from featlab.battles import OUTCOMES, TIE
 from featlab.columns import Column
 from featlab.signals.signal import Signal
 from models.probabilities import Probabilities
@@ -45,6 +46,12 @@ class Predictor:
             for fitted in self.signals.values()
             for column in stacked_columns(fitted[0].columns())
         )
+
+    @property
+    def outcomes(self) -> tuple[str, ...]:
+        """The outcomes that are predicted: a and b, and ties where there were any to learn from."""
+        ties = any(model.knows_ties for model in self.blend.kernel.models)
+        return OUTCOMES if ties else OUTCOMES[:TIE]
 
     def table(self, battles: pl.LazyFrame) -> pl.DataFrame:
         """Return `columns` for canonical battles."""

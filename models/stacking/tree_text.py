@@ -24,8 +24,9 @@ _INTEGER = rb"(?:-?[1-9][0-9]{0,8}|0)"
 _REAL = rb"-?[0-9]{1,20}(?:\.[0-9]{1,25})?(?:e[+-]?[0-9]{1,3})?"
 
 _HEADER = re.compile(
-    rb"tree\nversion=v4\nnum_class=3\nnum_tree_per_iteration=3\nlabel_index=0\n"
-    rb"max_feature_idx=(?P<last>" + _COUNT + rb")\nobjective=multiclass num_class:3\n"
+    rb"tree\nversion=v4\nnum_class=(?P<classes>[23])\nnum_tree_per_iteration=(?P=classes)\n"
+    rb"label_index=0\n"
+    rb"max_feature_idx=(?P<last>" + _COUNT + rb")\nobjective=multiclass num_class:(?P=classes)\n"
     rb"feature_names=(?P<names>[^\n]+)\nfeature_infos=(?P<infos>[^\n]+)\n"
     rb"tree_sizes=(?P<sizes>" + _COUNT + rb"(?: " + _COUNT + rb")*)\n\n"
 )
@@ -91,7 +92,7 @@ def checked_text(text: bytes, names: Sequence[str]) -> bytes:
     if len(infos) != len(names) or not all(map(_INFO.fullmatch, infos)):
         raise ValueError("its ranges of columns are no ranges")
     sizes = [int(size) for size in header["sizes"].split(b" ")]
-    if len(sizes) % 3:
+    if len(sizes) % int(header["classes"]):
         raise ValueError("it has not as many trees for every outcome")
     start = header.end()
     for number, size in enumerate(sizes):
