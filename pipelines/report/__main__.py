@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from featlab.battles import OUTCOMES
 from featlab.battles.turns import TURN_SEPARATOR
-from featlab.files import atomic_path
+from featlab.files import atomic_path, without_formulas
 from featlab.progress import Advance, note, task
 from models.analysis.model_card import model_card
 from models.analysis.predictions import slice_members
@@ -62,7 +62,7 @@ def main(settings: ReportSettings) -> None:
         asked = [each for each in FIGURES if data.against or compare.OTHER not in each.needs]
         sections = make_sections(asked, data, advance)
     every, numbers = spreads(data)
-    csv = numbers.write_csv().encode("utf-8")
+    csv = without_formulas(numbers).write_csv().encode("utf-8")
     drawn = [figure for section in sections for figure in section.figures]
     files = {f"{figure.name}.png": figure.png for figure in drawn}
     files |= {f"{figure.name}.csv": figure.csv for figure in drawn} | {"features.csv": csv}

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from matplotlib.figure import Figure as Canvas
 
+from featlab.files import without_formulas
 from pipelines.report.run_data import RunData
 from pipelines.report.theme import render
 
@@ -68,7 +69,7 @@ class Drawn:
     @property
     def csv(self) -> bytes:
         """The numbers as a file."""
-        return self.plot.numbers.write_csv().encode("utf-8")
+        return without_formulas(self.plot.numbers).write_csv().encode("utf-8")
 
 
 @dataclass(frozen=True)

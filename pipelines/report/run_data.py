@@ -200,7 +200,9 @@ def load_run(
     table, bundle, made = run.table(), run.bundle, run.manifest["stages"]
     members, metrics = read_members(folder.members), read_json(folder.metrics)
     folds = table.fold_numbers
-    boosters = read_boosters(folder.bundle, bundle["boosters"])
+    boosters = read_boosters(
+        folder.bundle, bundle["boosters"], [column.name for column in table.scalars]
+    )
     source = training_file(run.settings.data)
     return RunData(
         path=folder.path,
