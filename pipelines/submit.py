@@ -10,6 +10,7 @@ from featlab.battles import (
     fitting,
     read_battles,
 )
+from featlab.files import check_output
 from featlab.progress import note, task
 from models.stacking.bundle import load_bundle
 from models.stacking.submission import submission_columns, submission_frame, write_submission
@@ -20,6 +21,7 @@ from pipelines.run.settings import SubmitSettings
 
 def main(settings: SubmitSettings) -> None:
     """Write the submission for the battles of the test file."""
+    check_output(settings.out, settings.test)
     predictor, trained = load_bundle(RunFolder(settings.run).bundle, settings.trust)
     columns = submission_columns(trained.layout, predictor.outcomes, settings.out_columns)
     schema = schema_of_test(settings, trained)
