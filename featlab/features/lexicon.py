@@ -62,7 +62,7 @@ COUNTED = {
     ),
     "numbers": (r"[0-9]+", "runs of digits"),
 }
-"""Feature name -> (regular expression, meaning): counted over the whole response."""
+"""Feature name -> (regular expression, meaning): counted over the prose of the response."""
 
 COUNTED_IN_ANY_CASE = {
     "apologies": (r"\bsorry\b|\bapologi[sz]e|\bapologies\b|\bmy mistake\b", "apologies"),
@@ -93,7 +93,7 @@ OPENERS = {
     ),
     "opens_with_markup": (r"^\s*(?:[#*`|>-]|[0-9]+\.)", "opens with markdown"),
 }
-"""Feature name -> (regular expression on the first 120 characters, meaning)."""
+"""Feature name -> (regular expression on the first 120 characters of prose, meaning)."""
 
 
 def _per_hundred_words(text: Text, name: str) -> pl.Expr:
