@@ -32,6 +32,7 @@ from featlab import (
 )
 from featlab.errors import BattleError, FeatlabError, FeatureError
 from featlab.features import Scope
+from featlab.features.columns import ONE_TEXT
 from featlab.parity import Parity
 from featlab.transformers import FrameError
 
@@ -40,7 +41,7 @@ SHOUTING = Feature("shouting", lambda text: text.count("!"), pl.UInt32, "mine", 
 
 def test_text_features_are_those_of_each_text_alone(texts: pl.DataFrame) -> None:
     computed = TextFeatures().fit_transform(texts)
-    of_one = [feature.name for feature in FEATURES if feature.family != "overlap"]
+    of_one = [feature.name for feature in FEATURES if ONE_TEXT & set(feature.scopes)]
     columns = ["prompt", "response_a", "response_b"]
     assert computed.columns == [f"{column}__{name}" for column in columns for name in of_one]
     for column in columns:
@@ -58,8 +59,9 @@ def test_the_same_text_gives_the_same_values_in_every_transformer(texts: pl.Data
         assert_frame_equal(battles.select(shared), other.select(shared))
     assert pair["pair__jaccard"].to_list() == battles["responses__jaccard"].to_list()
     paired = [name for name in battles.columns if name.endswith(("_difference", "__sum"))]
+    to_prompt = [f.name for f in FEATURES if Scope.RESPONSE_TO_PROMPT in f.scopes]
     assert {name for name in paired if name in pair.columns} == {
-        name for name in paired if not name.startswith(("words_of_", "prompt_"))
+        name for name in paired if name.split("__")[0] not in to_prompt
     }
 
 
@@ -122,7 +124,7 @@ def test_selection_by_family_and_by_name(texts: pl.DataFrame) -> None:
     newlines = names(families="newlines")
     assert newlines == names(families=["newlines"])
     assert names(families="newlines", features="words") == ["prompt__words", *newlines]
-    assert len(names()) == len([f for f in FEATURES if f.family != "overlap"])
+    assert len(names()) == len([f for f in FEATURES if ONE_TEXT & set(f.scopes)])
 
 
 def test_own_features_in_every_transformer(texts: pl.DataFrame) -> None:
