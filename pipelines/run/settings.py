@@ -353,6 +353,9 @@ class ReportSettings(BundleSettings):
     """Settings of ``pipelines.report.__main__``."""
 
     out: Path | None = Field(None, description="folder to write; the run's report folder if none")
+    against: Path | None = Field(
+        None, description="another run of the same battles to compare with"
+    )
     examples: bool = Field(True, description="show example battles, collapsed, on the page")
     readme_figures: Path | None = Field(
         None, description="write the README's figures into this folder, and nothing else"
