@@ -15,7 +15,7 @@ from typing import Any
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
-    """A temporary path beside `target`, renamed onto it when the block succeeds.
+    """Yield a temporary path beside `target`, renamed onto it when the block succeeds.
 
     A reader sees the old file or the new one, never half of it; a failed block
     leaves the old one as it was.
@@ -47,7 +47,7 @@ def write_json(target: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The value of a JSON file."""
+    """Return the value of a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))
 
 

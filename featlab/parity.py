@@ -36,7 +36,7 @@ class Parity(StrEnum):
 
 
 def twin(name: str) -> str:
-    """The name of the same column on the other side.
+    """Return the name of the same column on the other side.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def twin(name: str) -> str:
 
 
 def swap(frame: Frame, parity: Mapping[str, Parity]) -> Frame:
-    """The same battles with sides a and b exchanged.
+    """Return the same battles with sides a and b exchanged.
 
     Parameters
     ----------

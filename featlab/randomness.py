@@ -10,7 +10,7 @@ import hashlib
 
 
 def derive_seed(root: int, *names: object) -> int:
-    """A seed in [0, 2**31) for the part that `names` describes.
+    """Return a seed in [0, 2**31) for the part that `names` describes.
 
     Examples
     --------

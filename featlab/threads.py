@@ -52,7 +52,7 @@ def thread_count() -> int:
 
 
 def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """The work on every item, in order, on as many items at once as there are threads.
+    """Do the work on every item, on as many at once as there are threads; results in order.
 
     For work that spends its time outside Python's lock. Small fits gain more by
     this than by threads of their own, which wait for each other at every step:

@@ -25,7 +25,7 @@ from pipelines.run.training import battle_files, table_files
 
 def main(settings: LearningCurveSettings) -> None:
     """Measure the curve where it is not there yet, and print it."""
-    run = finished_run(RunFolder(settings.run))
+    run = finished_run(RunFolder(settings.run), settings.trust)
     files, trained = run.folder, run.settings
     slow = [name for name, kind in run.kinds.items() if Need.ENCODER in kind.needs]
     kinds = {name: kind for name, kind in run.kinds.items() if name not in {*slow, ALWAYS}}
@@ -62,7 +62,7 @@ def main(settings: LearningCurveSettings) -> None:
 
 
 def print_curve(found: dict[str, Any]) -> None:
-    """The curve as a table, and how far to trust its end."""
+    """Print the curve as a table, and how far to trust its end."""
     law = found["power_law"]
     print(f"signals: {', '.join(found['signals'])}; {found['predictor']}")
     if found["left_out"]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from featlab.progress import clock, note
 from featlab.signals.outcomes import TRAINING_ONLY
+from pipelines.run.battle_files import BattleFiles, read_outcomes, scan_battles
 from pipelines.run.folder import RunFolder
 from pipelines.run.presets import Recipe
-from pipelines.run.training import BattleFiles, read_outcomes, scan_battles
 
 
 def estimate_run(files: RunFolder, recipe: Recipe, training: BattleFiles) -> None:

@@ -16,6 +16,7 @@ from featlab.files import read_json
 from featlab.progress import note
 from featlab.signals.signal import Cost
 from pipelines.features import read_once, training_file
+from pipelines.run.battle_files import BattleFiles
 from pipelines.run.console import run_command
 from pipelines.run.folder import RunFolder
 from pipelines.run.presets import Recipe, resolve
@@ -29,7 +30,7 @@ from pipelines.run.stages.metrics import make_metrics
 from pipelines.run.stages.search import make_search
 from pipelines.run.stages.signal import make_signal
 from pipelines.run.stages.study import make_study_figure
-from pipelines.run.training import BattleFiles, battle_files, table_files
+from pipelines.run.training import battle_files, table_files
 from pipelines.time_estimate import estimate_run
 
 
@@ -148,6 +149,7 @@ def stack(run: Run, recipe: Recipe, training: BattleFiles, settings: TrainSettin
         make_study_figure,
         inputs={"found": files.search},
         outputs={"figure": files.report / "study.png"},
+        key={},
         journal=files.journal,
     )
     run.stage(
@@ -170,6 +172,7 @@ def stack(run: Run, recipe: Recipe, training: BattleFiles, settings: TrainSettin
             "repeats": settings.repeats,
             "schema": settings.battles.schema_of_battles(),
         },
+        code=list(recipe.kinds.values()),
         signals=columns,
         kinds=recipe.kinds,
         schema=settings.battles.schema_of_battles(),

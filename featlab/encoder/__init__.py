@@ -9,13 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from featlab.encoder.spec import (
-    MINILM,
-    MODERNBERT_BASE,
-    MODERNBERT_LARGE,
-    EncoderSpec,
-    TruncationPolicy,
-)
+from featlab.encoder.spec import MINILM, MODERNBERT_BASE, EncoderSpec, TruncationPolicy
 
 if TYPE_CHECKING:
     from featlab.encoder.encoder import Encoder, load_encoder
@@ -23,7 +17,6 @@ if TYPE_CHECKING:
 __all__ = [
     "MINILM",
     "MODERNBERT_BASE",
-    "MODERNBERT_LARGE",
     "Encoder",
     "EncoderSpec",
     "TruncationPolicy",

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,12 +22,12 @@ from featlab.encoder.pack import (
     Batch,
     Indices,
     PackedBatch,
+    TokenIds,
     pack,
     pad,
-    plan_packs,
-    plan_padded,
+    plan_batches,
+    pool,
 )
-from featlab.encoder.pooling import pool
 from featlab.encoder.spec import EncoderSpec, Pooling
 from featlab.errors import ConfigError, WeightsError
 
@@ -47,22 +46,17 @@ class Backbone(torch.nn.Module):
         What ``AutoModel`` loads: token ids in, hidden states out.
     pooling : {"mean", "cls"}
         How a sequence becomes one vector.
-    attention : str
-        ``"padded"``, or a packed kernel of `featlab.encoder.attention`.
     padding : int
         The token that fills padded rows.
     """
 
-    def __init__(
-        self, model: torch.nn.Module, pooling: Pooling, attention: str = PADDED, padding: int = 0
-    ) -> None:
+    def __init__(self, model: torch.nn.Module, pooling: Pooling, padding: int = 0) -> None:
         super().__init__()
         self.model = model
         self.pooling: Pooling = pooling
         self.padding = padding
         self.position_offset = _position_offset(model)
-        self.attention = PADDED
-        self.use_attention(attention)
+        self.use_attention(PADDED)
 
     @property
     def config(self) -> Any:
@@ -80,12 +74,11 @@ class Backbone(torch.nn.Module):
         return self.attention != PADDED
 
     def use_attention(self, attention: str) -> None:
-        """Compute attention another way from now on."""
+        """Compute attention from now on ``"padded"``, or by one of `attention.KERNELS`."""
         model = cast("Any", self.model)
-        on_cpu = next(model.parameters()).device.type == "cpu"
         if getattr(model, "_supports_attention_backend", False):
             register_kernels()
-            ours = attention != PADDED or on_cpu
+            ours = attention != PADDED or next(model.parameters()).device.type == "cpu"
             model.set_attn_implementation(PREFIX + attention if ours else "sdpa")
         elif attention != PADDED:
             raise ConfigError(
@@ -95,15 +88,15 @@ class Backbone(torch.nn.Module):
         self.attention = attention
 
     def plan(self, lengths: npt.NDArray[np.integer], budget: int) -> list[Indices]:
-        """Which sequences share a batch of at most `budget` tokens, longest first."""
-        return plan_packs(lengths, budget) if self.packed else plan_padded(lengths, budget)
+        """Decide which sequences share a batch of at most `budget` tokens, longest first."""
+        return plan_batches(lengths, budget, padded=not self.packed)
 
-    def batch(self, sequences: Sequence[Sequence[int] | npt.NDArray[np.integer]]) -> Batch:
-        """These sequences, none of them empty, as one batch on the CPU."""
+    def batch(self, sequences: Sequence[TokenIds]) -> Batch:
+        """Make one batch, on the CPU, of sequences of which none is empty."""
         return pack(sequences) if self.packed else pad(sequences, self.padding)
 
-    def hidden_states(self, batch: Batch) -> torch.Tensor:
-        """Hidden states of every token, of shape (rows, columns, dimension)."""
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """Compute the sequences' vectors, float32 of shape (n, dimension)."""
         if isinstance(batch, PackedBatch):
             outputs = self.model(
                 input_ids=batch.input_ids,
@@ -117,11 +110,7 @@ class Backbone(torch.nn.Module):
             # Without a mask the kernels that know none, which are the fastest, are open.
             mask = batch.attention_mask if batch.padded else None
             outputs = self.model(input_ids=batch.input_ids, attention_mask=mask)
-        return cast("torch.Tensor", outputs.last_hidden_state)
-
-    def forward(self, batch: Batch) -> torch.Tensor:
-        """The sequences' vectors, float32 of shape (n, dimension)."""
-        return pool(self.hidden_states(batch), batch, self.pooling)
+        return pool(outputs.last_hidden_state, batch, self.pooling)
 
 
 def load_backbone(
@@ -140,10 +129,8 @@ def load_backbone(
         For its `pooling`, `attention` and `max_tokens`.
     folder : Path
         From `featlab.encoder.weights.find_weights`.
-    device : torch.device
-        Where the weights go.
-    dtype : torch.dtype
-        Format of the weights. Training keeps them in float32.
+    device, dtype
+        Where the weights go and their format. Training keeps them in float32.
     padding : int
         The token that fills padded rows.
     autocast : torch.dtype, optional
@@ -158,27 +145,19 @@ def load_backbone(
         When the model reads fewer tokens than `spec.max_tokens`, or cannot
         compute attention as the spec demands.
     """
-    model = load_model(folder)
-    limit = positions(model)
+    model = _load_model(folder)
+    limit = _positions(model)
     if limit is not None and spec.max_tokens > limit:
         raise ConfigError(
             f"encoder: max_tokens is {spec.max_tokens}, but {spec.model} reads at most {limit}"
         )
     cast_weights(model, dtype)
-    backbone = Backbone(model.to(device), spec.pooling, padding=padding)
+    backbone = Backbone(model.to(device), spec.pooling, padding)
     choose_attention(backbone, spec.attention, autocast)
     return backbone
 
 
-def load_model(folder: Path) -> Any:
-    """The bare encoder of a model folder, in float32, ready for inference.
-
-    Raises
-    ------
-    WeightsError
-        When the folder's weights leave a part of the model unfilled, or
-        transformers cannot read it.
-    """
+def _load_model(folder: Path) -> Any:
     from transformers import AutoModel
 
     with quiet_transformers():
@@ -220,38 +199,18 @@ def cast_weights(model: torch.nn.Module, dtype: torch.dtype) -> None:
 def choose_attention(backbone: Backbone, requested: str, dtype: torch.dtype | None = None) -> str:
     """Set the best way of attention that is proved to work here, and return its name.
 
-    Parameters
-    ----------
-    backbone : Backbone
-        On the device it will run on.
-    requested : str
-        One way, or ``"auto"``.
-    dtype : torch.dtype, optional
-        Format the attention will be computed in, where autocast makes it
-        another one than the weights'.
-
-    Raises
-    ------
-    ConfigError
-        When a way was asked for by name and does not work here.
+    What is `requested` is one way, which must work, or ``"auto"``; `dtype` is what
+    `load_backbone` calls `autocast`.
     """
     parameter = next(backbone.parameters())
     computed = parameter.dtype if dtype is None else dtype
-    ways = (
-        candidates(
-            backbone.model,
-            parameter.device,
-            computed,
-            has_triton=find_spec("triton") is not None,
-        )
-        if requested == "auto"
-        else [requested]
-    )
+    ways = [requested]
+    if requested == "auto":
+        ways = candidates(backbone.model, parameter.device, computed)
     for way in ways:
         problem = _disagreement(backbone, way, computed)
         if problem is None:
             backbone.use_attention(way)
-            logger.debug("attention: %s", way)
             return way
         if requested != "auto":
             raise ConfigError(f"encoder: attention '{way}' does not work here: {problem}")
@@ -259,8 +218,8 @@ def choose_attention(backbone: Backbone, requested: str, dtype: torch.dtype | No
     raise ConfigError("encoder: no way of attention works here")
 
 
-def positions(model: torch.nn.Module) -> int | None:
-    """The longest sequence a model reads, or ``None`` where it has no limit."""
+def _positions(model: torch.nn.Module) -> int | None:
+    # None where a model has no limit.
     limit = getattr(model.config, "max_position_embeddings", None)
     if not limit or getattr(model.config, "position_biased_input", True) is False:
         return None
@@ -294,33 +253,32 @@ def _position_offset(model: torch.nn.Module) -> int:
 
 
 def _disagreement(backbone: Backbone, attention: str, dtype: torch.dtype) -> str | None:
+    # Beside a padded pass, on sequences shorter and longer than any window; None if there is none.
     if attention == PADDED:
         return None
     parameter = next(backbone.parameters())
     window = int(getattr(backbone.config, "sliding_window", None) or 0)
-    longest = min(2 * window + 9, positions(backbone.model) or 512)
+    longest = min(2 * window + 9, _positions(backbone.model) or 512)
     tokens = np.arange(longest) % (min(int(backbone.config.vocab_size), 997) - 1)
     tokens += tokens >= backbone.padding
     sequences = [tokens[:length] for length in (1, min(7, longest), longest)]
-    was_training = backbone.training
-    before = backbone.attention
+    was_training, before = backbone.training, backbone.attention
     backbone.eval()
     try:
         with (
             torch.inference_mode(),
             torch.autocast(parameter.device.type, dtype=dtype, enabled=dtype != parameter.dtype),
         ):
-            backbone.use_attention(PADDED)
-            padded = backbone(backbone.batch(sequences).to(parameter.device))
-            backbone.use_attention(attention)
-            packed = backbone(backbone.batch(sequences).to(parameter.device))
+            found = []
+            for way in (PADDED, attention):
+                backbone.use_attention(way)
+                found.append(backbone(backbone.batch(sequences).to(parameter.device)))
     except Exception as error:
         # A kernel may fail in any way; the caller falls back or says why it cannot.
         return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
     finally:
         backbone.use_attention(before)
         backbone.train(was_training)
-    cosine = float(torch.nn.functional.cosine_similarity(padded, packed).min())
-    if not cosine > AGREEMENT:
-        return f"it disagrees with padded attention (cosine {cosine:.4f})"
-    return None
+    cosine = float(torch.nn.functional.cosine_similarity(*found).min())
+    agrees = cosine > AGREEMENT
+    return None if agrees else f"it disagrees with padded attention (cosine {cosine:.4f})"

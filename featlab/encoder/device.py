@@ -7,7 +7,6 @@ the hardware can do is asked of it, never assumed.
 
 from __future__ import annotations
 
-import os
 import platform
 from functools import lru_cache
 from pathlib import Path
@@ -19,14 +18,12 @@ from featlab.errors import ConfigError
 from featlab.threads import thread_count
 
 DTYPES: dict[str, torch.dtype] = {
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
+    name: getattr(torch, name) for name in ("float32", "bfloat16", "float16")
 }
 
 
 def pick_device(device: str = "auto") -> torch.device:
-    """The device to compute on; ``"auto"`` takes CUDA where it is there, else the CPU.
+    """Return the device to compute on; ``"auto"`` takes CUDA where it is there, else the CPU.
 
     A CPU is given `featlab.threads.thread_count` threads.
 
@@ -34,16 +31,11 @@ def pick_device(device: str = "auto") -> torch.device:
     ------
     ConfigError
         When the device is unknown, or CUDA is asked for and not there.
-
-    Examples
-    --------
-    >>> pick_device("cpu")
-    device(type='cpu')
     """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        picked = torch.device(
-            ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-        )
+        picked = torch.device(device)
     except RuntimeError as error:
         raise ConfigError(f"device '{device}' is unknown; use auto, cpu or cuda") from error
     if picked.type == "cuda" and not torch.cuda.is_available():
@@ -56,16 +48,11 @@ def pick_device(device: str = "auto") -> torch.device:
 
 
 def inference_dtype(dtype: Dtype, device: torch.device) -> torch.dtype:
-    """The number format to run an encoder in.
+    """Return the number format to run an encoder in.
 
     ``"auto"`` is bfloat16 where the device has instructions for it (CUDA from
     compute capability 8.0, x86 with AMX or AVX512-BF16), float16 on an older
     CUDA card, and float32 elsewhere.
-
-    Examples
-    --------
-    >>> inference_dtype("float32", torch.device("cpu"))
-    torch.float32
     """
     if dtype != "auto":
         return DTYPES[dtype]
@@ -77,13 +64,13 @@ def inference_dtype(dtype: Dtype, device: torch.device) -> torch.dtype:
 
 
 def cuda_has_bfloat16(device: torch.device) -> bool:
-    """Whether a CUDA card multiplies bfloat16 in hardware (Ampere and later)."""
+    """Return whether a CUDA card multiplies bfloat16 in hardware (Ampere and later)."""
     return torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 @lru_cache(maxsize=1)
 def cpu_has_bfloat16() -> bool:
-    """Whether this processor has AMX or AVX512-BF16, by what it reports itself."""
+    """Return whether this processor has AMX or AVX512-BF16, by what it reports itself."""
     if platform.machine().lower() not in {"x86_64", "amd64"}:
         return False
     flags = _reported_by_torch() or _reported_by_system()
@@ -97,9 +84,6 @@ def _reported_by_torch() -> set[str]:
 
 
 def _reported_by_system(source: Path = Path("/proc/cpuinfo")) -> set[str]:
-    if os.name != "posix" or not source.is_file():
-        return set()
-    for line in source.read_text(encoding="utf-8", errors="replace").splitlines():
-        if line.startswith("flags"):
-            return set(line.partition(":")[2].split())
-    return set()
+    text = source.read_text(encoding="utf-8", errors="replace") if source.is_file() else ""
+    flags = (line for line in text.splitlines() if line.startswith("flags"))
+    return set(next(flags, "").partition(":")[2].split())

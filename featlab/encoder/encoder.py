@@ -7,7 +7,8 @@ CPU in bfloat16 where the chip computes it natively.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -15,15 +16,13 @@ import torch
 
 from featlab.encoder.backbone import Backbone, load_backbone
 from featlab.encoder.device import inference_dtype, pick_device
-from featlab.encoder.pack import Indices
+from featlab.encoder.pack import Indices, TokenIds
 from featlab.encoder.spec import EncoderSpec
 from featlab.encoder.tokens import Tokenizer
 from featlab.encoder.weights import find_weights
+from featlab.progress import Progress, ProgressCallback
 
 logger = logging.getLogger(__name__)
-
-Progress = Callable[[int, int], None]
-"""Called with the tokens done and the tokens in all after every batch."""
 
 CPU_BUDGET = 4096
 GIBIBYTE = 2**30
@@ -37,25 +36,20 @@ class Encoder:
     spec : EncoderSpec
         What it is.
     backbone : Backbone
-        Its weights, in evaluation mode, on the device to compute on.
+        Its weights, on the device to compute on.
     tokenizer : Tokenizer
-        Its tokenizer.
     budget : int, optional
         Tokens in a batch, padding included; by default as many as suit the
         device.
     """
 
     def __init__(
-        self,
-        spec: EncoderSpec,
-        backbone: Backbone,
-        tokenizer: Tokenizer,
-        budget: int | None = None,
+        self, spec: EncoderSpec, backbone: Backbone, tokenizer: Tokenizer, budget: int | None = None
     ) -> None:
         self.spec = spec
         self.backbone = backbone.eval()
         self.tokenizer = tokenizer
-        self.budget = token_budget(self.device) if budget is None else budget
+        self.budget = _token_budget(self.device) if budget is None else budget
 
     @property
     def dimension(self) -> int:
@@ -67,17 +61,10 @@ class Encoder:
         """Where it computes."""
         return next(self.backbone.parameters()).device
 
-    @property
-    def dtype(self) -> torch.dtype:
-        """The number format it computes in."""
-        return next(self.backbone.parameters()).dtype
-
     def encode(
-        self,
-        sequences: Sequence[Sequence[int] | npt.NDArray[np.integer]],
-        progress: Progress | None = None,
+        self, sequences: Sequence[TokenIds], on_progress: ProgressCallback | None = None
     ) -> npt.NDArray[np.float32]:
-        """One pooled vector a token sequence, in the order of the sequences.
+        """Compute one pooled vector a token sequence, shape (n, dimension), in their order.
 
         Parameters
         ----------
@@ -85,64 +72,41 @@ class Encoder:
             Ready token ids, special tokens included, as `tokenizer` makes
             them; any lengths up to the model's limit. An empty sequence has
             the vector 0.
-        progress : callable of (tokens done, tokens in all), optional
-            Called after every batch.
-
-        Returns
-        -------
-        float32 array of shape (n, dimension)
+        on_progress : callable of featlab.progress.Progress, optional
+            Called with the tokens done so far after every batch.
         """
         vectors = np.zeros((len(sequences), self.dimension), np.float32)
         lengths = np.fromiter(map(len, sequences), np.int64, len(sequences))
         nonempty = np.flatnonzero(lengths)
-        total = int(lengths.sum())
-        done = 0
-        pending: tuple[Indices, torch.Tensor] | None = None
+        total, done, started = int(lengths.sum()), 0, time.monotonic()
+        pending: list[tuple[Indices, torch.Tensor]] = []
         with torch.inference_mode():
             for plan in self.backbone.plan(lengths[nonempty], self.budget):
                 indices = nonempty[plan]
-                pooled = self._pooled([sequences[index] for index in indices])
+                pending.append((indices, self._pooled([sequences[index] for index in indices])))
                 # One batch behind: the card computes this one while the last one is fetched.
-                if pending is not None:
-                    vectors[pending[0]] = pending[1].cpu().numpy()
-                pending = (indices, pooled)
+                if len(pending) > 1:
+                    ready, pooled = pending.pop(0)
+                    vectors[ready] = pooled.cpu().numpy()
                 done += int(lengths[indices].sum())
-                if progress is not None:
-                    progress(done, total)
-            if pending is not None:
-                vectors[pending[0]] = pending[1].cpu().numpy()
+                if on_progress is not None:
+                    seconds = time.monotonic() - started
+                    on_progress(Progress("encoding tokens", done, total, done / total, seconds))
+        for indices, pooled in pending:
+            vectors[indices] = pooled.cpu().numpy()
         return vectors
 
-    def encode_texts(
-        self, texts: Sequence[str], progress: Progress | None = None
-    ) -> npt.NDArray[np.float32]:
-        """One pooled vector a text, cut to `spec.max_tokens`, in the order of the texts.
-
-        Returns
-        -------
-        float32 array of shape (n, dimension)
-        """
-        return self.encode(self.tokenizer.texts(texts).ids, progress)
+    def encode_texts(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Compute one pooled vector a text, cut to `spec.max_tokens`, shape (n, dimension)."""
+        return self.encode(self.tokenizer.texts(texts).ids)
 
     def encode_conversations(
-        self,
-        prompts: Sequence[Sequence[str]],
-        responses: Sequence[Sequence[str]],
-        progress: Progress | None = None,
+        self, prompts: Sequence[Sequence[str]], responses: Sequence[Sequence[str]]
     ) -> npt.NDArray[np.float32]:
-        """One pooled vector for each prompt read together with one response.
+        """Compute one pooled vector a prompt with its response, both sequences of turns."""
+        return self.encode(self.tokenizer.conversations(prompts, responses).ids)
 
-        Parameters
-        ----------
-        prompts, responses : sequences of turns, both of length n
-
-        Returns
-        -------
-        float32 array of shape (n, dimension)
-        """
-        return self.encode(self.tokenizer.conversations(prompts, responses).ids, progress)
-
-    def _pooled(self, sequences: list[Sequence[int] | npt.NDArray[np.integer]]) -> torch.Tensor:
+    def _pooled(self, sequences: list[TokenIds]) -> torch.Tensor:
         try:
             pooled: torch.Tensor = self.backbone(self.backbone.batch(sequences).to(self.device))
         except torch.cuda.OutOfMemoryError:
@@ -186,24 +150,13 @@ def load_encoder(spec: EncoderSpec, device: str = "auto") -> Encoder:
     tokenizer = Tokenizer(folder, spec)
     backbone = load_backbone(spec, folder, picked, dtype, tokenizer.padding)
     encoder = Encoder(spec, backbone, tokenizer)
-    logger.info(
-        "encoder %s on %s in %s, attention %s",
-        spec.model,
-        picked,
-        str(dtype).removeprefix("torch."),
-        backbone.attention,
-    )
+    name = str(dtype).removeprefix("torch.")
+    logger.info("%s on %s in %s, attention %s", spec.model, picked, name, backbone.attention)
     return encoder
 
 
-def token_budget(device: torch.device) -> int:
-    """Tokens in a batch that keep a device busy and fit into its memory.
-
-    Examples
-    --------
-    >>> token_budget(torch.device("cpu"))
-    4096
-    """
+def _token_budget(device: torch.device) -> int:
+    # Enough to keep the device busy, and no more than fits into its memory.
     if device.type != "cuda":
         return CPU_BUDGET
     memory = torch.cuda.get_device_properties(device).total_memory / GIBIBYTE

@@ -1,32 +1,47 @@
-"""Batches: sequences sorted by length and cut into batches of a token budget.
+"""Batches: sequences sorted by length, cut into batches of a token budget, and pooled again.
 
 A `PackedBatch` is one row without padding, its sequences side by side with
 their boundaries; a `PaddedBatch` is a rectangle. Both know their sequences'
-lengths, so pooling never has to guess.
+lengths, and pooling goes by those: taking position 0 of a packed row, or the
+mean over it, would silently mix the sequences.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, fields, replace
+from typing import Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-Indices = npt.NDArray[np.int64]
+from featlab.encoder.spec import Pooling
+
+Indices: TypeAlias = npt.NDArray[np.int64]
+TokenIds: TypeAlias = Sequence[int] | npt.NDArray[np.integer]
+"""The tokens of one sequence."""
+
+
+class _Movable:
+    def to(self, device: torch.device) -> Self:
+        """Return the same batch on another device."""
+        tensors = {
+            field.name: tensor.to(device, non_blocking=True)
+            for field in fields(self)  # type: ignore[arg-type]
+            if isinstance(tensor := getattr(self, field.name), torch.Tensor)
+        }
+        return replace(self, **tensors)  # type: ignore[type-var]
 
 
 @dataclass(frozen=True)
-class PackedBatch:
+class PackedBatch(_Movable):
     """Sequences laid end to end.
 
     Parameters
     ----------
-    input_ids : int64 tensor of shape (1, tokens)
-    position_ids : int64 tensor of shape (1, tokens)
-        Counts from 0 in every sequence.
+    input_ids, position_ids : int64 tensors of shape (1, tokens)
+        Positions count from 0 in every sequence.
     boundaries : int32 tensor of shape (n + 1,)
         Where each sequence starts, and where the last one ends.
     longest : int
@@ -43,25 +58,15 @@ class PackedBatch:
         """Tokens of each sequence, int64 of shape (n,)."""
         return self.boundaries.diff().long()
 
-    def to(self, device: torch.device) -> Self:
-        """The same batch on another device."""
-        return type(self)(
-            self.input_ids.to(device, non_blocking=True),
-            self.position_ids.to(device, non_blocking=True),
-            self.boundaries.to(device, non_blocking=True),
-            self.longest,
-        )
-
 
 @dataclass(frozen=True)
-class PaddedBatch:
+class PaddedBatch(_Movable):
     """Sequences below each other, each padded at its end to the longest one.
 
     Parameters
     ----------
     input_ids : int64 tensor of shape (n, longest)
     lengths : int64 tensor of shape (n,)
-        Tokens of each sequence.
     padded : bool
         Whether any sequence is shorter than the longest.
     """
@@ -76,19 +81,11 @@ class PaddedBatch:
         columns = torch.arange(self.input_ids.shape[1], device=self.input_ids.device)
         return (columns < self.lengths[:, None]).long()
 
-    def to(self, device: torch.device) -> Self:
-        """The same batch on another device."""
-        return type(self)(
-            self.input_ids.to(device, non_blocking=True),
-            self.lengths.to(device, non_blocking=True),
-            self.padded,
-        )
+
+Batch: TypeAlias = PackedBatch | PaddedBatch
 
 
-Batch = PackedBatch | PaddedBatch
-
-
-def pack(sequences: Sequence[Sequence[int] | npt.NDArray[np.integer]]) -> PackedBatch:
+def pack(sequences: Sequence[TokenIds]) -> PackedBatch:
     """Lay sequences end to end.
 
     Examples
@@ -109,9 +106,7 @@ def pack(sequences: Sequence[Sequence[int] | npt.NDArray[np.integer]]) -> Packed
     )
 
 
-def pad(
-    sequences: Sequence[Sequence[int] | npt.NDArray[np.integer]], padding: int = 0
-) -> PaddedBatch:
+def pad(sequences: Sequence[TokenIds], padding: int = 0) -> PaddedBatch:
     """Lay sequences below each other, filled up at the end with the token `padding`.
 
     Examples
@@ -130,31 +125,20 @@ def pad(
     )
 
 
-def plan_packs(lengths: npt.NDArray[np.integer], budget: int) -> list[Indices]:
-    """Which sequences share a pack: longest first, at most `budget` tokens together.
+def plan_batches(lengths: npt.NDArray[np.integer], budget: int, *, padded: bool) -> list[Indices]:
+    """Decide which sequences share a batch: longest first, at most `budget` tokens together.
 
-    A sequence longer than the budget is a pack by itself.
+    Padding counts as tokens. A sequence longer than the budget is a batch by
+    itself.
 
     Examples
     --------
-    >>> [pack.tolist() for pack in plan_packs(np.array([3, 9, 4, 2]), budget=9)]
+    >>> lengths = np.array([3, 9, 4, 2])
+    >>> [batch.tolist() for batch in plan_batches(lengths, budget=9, padded=False)]
     [[1], [2, 0, 3]]
-    """
-    return _plan(lengths, budget, padded=False)
-
-
-def plan_padded(lengths: npt.NDArray[np.integer], budget: int) -> list[Indices]:
-    """Which sequences share a padded batch: longest first, at most `budget` cells together.
-
-    Examples
-    --------
-    >>> [rows.tolist() for rows in plan_padded(np.array([3, 9, 4, 2]), budget=9)]
+    >>> [batch.tolist() for batch in plan_batches(lengths, budget=9, padded=True)]
     [[1], [2, 0], [3]]
     """
-    return _plan(lengths, budget, padded=True)
-
-
-def _plan(lengths: npt.NDArray[np.integer], budget: int, *, padded: bool) -> list[Indices]:
     # Longest first: what does not fit into memory fails at once, and not after an hour.
     order = np.argsort(-lengths, kind="stable")
     batches: list[list[int]] = []
@@ -168,3 +152,43 @@ def _plan(lengths: npt.NDArray[np.integer], budget: int, *, padded: bool) -> lis
         batches[-1].append(index)
         cost += added
     return [np.asarray(batch, np.int64) for batch in batches]
+
+
+def pool(hidden: torch.Tensor, batch: Batch, pooling: Pooling) -> torch.Tensor:
+    """Pool the hidden states of a batch.
+
+    Parameters
+    ----------
+    hidden : tensor of shape (rows, columns, dimension)
+    batch : PackedBatch or PaddedBatch
+        What they belong to, of as many rows and columns.
+    pooling : {"mean", "cls"}
+        The mean over a sequence's tokens, or its first token.
+
+    Returns
+    -------
+    float32 tensor of shape (n, dimension)
+        Summed in float32 whatever the format of `hidden`. A sequence without
+        tokens has the vector 0.
+
+    Examples
+    --------
+    >>> hidden = torch.tensor([[[1.0], [3.0], [8.0]]])
+    >>> pool(hidden, pack([[5, 6], [7]]), "mean").tolist()
+    [[2.0], [8.0]]
+    >>> pool(hidden, pack([[5, 6], [7]]), "cls").tolist()
+    [[1.0], [8.0]]
+    """
+    if isinstance(batch, PackedBatch):
+        if pooling == "cls":
+            return hidden[0, batch.boundaries[:-1].long()].float()
+        means: torch.Tensor = torch.segment_reduce(
+            hidden[0].float(), "mean", lengths=batch.lengths, axis=0, unsafe=True, initial=0
+        )
+        return means
+    if pooling == "cls":
+        return hidden[:, 0].float()
+    weights = batch.attention_mask / batch.lengths.clamp(min=1)[:, None]
+    # Autocast would round the sum to 16 bits like any matrix product.
+    with torch.autocast(hidden.device.type, enabled=False):
+        return torch.einsum("nld,nl->nd", hidden.float(), weights.float())

@@ -9,16 +9,16 @@ left, and of a text that must be cut its head and its tail are kept::
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from featlab.encoder.spec import LONGEST_SEQUENCE, EncoderSpec, TruncationPolicy
+from featlab.encoder.spec import EncoderSpec, TruncationPolicy
 from featlab.errors import WeightsError
 
 Ids = npt.NDArray[np.int32]
@@ -27,38 +27,6 @@ SMALLEST_TURN = 16
 """Tokens below which what is left of the budget is not worth an earlier turn."""
 
 TEXTS_AT_ONCE = 8192
-
-
-@dataclass(frozen=True)
-class TokenReport:
-    """How long sequences are, and how many of them had to be cut.
-
-    Parameters
-    ----------
-    sequences : int
-        How many there are.
-    tokens : int
-        Tokens kept, all sequences together.
-    truncated_share : float
-        Share of sequences that lost tokens.
-    over_limit_share : float
-        Share of sequences that, uncut, are longer than 8,192 tokens.
-    longest : int
-        Tokens of the longest sequence before it was cut.
-    """
-
-    sequences: int
-    tokens: int
-    truncated_share: float
-    over_limit_share: float
-    longest: int
-
-    def __str__(self) -> str:
-        return (
-            f"{self.sequences:,} sequences, {self.tokens:,} tokens, "
-            f"{self.truncated_share:.1%} truncated, "
-            f"{self.over_limit_share:.2%} over {LONGEST_SEQUENCE:,} tokens"
-        )
 
 
 @dataclass(frozen=True)
@@ -80,22 +48,6 @@ class TokenSequences:
     def lengths(self) -> npt.NDArray[np.int64]:
         """Tokens of each sequence as it is, shape (n,)."""
         return np.fromiter(map(len, self.ids), np.int64, len(self.ids))
-
-    @property
-    def truncated(self) -> npt.NDArray[np.bool_]:
-        """Which sequences lost tokens, shape (n,)."""
-        return self.full_lengths > self.lengths
-
-    def report(self) -> TokenReport:
-        """Lengths and truncation in figures."""
-        count = max(len(self.ids), 1)
-        return TokenReport(
-            sequences=len(self.ids),
-            tokens=int(self.lengths.sum()),
-            truncated_share=float(self.truncated.sum() / count),
-            over_limit_share=float((self.full_lengths > LONGEST_SEQUENCE).sum() / count),
-            longest=int(self.full_lengths.max(initial=0)),
-        )
 
 
 class Tokenizer:
@@ -137,38 +89,21 @@ class Tokenizer:
         self.separator = _special(loaded.sep_token_id, loaded.eos_token_id)
         self.padding = int(loaded.pad_token_id or 0)
 
-    def token_ids(self, texts: Sequence[str]) -> list[Ids]:
-        """The tokens of each text, without special tokens; equal texts are read once."""
-        distinct = list(dict.fromkeys(texts))
-        known: dict[str, Ids] = {}
-        for first in range(0, len(distinct), TEXTS_AT_ONCE):
-            chunk = distinct[first : first + TEXTS_AT_ONCE]
-            encodings = self.backend.encode_batch_fast(chunk, add_special_tokens=False)
-            known.update(
-                (text, np.asarray(encoding.ids, np.int32))
-                for text, encoding in zip(chunk, encodings, strict=True)
-            )
-        return [known[text] for text in texts]
-
     def texts(self, texts: Sequence[str]) -> TokenSequences:
-        """One sequence a text: start, text, separator."""
+        """Make one sequence a text: start, text, separator."""
+        known = self._tokens(texts)
+        found = [known[text] for text in texts]
         overhead = len(self.start) + len(self.separator)
-        found = self.token_ids(texts)
-        room = self.max_tokens - overhead
+        cut = (head_and_tail(ids, self.max_tokens - overhead, self.truncation) for ids in found)
         return TokenSequences(
-            ids=[
-                np.concatenate(
-                    [self.start, head_and_tail(ids, room, self.truncation), self.separator]
-                )
-                for ids in found
-            ],
-            full_lengths=np.fromiter((len(ids) + overhead for ids in found), np.int64, len(found)),
+            ids=[np.concatenate([self.start, ids, self.separator]) for ids in cut],
+            full_lengths=np.asarray([len(ids) + overhead for ids in found], np.int64),
         )
 
     def conversations(
         self, prompts: Sequence[Sequence[str]], responses: Sequence[Sequence[str]]
     ) -> TokenSequences:
-        """One sequence a conversation: the turns of a prompt, and those of one response.
+        """Make one sequence a conversation: the turns of a prompt, and those of one response.
 
         Parameters
         ----------
@@ -176,49 +111,47 @@ class Tokenizer:
             A conversation may have fewer turns on one side; a missing turn
             counts as empty.
         """
-        flat = [
-            turn
-            for sides in zip(prompts, responses, strict=True)
-            for side in sides
-            for turn in side
+        known = {"": _NOTHING, **self._tokens(chain.from_iterable(chain(prompts, responses)))}
+        conversations = [
+            [
+                (known[asked], known[answered])
+                for asked, answered in zip_longest(prompt or [""], response, fillvalue="")
+            ]
+            for prompt, response in zip(prompts, responses, strict=True)
         ]
-        found = iter(self.token_ids(flat))
-        sequences: list[Ids] = []
-        full_lengths: list[int] = []
-        for prompt, response in zip(prompts, responses, strict=True):
-            asked = [next(found) for _ in prompt]
-            answered = [next(found) for _ in response]
-            turns = list(zip_longest(asked, answered, fillvalue=_NOTHING)) or [(_NOTHING, _NOTHING)]
-            full_lengths.append(
-                len(self.start) + sum(map(len, asked + answered)) + self._separators * len(turns)
-            )
-            sequences.append(self._laid_out(turns))
-        return TokenSequences(sequences, np.asarray(full_lengths, np.int64))
+        full_lengths = [
+            len(self.start) + sum(len(a) + len(b) + 2 * len(self.separator) for a, b in turns)
+            for turns in conversations
+        ]
+        return TokenSequences(
+            [self._laid_out(turns) for turns in conversations], np.asarray(full_lengths, np.int64)
+        )
 
-    @property
-    def _separators(self) -> int:
-        return 2 * len(self.separator)
+    def _tokens(self, texts: Iterable[str]) -> dict[str, Ids]:
+        # Of each different text, without special tokens.
+        distinct = list(dict.fromkeys(texts))
+        known: dict[str, Ids] = {}
+        for first in range(0, len(distinct), TEXTS_AT_ONCE):
+            chunk = distinct[first : first + TEXTS_AT_ONCE]
+            encodings = self.backend.encode_batch_fast(chunk, add_special_tokens=False)
+            ids = (np.asarray(encoding.ids, np.int32) for encoding in encodings)
+            known.update(zip(chunk, ids, strict=True))
+        return known
 
     def _laid_out(self, turns: list[tuple[Ids, Ids]]) -> Ids:
         left = self.max_tokens - len(self.start)
         kept: list[Ids] = []
         for prompt, response in reversed(turns):
-            room = left - self._separators
+            room = left - 2 * len(self.separator)
             if kept and room < min(SMALLEST_TURN, len(prompt) + len(response)):
                 break
             for_prompt, for_response = shared_budget(
                 len(prompt), len(response), room, self.truncation.prompt_share
             )
-            turn = np.concatenate(
-                [
-                    head_and_tail(prompt, for_prompt, self.truncation),
-                    self.separator,
-                    head_and_tail(response, for_response, self.truncation),
-                    self.separator,
-                ]
-            )
-            kept.append(turn)
-            left -= len(turn)
+            asked = head_and_tail(prompt, for_prompt, self.truncation)
+            answered = head_and_tail(response, for_response, self.truncation)
+            kept.append(np.concatenate([asked, self.separator, answered, self.separator]))
+            left -= len(kept[-1])
         return np.concatenate([self.start, *reversed(kept)])
 
 
@@ -226,7 +159,7 @@ _NOTHING: Ids = np.empty(0, np.int32)
 
 
 def shared_budget(prompt: int, response: int, budget: int, prompt_share: float) -> tuple[int, int]:
-    """How many tokens of a turn's prompt and of its response are kept.
+    """Decide how many tokens of a turn's prompt and of its response are kept.
 
     Each has its share; what one leaves unused goes to the other.
 
@@ -236,8 +169,6 @@ def shared_budget(prompt: int, response: int, budget: int, prompt_share: float) 
     (100, 400)
     >>> shared_budget(prompt=30, response=900, budget=500, prompt_share=0.2)
     (30, 470)
-    >>> shared_budget(prompt=900, response=30, budget=500, prompt_share=0.2)
-    (470, 30)
     """
     own = round(budget * prompt_share)
     for_prompt = min(prompt, own + max(0, budget - own - response))
@@ -245,7 +176,7 @@ def shared_budget(prompt: int, response: int, budget: int, prompt_share: float) 
 
 
 def head_and_tail(ids: Ids, budget: int, truncation: TruncationPolicy) -> Ids:
-    """At most `budget` tokens of a text: its head, and its tail.
+    """Keep at most `budget` tokens of a text: its head, and its tail.
 
     Examples
     --------
@@ -255,8 +186,7 @@ def head_and_tail(ids: Ids, budget: int, truncation: TruncationPolicy) -> Ids:
     if len(ids) <= budget:
         return ids
     head = round(budget * truncation.head_share)
-    tail = budget - head
-    return np.concatenate([ids[:head], ids[len(ids) - tail :]])
+    return np.concatenate([ids[:head], ids[len(ids) - (budget - head) :]])
 
 
 def _special(*candidates: int | None) -> Ids:

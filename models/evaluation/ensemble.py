@@ -106,7 +106,7 @@ def measure_blend(prediction: BlendOutOfFold, table: Table, seed: int) -> dict[s
 
 
 def _measure_alone(table: Table, columns: Sequence[Column], seed: int) -> dict[str, Any]:
-    """A blend that sees one signal only, with default parameters, so untuned."""
+    """Measure a blend that sees one signal only, with default parameters, so untuned."""
     own = {column.name for column in columns}
     alone = table.select(lambda column: column.name in own)
     _, prediction = fit_blend(alone, plan_for(len(table.labels)).default, seed)
@@ -121,7 +121,7 @@ def _measure_without(
     seed: int,
     repeats: int,
 ) -> dict[str, Any]:
-    """What a signal adds: the loss without it less the loss with it, calibrated, paired.
+    """Measure what a signal adds: the loss without it less the loss with it, calibrated, paired.
 
     The trees keep the parameters that were tuned with all signals.
     """
@@ -152,7 +152,7 @@ def _measure_members(prediction: BlendOutOfFold, table: Table, seed: int) -> dic
 
 
 def _measure_search(result: SearchResult, refolded: Mapping[int, float]) -> dict[str, Any]:
-    """What was tried, and how far the best trial's loss can be trusted."""
+    """Describe what was tried, and how far the best trial's loss can be trusted."""
     optimism = selection_optimism(result)
     return {
         "trials": result.finished + result.pruned,

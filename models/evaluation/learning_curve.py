@@ -254,7 +254,7 @@ def resampled_losses(
 def describe_curve(
     losses: CurveLosses, groups: NDArray[Any], seed: int, extrapolated_n: int
 ) -> dict[str, Any]:
-    """The points with their intervals, and the power law through them, ready for JSON.
+    """Return the points with their intervals, and the power law through them, ready for JSON.
 
     Parameters
     ----------

@@ -43,7 +43,7 @@ class PowerLaws:
     exponent: Floats
 
     def at(self, counts: Floats) -> Floats:
-        """The loss at some training sizes, shape (laws, sizes)."""
+        """Return the loss at some training sizes, shape (laws, sizes)."""
         powers = counts ** -self.exponent[:, None]
         losses: Floats = self.asymptote[:, None] + self.scale[:, None] * powers
         return losses

@@ -17,8 +17,8 @@ import torch
 from featlab.encoder import EncoderSpec, load_encoder
 from featlab.encoder.backbone import Backbone, cast_weights, quiet_transformers
 from featlab.encoder.device import DTYPES
-from featlab.encoder.encoder import Progress
 from featlab.encoder.tokens import Tokenizer
+from featlab.progress import ProgressCallback
 from featlab.signals.state import PLAIN, State
 from models.preference.fine_tune_settings import SavedDtype
 from models.preference.preference_head import PreferenceHead
@@ -49,7 +49,7 @@ class PreferenceModel:
         self.head = head.to(self.encoder.device).eval()
 
     def logits(
-        self, battles: BattleTokens, progress: Progress | None = None
+        self, battles: BattleTokens, progress: ProgressCallback | None = None
     ) -> npt.NDArray[np.float32]:
         """Return the logits of each battle's outcomes; equal sequences are encoded once.
 
@@ -60,7 +60,7 @@ class PreferenceModel:
         Parameters
         ----------
         battles : BattleTokens
-        progress : callable of (tokens done, tokens in all), optional
+        progress : callable of Progress, optional
             Called after every batch.
 
         Returns

@@ -21,6 +21,7 @@ any other one runs only if whoever loads the bundle trusts its module.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -40,15 +41,14 @@ from featlab.signals import (
     Need,
     Signal,
     find_signal,
-    load_signal,
     load_state,
-    save_signal,
     save_state,
 )
 from featlab.versions import versions
 from models.probabilities import Probabilities
 from models.stacking.blend import Blend
 from models.stacking.kernel import Kernel
+from models.stacking.out_of_fold import load_fitted, save_fitted
 from models.stacking.predictor import Predictor
 from models.stacking.trees import Trees
 
@@ -58,7 +58,9 @@ PROBE = "probe.json"
 MODEL_CARD = "README.md"
 UNLISTED = (MANIFEST, MODEL_CARD)
 """Files that are there without a checksum: the list itself, and the card that a report writes."""
+TREES = "trees"
 KERNEL = "kernel"
+SIGNALS = "signals"
 
 PROBE_BATTLES: dict[str, list[Any]] = {
     "id": [1, 2, 3],
@@ -82,14 +84,17 @@ def save_bundle(predictor: Predictor, schema: BattleSchema, folder: Path) -> Non
         How the training file was read; test files are read the same way.
     folder : Path
     """
-    (folder / MANIFEST).unlink(missing_ok=True)
+    for name in UNLISTED:
+        (folder / name).unlink(missing_ok=True)
+    for stale in (folder / TREES, *(folder / SIGNALS).glob("*")):
+        if stale.name not in predictor.signals:
+            shutil.rmtree(stale, ignore_errors=True)
     for number, booster in enumerate(predictor.blend.trees.boosters):
         with atomic_path(folder / _tree_file(number)) as path:
             path.write_text(booster.model_to_string(), encoding="utf-8")
     save_state(predictor.blend.kernel.state(), folder / KERNEL, KERNEL)
     for name, fitted in predictor.signals.items():
-        for fold, signal in enumerate(fitted):
-            save_signal(signal, folder / "signals" / name / str(fold))
+        save_fitted(fitted, folder / SIGNALS / name)
     write_json(
         folder / PROBE,
         {
@@ -127,15 +132,15 @@ def load_bundle(folder: Path, trusted: Collection[str] = ()) -> tuple[Predictor,
     Raises
     ------
     BundleError
-        When the folder holds no bundle, a file is missing or altered, or this
-        environment predicts the probe differently.
+        When the folder holds no bundle, a file is missing, altered or not of
+        the bundle, or this environment predicts the probe differently.
     ConfigError
         When a signal's module is not trusted.
     """
     manifest = read_manifest(folder)
     checked_files(folder, manifest["sha256"], besides=UNLISTED)
     signals = {
-        name: load_fitted(find_signal(path, trusted), folder / "signals" / name)
+        name: load_fitted(find_signal(path, trusted), folder / SIGNALS / name)
         for name, path in manifest["signals"].items()
     }
     boosters = read_boosters(folder, manifest["boosters"])
@@ -182,22 +187,8 @@ def read_boosters(folder: Path, count: int) -> tuple[lgb.Booster, ...]:
     )
 
 
-def load_fitted(kind: type[Signal[Any]], folder: Path) -> list[Signal[Any]]:
-    """Return the fitted signals of a folder that holds one a fold, in their order.
-
-    Raises
-    ------
-    BundleError
-        When there is none, or one cannot be read.
-    """
-    count = len(list(folder.iterdir())) if folder.is_dir() else 0
-    if not count:
-        raise BundleError(f"{folder}: holds no fitted signal")
-    return [load_signal(kind, folder / str(fold)) for fold in range(count)]
-
-
 def _tree_file(number: int) -> str:
-    return f"trees/{number}.txt"
+    return f"{TREES}/{number}.txt"
 
 
 def _encoders(predictor: Predictor) -> dict[str, Any]:

@@ -18,7 +18,7 @@ _LOG_BOUNDS = (np.log(0.2), np.log(10.0))
 
 
 def apply_temperature(probabilities: Probabilities, temperature: float) -> Probabilities:
-    """Probabilities to the power 1 / temperature, normalised again.
+    """Return probabilities to the power 1 / temperature, normalised again.
 
     Examples
     --------
@@ -35,7 +35,7 @@ def apply_temperature(probabilities: Probabilities, temperature: float) -> Proba
 
 
 def fit_temperature(probabilities: Probabilities, labels: Labels) -> float:
-    """The temperature in [0.2, 10] with the least log loss.
+    """Return the temperature in [0.2, 10] with the least log loss.
 
     Examples
     --------

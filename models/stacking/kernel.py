@@ -110,7 +110,7 @@ class Coordinates:
         )
 
     def place(self, frame: pl.DataFrame) -> tuple[Floats, Floats]:
-        """Odd and even coordinates, float64 of shape (n, coordinates) each."""
+        """Return odd and even coordinates, float64 of shape (n, coordinates) each."""
         scalars = len(self.odd.names) + len(self.even.names)
         scale = (2.0 * max(scalars, 1)) ** -0.5
         vector = np.nan_to_num(column_values(frame, self.vector)) * self.vector_scale
@@ -144,12 +144,12 @@ class SymmetricKernel:
     penalties: tuple[float, float]
 
     def predict(self, frame: pl.DataFrame) -> Probabilities:
-        """Probabilities, float64 of shape (n, 3); exchanged sides give exactly exchanged ones."""
+        """Return probabilities, float64 of shape (n, 3), exactly symmetric in the sides."""
         margin, tie = self._logits(frame)
         return joined_probabilities(margin, tie)
 
     def tie_probability(self, frame: pl.DataFrame) -> Floats:
-        """The chance of a tie, float64 of shape (n,)."""
+        """Return the chance of a tie, float64 of shape (n,)."""
         return self.predict(frame)[:, TIE]
 
     def _logits(self, frame: pl.DataFrame) -> tuple[Floats, Floats]:
@@ -202,7 +202,7 @@ def _kernels(
 
 
 def joined_probabilities(margin: Floats, tie: Floats) -> Probabilities:
-    """Three probabilities from the log odds of a against b and those of a tie.
+    """Return three probabilities from the log odds of a against b and those of a tie.
 
     Examples
     --------
@@ -483,7 +483,7 @@ def _penalised_loss(
     targets: Floats,
     weight: Floats,
 ) -> tuple[float, Floats]:
-    """The loss and its gradient at the solution of factor @ solution = preconditioned."""
+    """Return the loss and its gradient at the solution of factor @ solution = preconditioned."""
     solution = solve_triangular(factor, preconditioned)
     logits = rows @ solution
     gradient = (weight * (expit(logits) - targets)) @ rows + ridge * solution

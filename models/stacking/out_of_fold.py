@@ -6,16 +6,19 @@ models stands in their place.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 from threadpoolctl import threadpool_limits
 
+from featlab.errors import BundleError
 from featlab.signals.outcomes import TRAINING_ONLY, Outcomes, Rows
-from featlab.signals.signal import Context, Cost, Signal
+from featlab.signals.signal import Context, Cost, Signal, load_signal, save_signal
 from featlab.threads import in_threads
 
 
@@ -114,3 +117,26 @@ def mean_columns(fitted: Sequence[Signal[Any]], battles: pl.LazyFrame) -> pl.Dat
         .alias(name)
         for name in frames[0].columns
     )
+
+
+def save_fitted(fitted: Sequence[Signal[Any]], folder: Path) -> None:
+    """Write fitted signals into a folder, a folder a fold, in place of what it held."""
+    for fold, signal in enumerate(fitted):
+        save_signal(signal, folder / str(fold))
+    for stale in folder.iterdir():
+        if stale.name not in map(str, range(len(fitted))):
+            shutil.rmtree(stale)
+
+
+def load_fitted(kind: type[Signal[Any]], folder: Path) -> list[Signal[Any]]:
+    """Return the fitted signals of a folder that holds one a fold, in their order.
+
+    Raises
+    ------
+    BundleError
+        When there is none, or one cannot be read.
+    """
+    count = len(list(folder.iterdir())) if folder.is_dir() else 0
+    if not count:
+        raise BundleError(f"{folder}: holds no fitted signal")
+    return [load_signal(kind, folder / str(fold)) for fold in range(count)]

@@ -52,7 +52,7 @@ class ScaledColumns:
         return cls(tuple(names), centre, np.where(spread > 0, spread, 1.0))
 
     def scale(self, frame: pl.DataFrame) -> Floats:
-        """The scaled columns, float64 of shape (n, columns)."""
+        """Return the scaled columns, float64 of shape (n, columns)."""
         values = (_symlog(frame, self.names) - self.centre) / self.spread
         clipped: Floats = np.clip(np.nan_to_num(values, nan=0.0), -LARGEST, LARGEST)
         return clipped
@@ -65,7 +65,7 @@ def _symlog(frame: pl.DataFrame, names: Sequence[str]) -> Floats:
 
 
 def column_values(frame: pl.DataFrame, names: Sequence[str]) -> Floats:
-    """Some columns as float64 of shape (n, columns), null as NaN."""
+    """Return some columns as float64 of shape (n, columns), null as NaN."""
     # Indexing plans no query, which would take longer than everything else for a single battle.
     chosen = frame[list(names)]
     if any(dtype != pl.Float64 for dtype in chosen.dtypes):

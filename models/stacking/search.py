@@ -92,7 +92,7 @@ COARSE_FROM = 12_000
 
 
 def plan_for(battles: int) -> SearchPlan:
-    """The plan of a search on so many battles."""
+    """Return the plan of a search on so many battles."""
     return COARSE if battles >= COARSE_FROM else FINE
 
 
@@ -141,7 +141,7 @@ class SelectionOptimism:
 
 
 def suggest(trial: optuna.Trial, plan: SearchPlan = FINE) -> BoostingParameters:
-    """The search space; a trial's draw from it."""
+    """Draw a trial's parameters from the search space."""
     slowest, fastest = plan.learning_rates
     return BoostingParameters(
         learning_rate=trial.suggest_float("learning_rate", slowest, fastest, log=True),
@@ -158,7 +158,7 @@ def suggest(trial: optuna.Trial, plan: SearchPlan = FINE) -> BoostingParameters:
 
 
 def starting_point(plan: SearchPlan) -> dict[str, float]:
-    """The plan's default parameters, as near as `suggest` may draw them.
+    """Return the plan's default parameters, as near as `suggest` may draw them.
 
     Examples
     --------
@@ -180,7 +180,7 @@ def starting_point(plan: SearchPlan) -> dict[str, float]:
 
 
 def open_study(journal: Path, name: str) -> optuna.Study:
-    """The study called `name` in a journal file, made if it is not there.
+    """Return the study called `name` in a journal file, made if it is not there.
 
     Trials that an interruption left running are marked failed, so that they
     are drawn anew.
@@ -218,7 +218,7 @@ def search(
     seed : int
         Root seed.
     on_trial : callable, optional
-        Told the number of trials done and the best loss so far, after each.
+        Called with the number of completed trials and the best loss so far, after each.
     kernel : KernelOutOfFold, optional
         Out-of-fold predictions of the kernel half: trials are then scored by
         the blend with it, which is what will predict.

@@ -47,7 +47,7 @@ class BoostingParameters:
     patience: int = 60
 
     def for_lightgbm(self, seed: int) -> dict[str, object]:
-        """Parameters for `lightgbm.train`, reproducible for a seed."""
+        """Return parameters for `lightgbm.train`, reproducible for a seed."""
         chosen = asdict(self)
         del chosen["max_rounds"], chosen["patience"]
         return {
@@ -64,7 +64,7 @@ class BoostingParameters:
         }
 
     def for_half_the_rows(self) -> BoostingParameters:
-        """The same model where each leaf holds half as many rows."""
+        """Return the same model where each leaf holds half as many rows."""
         return replace(
             self,
             min_data_in_leaf=max(1, self.min_data_in_leaf // 2),
@@ -97,7 +97,7 @@ class TrainingSet:
 
     @classmethod
     def of(cls, data: Table, rows: Rows, hidden_ties: Floats | None = None) -> TrainingSet:
-        """Some battles and, where the chance of their hidden ties is given, all extra ones."""
+        """Take some battles and, where the chance of their hidden ties is given, all extra ones."""
         given, exchanged = data.both_orders
         names = [column.name for column in data.scalars]
         own = cls(given[rows], exchanged[rows], data.labels[rows], None, names)
@@ -114,7 +114,7 @@ class TrainingSet:
         )
 
     def in_both_orders(self, reference: lgb.Dataset | None = None) -> lgb.Dataset:
-        """A LightGBM dataset of every battle twice."""
+        """Return a LightGBM dataset of every battle twice."""
         return self._dataset(
             np.vstack([self.given, self.exchanged]),
             np.concatenate([self.labels, exchanged_labels(self.labels)]),
@@ -123,7 +123,7 @@ class TrainingSet:
         )
 
     def in_one_order(self, seed: int) -> lgb.Dataset:
-        """A LightGBM dataset of every battle in one order drawn at random."""
+        """Return a LightGBM dataset of every battle in one order drawn at random."""
         other = np.random.default_rng(seed).random(len(self.labels)) < 0.5
         return self._dataset(
             np.where(other[:, None], self.exchanged, self.given),
@@ -153,14 +153,14 @@ class TrainingSet:
 def predict_both_orders(
     booster: lgb.Booster, given: Matrix, swapped: Matrix
 ) -> tuple[Probabilities, Probabilities]:
-    """Raw predictions for the battles as given, and for the exchanged ones in their own order."""
+    """Return raw predictions of battles as given, and of the exchanged ones in their own order."""
     first = np.asarray(booster.predict(given, num_threads=1))
     second = np.asarray(booster.predict(swapped, num_threads=1))
     return first, second
 
 
 def mean_over_orders(given: Probabilities, swapped: Probabilities) -> Probabilities:
-    """The mean of a prediction and its mirror image, in the order given."""
+    """Return the mean of a prediction and its mirror image, in the order given."""
     mean: Probabilities = (given + exchanged(swapped)) / 2
     return mean
 
@@ -269,7 +269,7 @@ class FoldTrainer:
         )
 
     def predict_held_out(self, booster: lgb.Booster) -> tuple[Probabilities, Probabilities]:
-        """Raw predictions of the held-out battles in both orders."""
+        """Return raw predictions of the held-out battles in both orders."""
         given, swapped = self.data.both_orders
         return predict_both_orders(booster, given[self.held_out_rows], swapped[self.held_out_rows])
 

@@ -27,8 +27,9 @@ from models.analysis.attribution import Matrix, column_attribution
 from models.analysis.model_card import TrainingSummary
 from models.evaluation.intervals import Groups
 from models.probabilities import Labels, Probabilities, Rows
-from models.stacking.bundle import load_fitted, read_boosters
+from models.stacking.bundle import read_boosters
 from models.stacking.kernel import fit_kernel
+from models.stacking.out_of_fold import load_fitted
 from models.stacking.search import open_study
 from models.stacking.table import Table, stacked_frame
 from models.stacking.trees import mean_over_orders, predict_both_orders

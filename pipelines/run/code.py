@@ -75,7 +75,7 @@ def _absolute(node: ast.ImportFrom, module: str) -> str:
 
 
 def _home_of(module: str, name: str) -> str | None:
-    """The module that defines a name which another one imports from `module`."""
+    """Return the module that defines a name which another one imports from `module`."""
     source = _source(module)
     if source is None:
         return None
@@ -91,7 +91,7 @@ def _home_of(module: str, name: str) -> str | None:
 
 
 def _source(module: str) -> Path | None:
-    """The file of a Python module, where it has one."""
+    """Return the file of a Python module, where it has one."""
     loaded = sys.modules.get(module)
     file = getattr(loaded, "__file__", None)
     if file is None:

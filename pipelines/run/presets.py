@@ -18,6 +18,11 @@ from pipelines.run.settings import DataSettings, EncoderSettings, Preset, TrainS
 ALWAYS = "text"
 """The signal that every ensemble has."""
 
+STAGES = frozenset(
+    {"battles", "folds", "extra", "kernel", "search", "study", "blend", "metrics", "learning_curve"}
+)
+"""Other parts of a run, whose names no signal may have."""
+
 BY_DEFAULT: Mapping[str, tuple[str, ...]] = {
     "fast": ("text", "lexical", "identity"),
     "cpu": tuple(REGISTRY),
@@ -96,7 +101,8 @@ def resolve(settings: TrainSettings) -> Recipe:
     Raises
     ------
     ConfigError
-        For a signal that does not exist, or an encoder without torch.
+        For a signal that does not exist, signals that share a name or a column,
+        or an encoder without torch.
     FeatureError
         For a feature family that does not exist.
     """
@@ -112,14 +118,20 @@ def resolve(settings: TrainSettings) -> Recipe:
         kind = find_signal(name)
         if Need.ENCODER in kind.needs and find_spec("torch") is None:
             raise ConfigError(f"the {name} signal needs torch: install featlab[encoder]")
-        if kind.name in kinds:
-            raise ConfigError(f"two signals are called {kind.name}")
+        if kind.name in kinds or kind.name in STAGES:
+            raise ConfigError(
+                f"signal {name} is called {kind.name}, as is another part of the run; rename it"
+            )
         kinds[kind.name] = kind
     needy = any(Need.ENCODER in kind.needs for kind in kinds.values())
     encoder = _encoder(preset, settings.encoder) if needy else None
     context = context_of(settings, encoder)
-    for kind in kinds.values():
-        kind.from_settings(context, 0)
+    makers: dict[str, str] = {}
+    for name, kind in kinds.items():
+        for column in kind.from_settings(context, 0).columns():
+            other = makers.setdefault(column.name, name)
+            if other != name:
+                raise ConfigError(f"signals {other} and {name} both make the column {column.name}")
     return Recipe(preset, kinds, context, reason)
 
 

@@ -89,7 +89,7 @@ class Run:
         ConfigError
             When an input changed while the stage read it.
         """
-        read = fingerprints(inputs)
+        read = self._fingerprints(inputs)
         made_from = {
             "inputs": read,
             "values": value_fingerprint(dict(values if key is None else key)),
@@ -103,9 +103,9 @@ class Run:
         start = time.monotonic()
         function(**inputs, **outputs, **values)
         seconds = time.monotonic() - start
-        if changed := [path for path, old in fingerprints(inputs).items() if read[path] != old]:
+        if changed := sorted({*read.items()} ^ {*self._fingerprints(inputs).items()}):
             raise ConfigError(
-                f"{', '.join(changed)} changed while {name} was made from it; run the command again"
+                f"{changed[0][0]} changed while {name} was made from it; run the command again"
             )
         self._write_config()
         manifest["versions"] = versions()
@@ -126,6 +126,14 @@ class Run:
     def finish(self) -> None:
         """Keep the settings, also where no stage had to be made again for them."""
         self._write_config()
+
+    def _fingerprints(self, inputs: Mapping[str, Any]) -> dict[str, str]:
+        """Return name -> sha256; names inside the run folder do not say where that lies."""
+        root = self.folder.path
+        return {
+            str(file.relative_to(root) if file.is_relative_to(root) else file.resolve()): digest
+            for file, digest in ((Path(name), d) for name, d in fingerprints(inputs).items())
+        }
 
     def _write_config(self) -> None:
         with atomic_path(self.folder.config) as path:
@@ -153,9 +161,12 @@ def open_run(path: Path, config: str) -> Iterator[Run]:
     Raises
     ------
     ConfigError
-        When another process works on the folder.
+        When the folder cannot be made, or another process works on it.
     """
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{path} is no place for a run: {error.strerror}") from None
     try:
         with FileLock(path / LOCK, timeout=0):
             yield Run(RunFolder(path), config)
@@ -189,11 +200,7 @@ def require_finished(folder: RunFolder, *stages: str) -> dict[str, Any]:
     """
     manifest = read_manifest(folder)
     made = manifest["stages"]
-    makers = {
-        str(folder.path / output): name
-        for name, stage in made.items()
-        for output in stage["outputs"]
-    }
+    makers = {output: name for name, stage in made.items() for output in stage["outputs"]}
     waiting, seen = list(stages), set()
     while waiting:
         name = waiting.pop()
@@ -204,8 +211,7 @@ def require_finished(folder: RunFolder, *stages: str) -> dict[str, Any]:
             raise _unfinished(folder, f"no {name}")
         for path, digest in made[name]["made_from"]["inputs"].items():
             if maker := makers.get(path):
-                output = str(Path(path).relative_to(folder.path))
-                if made[maker]["outputs"][output] != digest:
+                if made[maker]["outputs"][path] != digest:
                     raise _unfinished(folder, f"{name} is older than {maker}")
                 waiting.append(maker)
     if not folder.config.is_file():

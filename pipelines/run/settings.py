@@ -44,7 +44,7 @@ class BattleSettings(BaseModel):
     winner: str | None = Field(None, description="one label column in place of three columns")
 
     def schema_of_battles(self) -> BattleSchema:
-        """The battle schema these settings describe."""
+        """Return the battle schema these settings describe."""
         base = WSDM if self.layout == "wsdm" else ARENA
         return BattleSchema(
             id=self.id or base.id,
@@ -83,7 +83,7 @@ class EncoderSettings(BaseModel):
     )
 
     def fine_tuning(self) -> FineTuneSettings:
-        """The fine-tuning these settings describe."""
+        """Return the fine-tuning these settings describe."""
         chosen = self.model_dump(exclude={"model", "max_tokens", "store", "soft_labels"})
         return FineTuneSettings(**chosen)
 
@@ -119,7 +119,7 @@ class CommandSettings(BaseSettings):
 
     @classmethod
     def load(cls, arguments: Sequence[str], program: str) -> Self:
-        """Settings from all sources.
+        """Return the settings from all sources.
 
         Raises
         ------
@@ -162,7 +162,7 @@ class CommandSettings(BaseSettings):
     def as_toml(self) -> str:
         """Return the settings as resolved, in the form that ``--config`` reads."""
         return tomli_w.dumps(
-            self.model_dump(mode="json", exclude_none=True, exclude={"config", "list"})
+            self.model_dump(mode="json", exclude_none=True, exclude={"config", "list", "dry_run"})
         )
 
 
@@ -170,7 +170,7 @@ _toml_path: Path | None = None
 
 
 def _config_path(arguments: Sequence[str]) -> Path | None:
-    """The TOML file, which must be known before the other settings are read."""
+    """Return the TOML file, which must be known before the other settings are read."""
     given = os.environ.get("FEATLAB_CONFIG")
     for index, argument in enumerate(arguments):
         if argument == "--config" and index + 1 < len(arguments):
@@ -226,17 +226,22 @@ class TrainSettings(DataSettings):
     )
 
 
-class SubmitSettings(CommandSettings):
-    """Settings of ``pipelines.submit``."""
+class BundleSettings(CommandSettings):
+    """What commands that read a bundle take besides."""
 
-    test: Path = Field(Path("data/test.csv"), description="battles to predict")
-    out: Path = Field(Path("submission.csv"), description="CSV to write")
     trust: list[str] = Field(
         [], description="modules outside this project whose signals the bundle may run"
     )
 
 
-class LearningCurveSettings(CommandSettings):
+class SubmitSettings(BundleSettings):
+    """Settings of ``pipelines.submit``."""
+
+    test: Path = Field(Path("data/test.csv"), description="battles to predict")
+    out: Path = Field(Path("submission.csv"), description="CSV to write")
+
+
+class LearningCurveSettings(BundleSettings):
     """Settings of ``pipelines.learning_curve``."""
 
     shares: list[float] = Field(
@@ -248,7 +253,7 @@ class LearningCurveSettings(CommandSettings):
     )
 
 
-class ReportSettings(CommandSettings):
+class ReportSettings(BundleSettings):
     """Settings of ``pipelines.report.__main__``."""
 
     out: Path | None = Field(None, description="folder to write; the run's report folder if none")

@@ -1,4 +1,4 @@
-"""The files of a run as what is learned from: battles with outcomes and folds, and the table."""
+"""The files of a run as the table that the members learn from."""
 
 from __future__ import annotations
 
@@ -11,18 +11,9 @@ import polars as pl
 
 from featlab.columns import Column
 from featlab.errors import ConfigError
-from featlab.signals.outcomes import TRAINING_ONLY, Outcomes, Rows
 from models.stacking.table import Table, stacked_frame
+from pipelines.run.battle_files import BattleFiles, read_outcomes
 from pipelines.run.folder import RunFolder
-
-
-@dataclass(frozen=True)
-class BattleFiles:
-    """Battles and folds of a run, and extra battles where it has any."""
-
-    battles: Path
-    folds: Path
-    extra: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -49,28 +40,6 @@ def table_files(run: RunFolder, training: BattleFiles, signals: Iterable[str]) -
         {name: run.signal(name) for name in names},
         {name: run.extra_signal(name) for name in extra},
     )
-
-
-def scan_battles(battles: Path, extra: Path | None) -> pl.LazyFrame:
-    """Return a run's battles, then the extra ones, whose ids are text."""
-    own = pl.scan_parquet(battles)
-    if extra is None:
-        return own
-    return pl.concat(
-        [own.with_columns(pl.col("id").cast(pl.String)), pl.scan_parquet(extra)],
-        how="diagonal_relaxed",
-    )
-
-
-def read_outcomes(files: BattleFiles) -> tuple[Outcomes, Rows, int]:
-    """Return outcomes and folds of all battles, and how many of them are the run's own."""
-    frame = scan_battles(files.battles, files.extra)
-    wanted = ["id", "prompt", *(n for n in frame.collect_schema() if n in TRAINING_ONLY)]
-    folds = pl.read_parquet(files.folds)["fold"]
-    dealt = [folds.to_numpy().astype(np.int64)]
-    if files.extra is not None:
-        dealt.append(pl.read_parquet(files.extra, columns=["fold"])["fold"].to_numpy())
-    return Outcomes.of(frame.select(wanted).collect()), np.concatenate(dealt), len(folds)
 
 
 def read_table(files: TableFiles, signals: Mapping[str, Sequence[Column]]) -> Table:

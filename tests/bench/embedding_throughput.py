@@ -118,7 +118,7 @@ def embedding_throughput(
     }
     return EmbeddingThroughput(
         texts=len(texts),
-        tokens=ours.tokenizer.texts(texts).report().tokens,
+        tokens=int(ours.tokenizer.texts(texts).lengths.sum()),
         dtype=dtype,
         featlab=seconds["ours"],
         sentence_transformers=seconds["theirs"],

@@ -147,7 +147,7 @@ def forward_rows(
 ) -> Iterator[Row]:
     """Inference through `Encoder.encode`, tokens ready: every way of attention, several packs."""
     reader = Tokenizer(folder, spec)
-    ways = ["varlen", "flex", "padded"] if measured.device.type == "cuda" else ["blocks", "padded"]
+    ways = ["varlen", "padded"] if measured.device.type == "cuda" else ["blocks", "padded"]
     for way in ways:
         for budget in budgets:
             backbone = loaded_backbone(spec, folder, measured.device, torch.bfloat16)
@@ -292,7 +292,9 @@ def main() -> None:
 
         card = torch.cuda.get_device_name(device) if on_card else "CPU, tiny model"
         print(f"{card}; torch {torch.__version__}, transformers {transformers.__version__}")
-        print(f"{source}: {conversations.report()}; a prompt and a response each")
+        cut = float((conversations.full_lengths > conversations.lengths).mean())
+        print(f"{source}: {len(conversations.ids):,} sequences, a prompt and a response each,")
+        print(f"{measured.lengths.sum():,} tokens, {cut:.1%} of the sequences truncated")
         print(f"median length {np.median(measured.lengths):.0f} tokens")
         print(f"ceiling: {ceiling / 1e12:,.1f} TFLOP/s in one bfloat16 matrix product,")
         print(f"which is {ceiling * measured.lengths.sum() / measured.flops:,.0f} tokens/s\n")

@@ -1,26 +1,19 @@
 """The command: reads a finished run, writes its curve, and says what it left out."""
 
-import json
-import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
-from pipelines.learned_signals import signal_maker
 
-from featlab.files import read_json, write_json
-from featlab.generated import write_battles
-from featlab.signals.lexical.signal import LexicalSignal
-from featlab.signals.sparse_text import SparseText
-from models.stacking.bundle import MANIFEST
+from featlab.files import read_json
 from pipelines.learning_curve import main
 from pipelines.run.console import run_command
 from pipelines.run.settings import LearningCurveSettings
+from tests.models.remembering import Remembering
+from tests.pipelines.conftest import train
 
-WORDS = SparseText("word", 1, 1, bits=10)
-SHARES = ["--shares", "0.4", "--shares", "0.7", "--shares", "1", "--draws", "1"]
+SHARES = ["--shares", "0.4", "0.7", "1", "--draws", "1"]
+OWN = Remembering.__module__
 
 
 def curve(run: Path, *more: str) -> None:
@@ -28,34 +21,27 @@ def curve(run: Path, *more: str) -> None:
 
 
 @pytest.fixture
-def run(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A run that had a lexical signal, cut down for speed, and says it had an encoder too."""
-    copied = tmp_path / "run"
-    shutil.copytree(trained, copied)
-    manifest = read_json(copied / "bundle" / MANIFEST)
-    manifest["signals"] = {"lexical": {}, "encoder": {}}
-    write_json(copied / "bundle" / MANIFEST, manifest)
-
-    def small(name: str, *rest: Any) -> Callable[[int], LexicalSignal]:
-        assert isinstance(signal_maker(name, *rest)(0), LexicalSignal)
-        one = (1.0,)
-        return lambda fold: LexicalSignal((WORDS,), None, one, one, one, inner_folds=2, seed=fold)
-
-    monkeypatch.setattr("pipelines.learning_curve.signal_maker", small)
-    return copied
+def run(generated: Path, tmp_path: Path) -> Path:
+    """A run of the text signal, one that learns, and one that needs an encoder."""
+    own = (f"{OWN}:Remembering", f"{OWN}:Reading")
+    train(generated, tmp_path / "run", "--signals", "text", *own, "--families", "verbosity")
+    return tmp_path / "run"
 
 
 def test_the_curve_is_written_and_names_its_signals(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = (run / "metrics.json").read_bytes()
-    curve(run)
+    with pytest.raises(SystemExit):
+        curve(run)
+    assert f"--trust {OWN}" in capsys.readouterr().err
+    curve(run, "--trust", OWN)
     printed = capsys.readouterr()
-    found = json.loads((run / "learning_curve.json").read_text(encoding="utf-8"))
-    assert found["signals"] == ["text", "lexical"]
-    assert found["left_out"] == ["encoder"]
-    assert "left out, since they take hours a point: encoder" in printed.err
-    assert "text, lexical" in printed.out
+    found = read_json(run / "learning_curve.json")
+    assert found["signals"] == ["text", "remembering"]
+    assert found["left_out"] == ["reading"]
+    assert "left out, since they take hours a point: reading" in printed.err
+    assert "text, remembering" in printed.out
     assert "extrapolation" in printed.out
     assert [point["share"] for point in found["points"]] == [0.4, 0.7, 1.0]
     assert found["points"][-1]["n"] == 160
@@ -65,7 +51,7 @@ def test_the_curve_is_written_and_names_its_signals(
     assert table["kind"].to_list() == ["measured"] * 3 + ["extrapolated"]
     assert table["log_loss"][-1] == pytest.approx(found["power_law"]["extrapolated"])
     assert (run / "metrics.json").read_bytes() == before
-    curve(run)
+    curve(run, "--trust", OWN)
     assert "learning_curve: unchanged, nothing recomputed" in capsys.readouterr().err
 
 
@@ -74,13 +60,4 @@ def test_an_unfinished_run_ends_in_one_sentence(
 ) -> None:
     with pytest.raises(SystemExit, match="2"):
         curve(tmp_path)
-    assert "is no finished run (no config.toml)" in capsys.readouterr().err
-
-
-def test_other_battles_than_the_runs_are_refused(
-    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    write_battles(tmp_path / "other", 90, 6, seed=4)
-    with pytest.raises(SystemExit, match="2"):
-        curve(run, "--data", str(tmp_path / "other"))
-    assert "other battles" in capsys.readouterr().err
+    assert "is no finished run (no " in capsys.readouterr().err

@@ -10,20 +10,17 @@ import pytest
 from featlab.battles import PROBABILITIES
 from pipelines.features import main as features
 from pipelines.run.console import run_command
-from pipelines.run.settings import FeatureSettings, SubmitSettings
-from pipelines.submit import main as submit
-from tests.pipelines.conftest import train
+from pipelines.run.settings import FeatureSettings
+from tests.pipelines.conftest import asymmetry, predict, train
 
-
-def predict(run: Path, test: Path, out: Path) -> None:
-    arguments = ["--run", str(run), "--test", str(test), "--out", str(out)]
-    run_command(submit, SubmitSettings, "submit", arguments)
+STAGES = ["battles", "folds", "text", "lexical", "identity", "kernel", "search", "study", "blend"]
 
 
 def test_a_run_folder_holds_what_the_contract_lists(trained: Path) -> None:
     for name in (
         "config.toml",
         "manifest.json",
+        "battles.parquet",
         "folds.parquet",
         "signals/text.parquet",
         "oof.parquet",
@@ -34,7 +31,7 @@ def test_a_run_folder_holds_what_the_contract_lists(trained: Path) -> None:
     ):
         assert (trained / name).is_file(), name
     manifest = json.loads((trained / "manifest.json").read_text())
-    assert {"features", "folds", "ensemble"} <= set(manifest["stages"])
+    assert list(manifest["stages"]) == [*STAGES, "metrics"]
     assert all(stage["seconds"] >= 0 for stage in manifest["stages"].values())
     assert "polars" in manifest["versions"]
 
@@ -45,10 +42,10 @@ def test_out_of_fold_predictions_cover_every_battle_once(generated: Path, traine
     assert out_of_fold.columns == ["id", *PROBABILITIES, "fold", "label"]
     assert out_of_fold["id"].to_list() == train_ids.to_list()
     assert np.allclose(out_of_fold.select(PROBABILITIES).to_numpy().sum(axis=1), 1)
-    figures = json.loads((trained / "metrics.json").read_text())
+    metrics = json.loads((trained / "metrics.json").read_text())
     labels = out_of_fold["label"].to_numpy()
     chosen = out_of_fold.select(PROBABILITIES).to_numpy()[np.arange(len(labels)), labels]
-    reported = figures["ensemble"]["after_calibration"]["log_loss"]["value"]
+    reported = metrics["ensemble"]["after_calibration"]["log_loss"]["value"]
     assert -np.log(chosen).mean() == pytest.approx(reported, abs=1e-12)
 
 
@@ -56,28 +53,6 @@ def test_no_prompt_stands_in_two_folds(trained: Path) -> None:
     folds = pl.read_parquet(trained / "folds.parquet")
     assert folds.group_by("group").agg(pl.col("fold").n_unique())["fold"].max() == 1
     assert folds["group"].is_duplicated().any()
-
-
-def test_a_second_run_recomputes_nothing_and_says_so(
-    generated: Path, trained: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    before = {path: path.stat().st_mtime_ns for path in trained.rglob("*.parquet")}
-    train(generated, trained)
-    said = capsys.readouterr().err
-    for stage in ("features", "folds", "lexical", "identity", "ensemble"):
-        assert f"{stage}: unchanged, nothing recomputed" in said
-    assert {path: path.stat().st_mtime_ns for path in trained.rglob("*.parquet")} == before
-
-
-def test_a_lost_output_is_made_again(
-    generated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arguments = ["--data", str(generated), "--run", str(tmp_path / "run"), "--families", "newlines"]
-    run_command(features, FeatureSettings, "features", arguments)
-    (tmp_path / "run" / "signals" / "text.parquet").unlink()
-    run_command(features, FeatureSettings, "features", arguments)
-    assert "done in" in capsys.readouterr().err
-    assert (tmp_path / "run" / "signals" / "text.parquet").is_file()
 
 
 def test_the_same_seed_gives_the_same_bytes(generated: Path, trained: Path, tmp_path: Path) -> None:
@@ -91,14 +66,7 @@ def test_the_same_seed_gives_the_same_bytes(generated: Path, trained: Path, tmp_
 def test_an_exchanged_test_file_gets_the_exchanged_submission(
     generated: Path, trained: Path, tmp_path: Path
 ) -> None:
-    given = pl.read_csv(generated / "test.csv")
-    exchanged = given.rename({"response_a": "response_b", "response_b": "response_a"})
-    exchanged.write_csv(tmp_path / "exchanged.csv")
-    predict(trained, generated / "test.csv", tmp_path / "given_out.csv")
-    predict(trained, tmp_path / "exchanged.csv", tmp_path / "exchanged_out.csv")
-    first = pl.read_csv(tmp_path / "given_out.csv").select(PROBABILITIES).to_numpy()
-    second = pl.read_csv(tmp_path / "exchanged_out.csv").select(PROBABILITIES).to_numpy()
-    assert np.abs(second - first[:, [1, 0, 2]]).max() <= 1e-12
+    assert asymmetry(trained, generated / "test.csv", tmp_path) <= 1e-12
 
 
 def test_submitting_needs_no_training_data(generated: Path, trained: Path, tmp_path: Path) -> None:

@@ -17,9 +17,7 @@ def make_battles(*, source: Path, battles: Path, schema: BattleSchema) -> None:
         The training file.
     battles : Path
         Parquet to write.
-    schema : BattleSchema
-        Which column plays which role.
     """
-    check_battles(source, schema)
+    check_battles(source, schema, require_outcome=True)
     with explained(source, schema), atomic_path(battles) as path:
         read_battles(source, schema).sink_parquet(path)

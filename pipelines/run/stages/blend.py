@@ -14,8 +14,9 @@ from featlab.files import atomic_path
 from featlab.signals.signal import Signal
 from models.probabilities import Probabilities
 from models.stacking.blend import BlendOutOfFold, fit_blend
-from models.stacking.bundle import load_fitted, save_bundle
+from models.stacking.bundle import save_bundle
 from models.stacking.calibration import cross_fitted_temperature, fit_temperature
+from models.stacking.out_of_fold import load_fitted
 from models.stacking.predictor import Predictor
 from models.stacking.trees import TreesOutOfFold
 from pipelines.run.stages.kernel import read_kernel, read_kernel_out_of_fold
@@ -45,8 +46,6 @@ def make_blend(
 
     Parameters
     ----------
-    table : TableFiles
-        What the members learn from.
     fitted : mapping of str to Path
         Signal -> the folder of its states.
     kernel, kernel_predicted : Path
@@ -59,16 +58,10 @@ def make_blend(
         Parquet to write: raw predictions of the members.
     out_of_fold : Path
         Parquet to write: ``id``, calibrated probabilities, fold and label.
-    signals : mapping of str to sequence of Column
-        Signal -> its columns.
     kinds : mapping of str to type of Signal
         Signal -> its class.
-    schema : BattleSchema
-        How the training file was read.
     repeats : int
         Seeds a fold whose trees are averaged.
-    seed : int
-        Root seed.
     """
     data = read_table(table, signals)
     blend, prediction = fit_blend(

@@ -41,12 +41,8 @@ def make_curve(
 
     Parameters
     ----------
-    table : TableFiles
-        Battles, folds, and the columns of signals that need no training.
     curve, points : Path
         JSON and CSV to write.
-    signals : mapping of str to sequence of Column
-        Of those signals.
     kinds : mapping of str to type of Signal
         Signals that do need training.
     context : Context
@@ -55,8 +51,6 @@ def make_curve(
         As `models.evaluation.learning_curve.planned_subsets` takes them.
     extrapolate_to : int
         Training battles at which the power law is read.
-    seed : int
-        Root seed.
     about : mapping
         What else the JSON shall state.
     """

@@ -39,12 +39,8 @@ def make_extra(
         Parquet to write.
     weights : sequence of float
         How many battles each file's battles count for.
-    schema : BattleSchema
-        Which column plays which role in them.
     folds : int
         Number of folds.
-    seed : int
-        Root seed.
     """
     own = pl.read_parquet(battles, columns=["prompt"])
     parts = []

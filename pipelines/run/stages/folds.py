@@ -7,7 +7,6 @@ from pathlib import Path
 import polars as pl
 
 from featlab.battles.folds import make_folds
-from featlab.errors import BattleError
 from featlab.files import atomic_path
 
 
@@ -22,21 +21,13 @@ def write_folds(*, battles: Path, folds: Path, count: int, seed: int) -> None:
         Parquet to write: ``id``, ``fold``, ``group`` and ``label``.
     count : int
         Number of folds.
-    seed : int
-        Root seed.
 
     Raises
     ------
     BattleError
-        When the battles have no outcomes, or too few prompts.
+        When there are too few prompts.
     """
     frame = pl.scan_parquet(battles)
-    if "label" not in frame.collect_schema():
-        raise BattleError(
-            "has no outcomes, and nothing can be learned without them",
-            source="the training file",
-            remedy="name the outcome's columns in the battle schema",
-        )
     dealt = make_folds(frame, count, seed)
     labels = frame.select("label").collect()
     with atomic_path(folds) as path:

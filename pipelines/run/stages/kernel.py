@@ -30,16 +30,10 @@ def make_kernel(
 
     Parameters
     ----------
-    table : TableFiles
-        What it learns from.
     fitted : Path
         Folder to write its state into.
     predicted : Path
         Safetensors to write: out-of-fold probabilities, and hidden ties by fold.
-    signals : mapping of str to sequence of Column
-        Signal -> its columns.
-    seed : int
-        Root seed.
     """
     note("kernel: fitting")
     kernel, found = fit_kernel(read_table(table, signals), seed)

@@ -29,14 +29,10 @@ def make_metrics(
 
     Parameters
     ----------
-    table : TableFiles
-        What the members learned from.
     members, found : Path
         Their raw predictions, and what the search found.
     metrics : Path
         JSON to write.
-    signals : mapping of str to sequence of Column
-        Signal -> its columns.
     repeats, other_foldings, seed : int
         As `models.evaluation.ensemble.measure_ensemble` takes them.
     """

@@ -30,23 +30,20 @@ def make_search(
 
     Parameters
     ----------
-    table : TableFiles
-        What trials learn from.
     kernel : Path
         What the kernel says out of fold; trials are scored by the blend with it.
     found : Path
         JSON to write.
     journal : Path
         Optuna's journal; a study of the same data, code and seed in it goes on.
-    signals : mapping of str to sequence of Column
-        Signal -> its columns.
     trials : int
         How many trials there shall be.
-    seed : int
-        Root seed.
     """
     data = [*fingerprints(table).values(), *fingerprints(kernel).values()]
-    same = value_fingerprint([data, code_fingerprint([search.__module__]), seed])
+    columns = [
+        (column.name, column.parity, column.kind) for group in signals.values() for column in group
+    ]
+    same = value_fingerprint([data, columns, code_fingerprint([search.__module__]), seed])
     name = f"blend-{same[:16]}"
     study = open_study(journal, name)
     note(f"study {name} in {journal}; watch it with: optuna-dashboard {journal}")

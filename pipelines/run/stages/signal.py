@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,9 @@ import polars as pl
 
 from featlab.files import atomic_path
 from featlab.progress import task
-from featlab.signals.signal import Context, Cost, Signal, save_signal
-from models.stacking.out_of_fold import out_of_fold, prepare
-from pipelines.run.training import BattleFiles, read_outcomes, scan_battles
+from featlab.signals.signal import Context, Cost, Signal
+from models.stacking.out_of_fold import out_of_fold, prepare, save_fitted
+from pipelines.run.battle_files import BattleFiles, read_outcomes, scan_battles
 
 
 def make_signal(
@@ -50,11 +49,7 @@ def make_signal(
         outcomes, dealt, _ = read_outcomes(BattleFiles(battles, folds, extra))
         with task(kind.name, len(np.unique(dealt))) as advance:
             made, signals = out_of_fold(kind, context, both, outcomes, dealt, advance)
-    for fold, signal in enumerate(signals):
-        save_signal(signal, fitted / str(fold))
-    for stale in fitted.iterdir():
-        if stale.is_dir() and int(stale.name) >= len(signals):
-            shutil.rmtree(stale)
+    save_fitted(signals, fitted)
     ids = pl.read_parquet(battles, columns=["id"])["id"]
     _write(made.head(len(ids)), ids, columns)
     if extra is not None and extra_columns is not None:

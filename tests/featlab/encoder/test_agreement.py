@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,10 +16,11 @@ from transformers import AutoModel
 
 from featlab.encoder import MINILM, EncoderSpec, load_encoder
 from featlab.encoder import attention as attention_room
+from featlab.encoder.attention import Scope
 from featlab.encoder.backbone import Backbone, choose_attention
 from featlab.encoder.device import cpu_has_bfloat16
 from featlab.encoder.encoder import Encoder
-from featlab.encoder.pack import PackedBatch, pack
+from featlab.encoder.pack import pack
 from featlab.encoder.weights import find_weights
 from featlab.errors import ConfigError
 from tests.featlab.encoder.conftest import (
@@ -32,37 +35,23 @@ from tests.featlab.encoder.conftest import (
 EXACT = 0.9999
 ROUNDED = 0.99
 
-pytestmark = pytest.mark.filterwarnings(
-    # On a CPU flex_attention runs uncompiled, which is all that is wanted of it here.
-    "ignore:flex_attention called without torch.compile"
-)
-
 
 def plain_varlen(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    cu_seq_q: torch.Tensor,
-    cu_seq_k: torch.Tensor,
-    max_q: int,
-    max_k: int,
-    *,
-    scale: float | None = None,
-    window_size: tuple[int, int] = (-1, -1),
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scope: Scope
 ) -> torch.Tensor:
-    """varlen_attn's meaning, written as naively as can be, with its demands on the arguments."""
-    assert cu_seq_q.dtype == torch.int32
-    assert max_q == int(cu_seq_q.diff().max())
+    """FlashAttention's meaning, written as naively as can be, with its demands on the arguments."""
+    assert scope.boundaries.dtype == torch.int32
+    assert scope.longest == int(scope.boundaries.diff().max())
     assert query.shape == key.shape == value.shape
-    assert int(cu_seq_q[-1]) == query.shape[0]
+    assert int(scope.boundaries[-1]) == query.shape[0]
     assert query.stride(-1) == key.stride(-1) == value.stride(-1) == 1
     out = torch.empty_like(query)
-    for start, end in zip(cu_seq_q[:-1].tolist(), cu_seq_q[1:].tolist(), strict=True):
+    for start, end in pairwise(scope.boundaries.tolist()):
         scores = torch.einsum("qhd,khd->hqk", query[start:end], key[start:end])
-        scores = scores * (query.shape[-1] ** -0.5 if scale is None else scale)
-        if window_size[0] >= 0:
+        scores = scores * (query.shape[-1] ** -0.5 if scope.scale is None else scope.scale)
+        if scope.window >= 0:
             place = torch.arange(end - start)
-            far = (place[:, None] - place[None, :]).abs() > window_size[0]
+            far = (place[:, None] - place[None, :]).abs() > scope.window
             scores = scores.masked_fill(far, float("-inf"))
         weights = scores.float().softmax(-1).to(value.dtype)
         out[start:end] = torch.einsum("hqk,khd->qhd", weights, value[start:end])
@@ -71,7 +60,7 @@ def plain_varlen(
 
 @pytest.fixture
 def plain_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The CUDA kernel's place taken by a plain function of the same signature."""
+    """Put a plain function of the same meaning in the CUDA kernel's place."""
     monkeypatch.setitem(attention_room.KERNELS, "varlen", plain_varlen)
 
 
@@ -82,7 +71,7 @@ def encoder(folder: Path, budget: int = 256, **fields: Any) -> Encoder:
     return loaded
 
 
-WAYS = ("padded", "sequences", "blocks", "flex", "varlen")
+WAYS = ("padded", "sequences", "blocks", "varlen")
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
@@ -151,7 +140,7 @@ def test_minilm_bfloat16(way: str) -> None:
     assert cosines(vectors, one_at_a_time(reference_model, sequences, "mean")).min() > ROUNDED
 
 
-@pytest.mark.parametrize("way", ["sequences", "blocks", "flex", "varlen"])
+@pytest.mark.parametrize("way", ["sequences", "blocks", "varlen"])
 @pytest.mark.usefixtures("plain_kernel")
 def test_a_planted_neighbour_changes_nothing(modernbert_folder: Path, way: str) -> None:
     packed = encoder(modernbert_folder, attention=way, budget=10_000)
@@ -179,9 +168,11 @@ def test_packing_without_boundaries_is_wrong_and_would_be_seen(modernbert_folder
 def test_a_window_one_token_off_would_be_seen(
     modernbert_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def narrow(*arguments: Any, window_size: tuple[int, int], **rest: Any) -> torch.Tensor:
-        side = window_size[0] - 1 if window_size[0] > 0 else -1
-        return plain_varlen(*arguments, window_size=(side, side), **rest)
+    def narrow(
+        query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scope: Scope
+    ) -> torch.Tensor:
+        window = scope.window - 1 if scope.window > 0 else -1
+        return plain_varlen(query, key, value, replace(scope, window=window))
 
     sequences = token_sequences([4 * WINDOW])
     right = encoder(modernbert_folder, attention="varlen").encode(sequences)
@@ -236,7 +227,7 @@ def test_matrix_products_compute_attention() -> None:
     mask = torch.ones(2, 1, 1, 30, dtype=torch.bool)
     mask[1, ..., 20:] = False
     expected = torch.nn.functional.scaled_dot_product_attention(query, key, value, mask)
-    found = attention_room.products_kernel(query, key, value, mask, None)
+    found = attention_room.matrix_products(query, key, value, mask, None)
     torch.testing.assert_close(found, expected)
 
 
@@ -318,16 +309,6 @@ def test_rotary_frequencies_stay_in_float32(modernbert_folder: Path) -> None:
     assert {b.dtype for b in floating} == {torch.float32}
 
 
-def test_masks_are_made_once_a_pack() -> None:
-    made: list[int] = []
-    cache = attention_room.MaskCache(lambda boundaries, window: made.append(window))
-    batch: PackedBatch = pack([[1, 2], [3]])
-    for window in (-1, 4, -1, 4):
-        cache(batch.boundaries, window)
-    cache(batch.boundaries.clone(), -1)
-    assert made == [-1, 4, -1]
-
-
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA card")
 def test_cuda_asked_for_and_not_there(modernbert_folder: Path) -> None:
     with pytest.raises(ConfigError, match="no CUDA card"):
@@ -344,10 +325,38 @@ def test_modernbert_on_cuda(modernbert_folder: Path) -> None:
     assert cosines(loaded.encode(sequences), reference).min() > ROUNDED
 
 
-def test_the_real_kernel_takes_the_arguments_it_is_called_with() -> None:
-    varlen = pytest.importorskip("torch.nn.attention.varlen", reason="this torch has no varlen")
-    called = inspect.signature(plain_varlen).parameters
-    found = inspect.signature(varlen.varlen_attn).parameters
-    positional = list(called)[:7]
-    assert list(found)[:7] == positional
-    assert {"scale", "window_size"} <= set(found)
+@pytest.mark.parametrize("public", [True, False])
+def test_flash_attention_is_called_as_this_torch_defines_it(
+    monkeypatch: pytest.MonkeyPatch, public: bool
+) -> None:
+    # It runs on a card alone, so what is checked here is that the arguments bind, by the public
+    # name and by the operator below it, which is all that older releases have.
+    called: list[dict[str, Any]] = []
+
+    def varlen_attn(*arguments: Any, **rest: Any) -> torch.Tensor:
+        real = pytest.importorskip("torch.nn.attention.varlen").varlen_attn
+        called.append(inspect.signature(real).bind(*arguments, **rest).arguments)
+        return arguments[2]
+
+    def operator(*arguments: Any, **rest: Any) -> tuple[torch.Tensor]:
+        names = [a.name for a in torch.ops.aten._flash_attention_forward.default._schema.arguments]
+        assert set(rest) <= set(names[len(arguments) :])
+        called.append({**dict(zip(names, arguments, strict=False)), **rest})
+        return (arguments[2],)
+
+    monkeypatch.setattr(attention_room, "_public_varlen", lambda: varlen_attn if public else None)
+    if not public:
+        room = SimpleNamespace(ops=SimpleNamespace(aten=SimpleNamespace()))
+        room.ops.aten._flash_attention_forward = operator
+        monkeypatch.setattr(attention_room, "torch", room)
+    part, boundaries = torch.zeros(3, 2, 8), torch.tensor([0, 1, 3], dtype=torch.int32)
+    scope = Scope(boundaries, longest=2, window=4, scale=0.5)
+    assert attention_room.varlen_kernel(part, part, part, scope) is part
+    arguments = called[0]
+    assert (arguments["max_q"], arguments["max_k"], arguments["scale"]) == (2, 2, 0.5)
+    if public:
+        assert arguments["window_size"] == (4, 4)
+    else:
+        assert (arguments["window_size_left"], arguments["window_size_right"]) == (4, 4)
+        assert (arguments["dropout_p"], arguments["is_causal"]) == (0.0, False)
+        assert arguments["cum_seq_q"] is arguments["cum_seq_k"] is boundaries

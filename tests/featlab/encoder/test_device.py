@@ -64,13 +64,14 @@ class Attending(torch.nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("device", "capability", "dtype", "has_triton", "expected"),
+    ("device", "capability", "dtype", "expected"),
     [
-        (CPU, None, torch.float32, True, ["sequences", "padded"]),
-        (CUDA, (9, 0), torch.bfloat16, True, ["varlen", "flex", "padded"]),
-        (CUDA, (9, 0), torch.float32, True, ["flex", "padded"]),
-        (CUDA, (8, 0), torch.float16, False, ["varlen", "padded"]),
-        (CUDA, (7, 5), torch.float16, True, ["padded"]),
+        (CPU, None, torch.float32, ["sequences", "padded"]),
+        (CPU, None, torch.bfloat16, ["sequences", "padded"]),
+        (CUDA, (9, 0), torch.bfloat16, ["varlen", "padded"]),
+        (CUDA, (8, 0), torch.float16, ["varlen", "padded"]),
+        (CUDA, (9, 0), torch.float32, ["padded"]),
+        (CUDA, (7, 5), torch.float16, ["padded"]),
     ],
 )
 def test_ways_of_attention(
@@ -78,13 +79,11 @@ def test_ways_of_attention(
     device: torch.device,
     capability: tuple[int, int] | None,
     dtype: torch.dtype,
-    has_triton: bool,
     expected: list[str],
 ) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
-    monkeypatch.setattr("featlab.encoder.attention.has_varlen", lambda: True)
-    assert candidates(Attending(), device, dtype, has_triton=has_triton) == expected
-    assert candidates(torch.nn.Module(), device, dtype, has_triton=has_triton) == ["padded"]
+    assert candidates(Attending(), device, dtype) == expected
+    assert candidates(torch.nn.Module(), device, dtype) == ["padded"]
 
 
 def test_unknown_device() -> None:

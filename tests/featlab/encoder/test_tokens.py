@@ -34,7 +34,7 @@ def numbers(text: str) -> list[int]:
 def test_layout_of_a_text(modernbert_folder: Path) -> None:
     found = tokenizer(modernbert_folder, 64).texts(["the fox", ""])
     assert [ids.tolist() for ids in found.ids] == [[CLS, *numbers("the fox"), SEP], [CLS, SEP]]
-    assert not found.truncated.any()
+    assert found.full_lengths.tolist() == found.lengths.tolist()
 
 
 def test_layout_of_a_conversation(modernbert_folder: Path) -> None:
@@ -60,7 +60,7 @@ def test_head_and_tail_are_kept(modernbert_folder: Path) -> None:
     found = tokenizer(modernbert_folder, 12, head_share=0.7).texts([text])
     ids = numbers(text)
     assert found.ids[0].tolist() == [CLS, *ids[:7], *ids[-3:], SEP]
-    assert found.truncated.tolist() == [True]
+    assert found.full_lengths[0] > len(found.ids[0])
 
 
 @pytest.mark.parametrize("head_share", [0.0, 1.0])
@@ -88,7 +88,7 @@ def test_a_turn_too_short_to_tell_anything_is_left_out(modernbert_folder: Path) 
         [[words(50), words(20)]], [[words(50), words(20)]]
     )
     assert found.ids[0].tolist().count(SEP) == 2
-    assert found.truncated.tolist() == [True]
+    assert found.full_lengths[0] > len(found.ids[0])
 
 
 def test_equal_texts_give_equal_tokens_whatever_stands_beside_them(
@@ -106,14 +106,10 @@ def test_unicode_and_unknown_words(modernbert_folder: Path) -> None:
     assert all(len(ids) > 2 for ids in found.ids)
 
 
-def test_report(modernbert_folder: Path) -> None:
-    report = (
-        tokenizer(modernbert_folder, 64).texts([words(9000), words(100), words(4), ""]).report()
-    )
-    assert (report.sequences, report.longest) == (4, 9002)
-    assert (report.truncated_share, report.over_limit_share) == (0.5, 0.25)
-    assert report.tokens == 64 + 64 + 6 + 2
-    assert "50.0% truncated, 25.00% over 8,192 tokens" in str(report)
+def test_lengths_before_and_after_the_cut(modernbert_folder: Path) -> None:
+    found = tokenizer(modernbert_folder, 64).texts([words(9000), words(100), words(4), ""])
+    assert found.full_lengths.tolist() == [9002, 102, 6, 2]
+    assert found.lengths.tolist() == [64, 64, 6, 2]
 
 
 @given(

@@ -103,23 +103,17 @@ def test_an_empty_store_knows_no_dimension(tmp_path: Path) -> None:
         _ = source(tmp_path, HashEncoder(), mode="require").dimension
 
 
-def test_missing_passages_are_counted_without_a_trace(tmp_path: Path) -> None:
+def test_off_encodes_every_time_rounds_alike_and_touches_no_file(tmp_path: Path) -> None:
     encoder = HashEncoder()
-    vectors = source(tmp_path / "store", encoder)
-    assert vectors.count_missing(column(["a", "b", "a"]), column(["c"])) == 3
-    assert list(tmp_path.iterdir()) == []
-    vectors.embed(column(["a"]))
-    assert vectors.count_missing(column(["a", "b", "a"]), column(["c"])) == 2
-    assert source(tmp_path, encoder, mode="off").count_missing(column(["a", "b", "a"])) == 2
-
-
-def test_off_keeps_the_last_battles_only(tmp_path: Path) -> None:
-    encoder = HashEncoder()
+    encoder.encode_texts = lambda texts: np.full((len(texts), 2), 1 / 3, np.float32)  # type: ignore[method-assign]
     vectors = source(tmp_path, encoder, mode="off")
-    for asked in (["a", "b"], ["b", "a"], ["c"], ["a"]):
-        vectors.embed(column(asked))
-    assert (sorted(encoder.read[:2]), encoder.read[2:]) == (["a", "b"], ["c", "a"])
+    for _ in range(2):
+        read = vectors.embed(column(["a", "b", "a"]))[0].read()
+        np.testing.assert_array_equal(read, np.full((3, 2), 1 / 3, np.float16))
     assert list(tmp_path.iterdir()) == []
+    encoder.encode_texts = lambda texts: np.full((len(texts), 2), 1e6, np.float32)  # type: ignore[method-assign]
+    with pytest.raises(StoreError, match="not finite in float16"):
+        vectors.embed(column(["a"]))
 
 
 def test_a_store_removed_meanwhile_is_made_anew(tmp_path: Path) -> None:
@@ -170,6 +164,8 @@ def test_the_default_store_follows_the_environment(
 def test_bad_settings_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="batch_size is 0"):
         VectorSource(SPEC, tmp_path, batch_size=0)
+    with pytest.raises(ConfigError, match="mode is 'always'"):
+        VectorSource(SPEC, tmp_path, "always")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="no column"):
         source(tmp_path, HashEncoder()).embed()
     (tmp_path / "file").write_text("")

@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from featlab.encoder.spec import EncoderSpec
-from featlab.errors import ConfigError, StoreError
+from featlab.errors import StoreError
 from featlab.vectors import EmbeddingStore, Keys, content_keys, open_store
-from featlab.vectors.shards import TornShardError, read_keys, write_shard
+from featlab.vectors.segments import TornSegmentError, read_keys, write_segment
 from tests.featlab.hash_encoder import DIMENSION, SPEC, hashed
 
 LOGGER = "featlab.vectors.store"
@@ -37,7 +37,7 @@ def append(store: EmbeddingStore, texts: list[str]) -> None:
     store.append(keys_of(texts), vectors_of(texts))
 
 
-def shards(root: Path, spec: EncoderSpec = SPEC) -> list[Path]:
+def segments(root: Path, spec: EncoderSpec = SPEC) -> list[Path]:
     return sorted((root / spec.id).glob("*.npy"))
 
 
@@ -52,35 +52,29 @@ def test_what_goes_in_comes_out(
         append(written, batch)
     texts = [text for batch in batches for text in batch]
     asked = data.draw(st.lists(st.sampled_from(texts), max_size=20)) if texts else []
-    for store in (written, open_store(root, SPEC), open_store(root, SPEC, "require")):
-        assert len(store) == len(set(texts))
+    for store in (written, open_store(root, SPEC), open_store(root, SPEC, read_only=True)):
+        assert not store.missing(keys_of(texts)).any()
         if texts:
             np.testing.assert_array_equal(store.read(keys_of(asked)), vectors_of(asked))
         strangers = [text + "?" for text in texts if text + "?" not in texts]
         assert store.missing(keys_of(strangers)).all()
 
 
-@pytest.mark.parametrize("mode", ["auto", "off"])
-def test_vectors_are_rounded_to_float16(tmp_path: Path, mode: str) -> None:
-    store = open_store(tmp_path, SPEC, mode)  # type: ignore[arg-type]
+def test_vectors_are_rounded_to_float16(tmp_path: Path) -> None:
+    store = open_store(tmp_path, SPEC)
     store.append(keys_of(["x"]), np.array([[0.1, 1 / 3]], np.float32))
     read = store.read(keys_of(["x"]))
     assert read.dtype == np.float32
     np.testing.assert_array_equal(read, np.array([[0.1, 1 / 3]], np.float16))
 
 
-def test_off_touches_no_file(tmp_path: Path) -> None:
-    append(open_store(tmp_path / "store", SPEC, "off"), ["x"])
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_require_touches_no_file_and_appends_nothing(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="no vectors of this spec"):
-        open_store(tmp_path / "store", SPEC, "require")
+        open_store(tmp_path / "store", SPEC, read_only=True)
     assert list(tmp_path.iterdir()) == []
     append(open_store(tmp_path, SPEC), ["x"])
     with pytest.raises(StoreError, match="read only"):
-        append(open_store(tmp_path, SPEC, "require"), ["y"])
+        append(open_store(tmp_path, SPEC, read_only=True), ["y"])
 
 
 def test_absent_vectors_are_counted(tmp_path: Path) -> None:
@@ -90,18 +84,13 @@ def test_absent_vectors_are_counted(tmp_path: Path) -> None:
         store.read(keys_of(["x", "y", "z"]))
 
 
-def test_an_unknown_mode_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="'always'"):
-        open_store(tmp_path, SPEC, "always")  # type: ignore[arg-type]
-
-
 @pytest.mark.parametrize("value", [np.nan, np.inf, 70_000.0])
 def test_numbers_that_float16_cannot_hold_are_refused(tmp_path: Path, value: float) -> None:
     store = open_store(tmp_path, SPEC)
     with pytest.raises(StoreError, match="not finite in float16"):
         store.append(keys_of(["x"]), np.array([[1.0, value]]))
-    assert len(store) == 0
-    assert shards(tmp_path) == []
+    assert store.missing(keys_of(["x"])).all()
+    assert segments(tmp_path) == []
 
 
 def test_vectors_of_another_length_are_refused(tmp_path: Path) -> None:
@@ -164,7 +153,7 @@ def test_the_spec_lies_beside_its_vectors(tmp_path: Path) -> None:
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_a_torn_shard_is_noticed_and_redone(
+def test_a_torn_segment_is_noticed_and_redone(
     tmp_path_factory: pytest.TempPathFactory,
     caplog: pytest.LogCaptureFixture,
     data: st.DataObject,
@@ -173,7 +162,7 @@ def test_a_torn_shard_is_noticed_and_redone(
     store = open_store(root, SPEC)
     append(store, ["a", "b"])
     append(store, ["c"])
-    torn = data.draw(st.sampled_from(shards(root)))
+    torn = data.draw(st.sampled_from(segments(root)))
     content = bytearray(torn.read_bytes())
     at = data.draw(st.integers(0, len(content) - 1))
     if data.draw(st.booleans(), label="cut short"):
@@ -183,10 +172,10 @@ def test_a_torn_shard_is_noticed_and_redone(
     torn.write_bytes(content)
 
     with caplog.at_level(logging.WARNING, LOGGER):
-        required = open_store(root, SPEC, "require")
+        required = open_store(root, SPEC, read_only=True)
     assert required.torn == [torn]
     assert torn.exists()
-    with pytest.raises(StoreError, match="1 of whose shards were torn"):
+    with pytest.raises(StoreError, match="1 of whose segments were torn"):
         required.read(keys_of(["a", "b", "c"]))
 
     caplog.clear()
@@ -199,26 +188,26 @@ def test_a_torn_shard_is_noticed_and_redone(
     append(mended, lost)
 
     caplog.clear()
-    again = open_store(root, SPEC, "require")
+    again = open_store(root, SPEC, read_only=True)
     np.testing.assert_array_equal(again.read(keys_of(list("abc"))), vectors_of(list("abc")))
     assert (again.torn, caplog.text) == ([], "")
 
 
-def test_a_stranger_named_like_a_shard_is_no_shard(tmp_path: Path) -> None:
-    path = write_shard(tmp_path, keys_of(["x"]), np.ones((1, 4), np.float16))
+def test_a_stranger_named_like_a_segment_is_no_segment(tmp_path: Path) -> None:
+    path = write_segment(tmp_path, keys_of(["x"]), np.ones((1, 4), np.float16))
     assert read_keys(path)[1] == 4
     for stranger in (np.ones(3), np.zeros((2, 2), [("key", "V16"), ("vector", "<f4", (2,))])):
         unnamed = tmp_path / "stranger.npy"
         np.save(unnamed, stranger)
         digest = hashlib.blake2b(unnamed.read_bytes(), digest_size=16).hexdigest()
         named = unnamed.rename(tmp_path / f"{digest}.npy")
-        with pytest.raises(TornShardError, match="no shard of this store"):
+        with pytest.raises(TornSegmentError, match="no segment of this store"):
             read_keys(named)
 
 
-def test_a_shard_is_readable_with_numpy_alone(tmp_path: Path) -> None:
+def test_a_segment_is_readable_with_numpy_alone(tmp_path: Path) -> None:
     append(open_store(tmp_path, SPEC), ["x", "y"])
-    records = np.load(shards(tmp_path)[0], mmap_mode="r")
+    records = np.load(segments(tmp_path)[0], mmap_mode="r")
     np.testing.assert_array_equal(records["vector"], vectors_of(["x", "y"]))
     assert records["key"].tobytes() == keys_of(["x", "y"]).tobytes()
 
@@ -243,13 +232,12 @@ def test_refresh_takes_in_what_others_appended(tmp_path: Path) -> None:
     np.testing.assert_array_equal(mine.read(keys_of(["x"])), vectors_of(["x"]))
 
 
-def test_the_same_batch_twice_is_one_shard(tmp_path: Path) -> None:
+def test_the_same_batch_twice_is_one_segment(tmp_path: Path) -> None:
     append(open_store(tmp_path, SPEC), ["x", "y"])
-    before = shards(tmp_path)
+    before = segments(tmp_path)
     store = EmbeddingStore(tmp_path / SPEC.id)
     append(store, ["x", "y"])
-    assert shards(tmp_path) == before
-    assert len(store) == 2
+    assert segments(tmp_path) == before
 
 
 def test_only_old_leftovers_are_removed(tmp_path: Path) -> None:
@@ -258,7 +246,7 @@ def test_only_old_leftovers_are_removed(tmp_path: Path) -> None:
     for path in (old, young):
         path.write_bytes(b"half")
     os.utime(old, (0, 0))
-    open_store(tmp_path, SPEC, "require")
+    open_store(tmp_path, SPEC, read_only=True)
     assert old.exists()
     open_store(tmp_path, SPEC)
     assert (old.exists(), young.exists()) == (False, True)
@@ -281,8 +269,8 @@ def test_processes_may_write_at_once(tmp_path: Path) -> None:
         writer.join(60)
         assert writer.exitcode == 0
     texts = [f"{name} {number}" for name in ("shared", "one", "two") for number in range(25)]
-    store = open_store(tmp_path, SPEC, "require")
-    assert (len(store), store.torn) == (75, [])
+    store = open_store(tmp_path, SPEC, read_only=True)
+    assert store.torn == []
     np.testing.assert_array_equal(store.read(keys_of(texts)), vectors_of(texts))
 
 
@@ -290,7 +278,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from featlab.vectors import open_store
-from tests.featlab.test_store import append
+from tests.featlab.vectors.test_store import append
 from tests.featlab.hash_encoder import SPEC
 
 store = open_store(Path(sys.argv[1]), SPEC)
@@ -323,6 +311,8 @@ def test_a_kill_at_any_moment_leaves_every_finished_batch(tmp_path: Path) -> Non
         store = open_store(folder, SPEC)
         assert store.torn == []
         # A batch may be stored just before the writer could say so, never half.
-        assert len(store) in (300 * finished, 300 * (finished + 1))
+        cut = keys_of([f"{finished} {row}" for row in range(300)])
+        assert store.missing(cut).sum() in (0, 300)
+        assert store.missing(keys_of([f"{finished + 1} 0"])).all()
         texts = [f"{number} {row}" for number in range(finished) for row in range(300)]
         np.testing.assert_array_equal(store.read(keys_of(texts)), vectors_of(texts))

@@ -7,6 +7,7 @@ from scipy.stats import binomtest
 from sklearn.linear_model import LogisticRegression
 
 from featlab.battles import joined_turns, read_battles
+from featlab.columns import parities
 from featlab.features import BattleColumns
 from models.analysis.attribution import (
     column_attribution,
@@ -36,7 +37,7 @@ from models.analysis.predictions import (
 )
 from models.analysis.strengths import VOTERS
 from models.evaluation.intervals import binomial_z, ratio, wilson
-from models.stacking.trees import fit_stacker, mean_over_orders, predict_both_orders
+from models.stacking.trees import fit_trees, mean_over_orders, predict_both_orders
 from tests.models.conftest import QUICK, make_data
 
 
@@ -260,24 +261,25 @@ def test_the_real_battles_agree_with_the_published_figures(real_data) -> None:  
 
 def test_attribution_sums_to_one_and_finds_the_columns_that_decide() -> None:
     data = make_data(600)
-    stacker, _ = fit_stacker(data, QUICK, seed=0)
-    models = dict(enumerate(stacker.boosters))
+    trees, _ = fit_trees(data, QUICK, seed=0)
+    models = dict(enumerate(trees.boosters))
     given, swapped = data.both_orders
     rows = {fold: given[data.folds == fold] for fold in models}
-    attribution = column_attribution(models, rows, stacker.columns)
+    names = [column.name for column in trees.columns]
+    attribution = column_attribution(models, rows, names)
     totals = attribution.group_by("fold").agg(pl.col("gain", "contribution").sum())
     assert totals["gain"].to_numpy() == pytest.approx(1)
     assert totals["contribution"].to_numpy() == pytest.approx(1)
-    grouped = grouped_attribution(attribution, {name: name for name in stacker.columns})
+    grouped = grouped_attribution(attribution, {name: name for name in names})
     assert set(grouped["group"].head(2)) == {"x__difference", "x__sum"}
     assert (grouped["contribution_low"] <= grouped["contribution"]).all()
     predict = [
         lambda first, second, model=model: mean_over_orders(
             *predict_both_orders(model, first, second)
         )
-        for model in stacker.boosters
+        for model in trees.boosters
     ]
-    parity = {name: stacker.parity[name] for name in stacker.columns}
+    parity = parities(trees.columns)
     curves = partial_dependence(predict, (given, swapped), parity, ["x__difference"])
     a, b = (curves.filter(pl.col("outcome") == side)["probability"].to_numpy() for side in "ab")
     assert a[-1] > a[0] + 0.3

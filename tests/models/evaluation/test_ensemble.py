@@ -1,15 +1,15 @@
+"""What is reported of an ensemble: each signal alone, what it adds, the members, the search."""
+
 import numpy as np
 
-from featlab.parity import Parity
-from models.evaluation.ensemble import (
-    evaluate_predictor,
-    evaluate_signal_alone,
-    loss_on_other_folds,
-    out_of_fold_prior,
-)
-from models.stacking.table import StackingData
-from models.stacking.trees import fit_stacker
-from tests.models.conftest import QUICK
+from models.evaluation.ensemble import measure_blend, measure_ensemble
+from models.probabilities import log_loss, out_of_fold_prior
+from models.stacking.blend import fit_blend
+from models.stacking.search import SearchResult
+from models.stacking.table import Table
+from tests.models.conftest import QUICK, widened
+
+FOUND = SearchResult(QUICK, {0: (1.0, 3.0, 2.0), 1: (2.0, 1.0, 2.0)}, best=1, finished=2, pruned=3)
 
 
 def test_the_prior_of_a_fold_comes_from_the_others() -> None:
@@ -19,28 +19,53 @@ def test_the_prior_of_a_fold_comes_from_the_others() -> None:
     assert stated[2].tolist() == [0.25, 0.25, 0.5]
 
 
-def test_a_predictor_is_measured_before_and_after_calibration(data: StackingData) -> None:
-    _, prediction = fit_stacker(data, QUICK, seed=0)
-    figures = evaluate_predictor(prediction, data, np.arange(len(data.labels)), 0)
-    assert figures["gain_over_prior"]["low"] > 0
-    assert figures["swap_asymmetry"]["one_order"] > 0
-    assert figures["swap_asymmetry"]["mean_of_both_orders"] == 0
-    before, after = figures["before_calibration"], figures["after_calibration"]
-    assert before["log_loss"]["value"] != after["log_loss"]["value"]
+def test_a_blend_is_measured_before_and_after_calibration(data: Table) -> None:
+    _, prediction = fit_blend(data, QUICK, seed=0)
+    measured = measure_blend(prediction, data, 0)
+    assert measured["gain_over_prior"]["low"] > 0
+    assert measured["swap_asymmetry"]["one_order"] > 0
+    assert measured["swap_asymmetry"]["mean_of_both_orders"] == 0
+    before, after = (measured[f"{when}_calibration"]["log_loss"] for when in ("before", "after"))
+    assert before["value"] == log_loss(prediction.probabilities, data.labels) != after["value"]
 
 
-def test_a_signal_alone_sees_its_own_columns_only(data: StackingData) -> None:
-    groups = np.arange(len(data.labels))
-    noise = {"response_a__noise": Parity.SIDE, "response_b__noise": Parity.SIDE}
-    told = {"x__difference": Parity.ODD, "x__sum": Parity.EVEN}
-    poor = evaluate_signal_alone(data, noise, groups, 0)["after_calibration"]["log_loss"]
-    good = evaluate_signal_alone(data, told, groups, 0)["after_calibration"]["log_loss"]
-    assert good["high"] < poor["low"]
+def test_a_signal_that_tells_adds_and_one_of_noise_does_not(data: Table) -> None:
+    noise = np.random.default_rng(0).normal(size=(2, len(data.labels)))
+    table = widened(data, {"noise_0": noise[0], "noise_1": noise[1]})
+    signals = {"told": data.columns, "noise": table.columns[len(data.columns) :]}
+    _, prediction = fit_blend(table, QUICK, seed=0)
+    steps: list[int] = []
+    measured = measure_ensemble(
+        table,
+        signals,
+        prediction,
+        FOUND,
+        0,
+        repeats=1,
+        other_foldings=1,
+        on_step=lambda done, what: steps.append(done),
+    )
+    alone = {
+        name: each["after_calibration"]["log_loss"] for name, each in measured["signals"].items()
+    }
+    assert alone["told"]["high"] < alone["noise"]["low"]
+    gains = {name: each["gain"] for name, each in measured["without"].items()}
+    assert gains["told"]["low"] > 0 >= gains["noise"]["low"]
+    assert steps == [0, 1, 2, 3]
+    assert set(measured["members"]) == {"trees", "kernel"}
+    search = measured["search"]
+    assert (search["trials"], search["pruned"], search["best_trial"]) == (5, 3, 1)
+    # Folds shaped the columns of a signal that learned, so no other folding is honest.
+    assert search["log_loss_on_other_foldings"] == {}
 
 
-def test_other_folds_give_another_but_similar_loss(data: StackingData) -> None:
-    shuffled = np.random.default_rng(0).permutation(data.folds)
-    first = loss_on_other_folds(data, data.folds, QUICK, 0)
-    second = loss_on_other_folds(data, shuffled, QUICK, 0)
-    assert first != second
-    assert abs(first - second) < 0.1
+def test_other_foldings_give_other_but_similar_losses(data: Table) -> None:
+    _, prediction = fit_blend(data, QUICK, seed=0)
+    measured = measure_ensemble(
+        data, {"text": data.columns}, prediction, FOUND, 0, repeats=1, other_foldings=2
+    )
+    other = list(measured["search"]["log_loss_on_other_foldings"].values())
+    own = measured["ensemble"]["after_calibration"]["log_loss"]["value"]
+    assert len({own, *other}) == 3
+    assert max(own, *other) - min(own, *other) < 0.1
+    assert measured["without"] == {}

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
-from typing import Self
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
 from featlab.errors import ConfigError
-from featlab.parity import Parity
+from featlab.signals import Context
 from models.evaluation.learning_curve import (
-    CurveData,
     CurveLosses,
+    PreparedSignal,
     Subset,
     describe_curve,
     measure_curve,
@@ -24,99 +23,57 @@ from models.evaluation.learning_curve import (
     resampled_losses,
     subset_rows,
 )
-from tests.models.conftest import make_data
+from models.stacking.table import Table
+from tests.models.conftest import make_data, other_in_fold, relabelled
+from tests.models.remembering import POISON, Remembering
 
 SHARES = (0.125, 0.25, 0.5, 1.0)
 
 
-class MeanLabel:
-    """A signal that remembers what it was fitted on and shown."""
-
-    seen: list[tuple[set[int], set[int], list[str]]]
-
-    def __init__(self, seen: list[tuple[set[int], set[int], list[str]]]) -> None:
-        self.seen = seen
-
-    def fit(self, battles: pl.DataFrame) -> Self:
-        self.ids = set(battles["id"].to_list())
-        self.wins = float((battles["label"] == 0).mean() or 0.0)
-        return self
-
-    def transform(self, battles: pl.DataFrame) -> pl.DataFrame:
-        self.seen.append((self.ids, set(battles["id"].to_list()), battles.columns))
-        return pl.DataFrame(
-            {"wins": [self.wins] * len(battles), "response_a__side": [0.0] * len(battles)}
-        ).cast(pl.Float32)
-
-    def parity(self) -> dict[str, Parity]:
-        return {"wins": Parity.EVEN, "response_a__side": Parity.SIDE}
-
-    def save(self, folder: Path) -> None:
-        raise AssertionError("a curve saves no signal")
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        raise AssertionError("a curve loads no signal")
-
-
-def curve_data(count: int = 240) -> CurveData:
+def curve_table(count: int = 240) -> Table:
     """Groups of one to three battles, none in two folds."""
-    fixed = make_data(count)
-    names = ["x__difference", "x__sum"]
+    table = make_data(count)
     groups = np.random.default_rng(1).integers(0, count // 2, count)
-    fixed = replace(
-        fixed,
-        frame=fixed.frame.select(names),
-        parity={name: fixed.parity[name] for name in names},
-        folds=groups % 3,
-    )
-    battles = pl.DataFrame(
-        {
-            "id": np.arange(count),
-            "label": fixed.labels,
-            "model_a": ["m"] * count,
-            "model_b": ["n"] * count,
-        }
-    )
-    return CurveData(battles, fixed, groups, {})
+    outcomes = replace(table.outcomes, groups=groups)
+    return replace(table, outcomes=outcomes, folds=groups % 3)
 
 
 @pytest.fixture(scope="module")
-def data() -> CurveData:
-    return curve_data()
+def data() -> Table:
+    return curve_table()
 
 
-def rows_of(data: CurveData, share: float, draw: int = 0, held_out: int = 1) -> set[int]:
-    rows = subset_rows(data.groups, data.fixed.folds, Subset(held_out, share, draw), seed=4)
+def rows_of(data: Table, share: float, draw: int = 0, held_out: int = 1) -> set[int]:
+    rows = subset_rows(data.groups, data.folds, Subset(held_out, share, draw), seed=4)
     assert len(set(rows.tolist())) == len(rows)
     return set(rows.tolist())
 
 
-def test_smaller_subsets_lie_in_larger_ones_and_the_whole_is_all_the_rest(data: CurveData) -> None:
+def test_smaller_subsets_lie_in_larger_ones_and_the_whole_is_all_the_rest(data: Table) -> None:
     nested = [rows_of(data, share) for share in SHARES]
     for smaller, larger in pairwise(nested):
         assert smaller < larger
-    assert nested[-1] == set(np.flatnonzero(data.fixed.folds != 1).tolist())
+    assert nested[-1] == set(np.flatnonzero(data.folds != 1).tolist())
 
 
-def test_groups_are_never_split_and_the_held_out_fold_never_drawn(data: CurveData) -> None:
+def test_groups_are_never_split_and_the_held_out_fold_never_drawn(data: Table) -> None:
     for share in SHARES:
         rows = rows_of(data, share)
         inside = set(data.groups[list(rows)].tolist())
         outside = set(range(len(data.groups))) - rows
         assert not inside & set(data.groups[list(outside)].tolist())
-        assert 1 not in data.fixed.folds[list(rows)]
+        assert 1 not in data.folds[list(rows)]
 
 
-def test_subsets_have_their_share_of_every_training_fold(data: CurveData) -> None:
+def test_subsets_have_their_share_of_every_training_fold(data: Table) -> None:
     for share in SHARES:
-        drawn = np.bincount(data.fixed.folds[list(rows_of(data, share))], minlength=3)
-        there = np.bincount(data.fixed.folds)
+        drawn = np.bincount(data.folds[list(rows_of(data, share))], minlength=3)
+        there = np.bincount(data.folds)
         assert drawn[0] == pytest.approx(share * there[0], abs=8)
         assert drawn[2] == pytest.approx(share * there[2], abs=8)
 
 
-def test_draws_and_held_out_folds_differ_and_repeat(data: CurveData) -> None:
+def test_draws_and_held_out_folds_differ_and_repeat(data: Table) -> None:
     assert rows_of(data, 0.25, draw=0) != rows_of(data, 0.25, draw=1)
     assert rows_of(data, 0.25) == rows_of(data, 0.25)
 
@@ -140,40 +97,41 @@ def test_shares_that_make_no_curve_are_refused(shares: list[float]) -> None:
 
 
 def test_learned_signals_see_the_subset_only_and_no_outcome_of_what_they_score(
-    data: CurveData,
+    data: Table,
 ) -> None:
-    seen: list[tuple[set[int], set[int], list[str]]] = []
-    learning = replace(data, makers={"mean": lambda fold: MeanLabel(seen)})
-    rows = subset_rows(data.groups, data.fixed.folds, Subset(1, 0.5, 0), seed=4)
-    predict_held_out(learning, rows, held_out=1, seed=0)
-    subset, held_out = set(rows.tolist()), set(np.flatnonzero(data.fixed.folds == 1).tolist())
-    *inside, last = seen
+    log: list[Any] = []
+    battles = pl.LazyFrame({"id": np.arange(240), "label": data.labels, "model_a": ["m"] * 240})
+    signal = PreparedSignal.of(Remembering, Context(options={"log": log}), battles)
+    rows = subset_rows(data.groups, data.folds, Subset(1, 0.5, 0), seed=4)
+    subset, held_out = set(rows.tolist()), set(np.flatnonzero(data.folds == 1).tolist())
+    outside = ~np.isin(np.arange(240), rows)
+    poisoned = relabelled(data, np.where(outside, POISON, data.labels))
+    given, blind = (predict_held_out(each, [signal], rows, 1, 0) for each in (data, poisoned))
+    assert np.array_equal(given, blind)
+    prepared, *inside, last = log[: len(log) // 2 + 1]
+    assert prepared == ["id"]
     assert len(inside) == 2
-    for fitted, shown, _ in inside:
+    for fitted, shown in inside:
         assert fitted | shown == subset
         assert not fitted & shown
-    assert last == (subset, held_out, ["id"])
+    assert last == (subset, held_out)
 
 
-def test_outcomes_of_the_held_out_fold_change_no_prediction(data: CurveData) -> None:
-    rows = subset_rows(data.groups, data.fixed.folds, Subset(1, 0.5, 0), seed=4)
-    held_out = data.fixed.folds == 1
-    changed = np.where(held_out, (data.fixed.labels + 1) % 3, data.fixed.labels)
-    other = replace(data, fixed=replace(data.fixed, labels=changed))
-    before = predict_held_out(data, rows, 1, seed=0)
-    assert before.shape == (held_out.sum(), 3)
+def test_outcomes_of_the_held_out_fold_change_no_prediction(data: Table) -> None:
+    rows = subset_rows(data.groups, data.folds, Subset(1, 0.5, 0), seed=4)
+    before = predict_held_out(data, [], rows, 1, seed=0)
+    assert before.shape == ((data.folds == 1).sum(), 3)
     assert np.allclose(before.sum(1), 1)
-    assert np.array_equal(before, predict_held_out(other, rows, 1, seed=0))
-    reversed_inside = np.where(held_out, data.fixed.labels, (data.fixed.labels + 1) % 3)
-    unlike = replace(data, fixed=replace(data.fixed, labels=reversed_inside))
-    assert not np.array_equal(before, predict_held_out(unlike, rows, 1, seed=0))
+    assert np.array_equal(before, predict_held_out(other_in_fold(data, 1), [], rows, 1, seed=0))
+    unlike = other_in_fold(data, 0)
+    assert not np.array_equal(before, predict_held_out(unlike, [], rows, 1, seed=0))
 
 
 def test_a_curve_scores_every_battle_at_every_share() -> None:
-    data = curve_data(360)
+    data = curve_table(360)
     told: list[int] = []
     plan = planned_subsets([0, 1, 2], [0.125, 0.5, 1.0], draws=2)
-    curve = measure_curve(data, plan, 0, lambda done, subset: told.append(done))
+    curve = measure_curve(data, [], plan, 0, lambda done, subset: told.append(done))
     assert told == list(range(1, len(plan) + 1))
     assert curve.shares == (0.125, 0.5, 1.0)
     assert curve.rows.shape == (3, 360)

@@ -7,12 +7,10 @@ from models.evaluation.metrics import (
     bootstrap_mean,
     evaluate,
     expected_calibration_error,
-    log_loss,
     paired_difference,
-    prior,
-    row_log_loss,
     swap_asymmetry,
 )
+from models.probabilities import exchanged, log_loss, prior, row_log_loss
 
 
 def probabilities(count: int, seed: int = 0) -> np.ndarray:
@@ -75,7 +73,7 @@ def test_prior_treats_the_sides_alike() -> None:
 
 def test_swap_asymmetry_is_zero_exactly_for_mirrored_predictions() -> None:
     stated = probabilities(50)
-    assert swap_asymmetry(stated, stated[:, [1, 0, 2]]) == 0
+    assert swap_asymmetry(stated, exchanged(stated)) == 0
     assert swap_asymmetry(stated, stated) > 0.05
 
 

@@ -1,20 +1,28 @@
+"""The predictor and its bundle: symmetric, independent of batches, and checked as it is read."""
+
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
-from featlab.battles import ARENA, WSDM, read_battles, swap_battles
+from featlab.battles import ARENA, WSDM, BattleSchema, read_battles, swap_battles
 from featlab.battles.folds import make_folds
-from featlab.errors import BundleError
-from featlab.features import BattleColumns
+from featlab.errors import BundleError, ConfigError
 from featlab.generated import generate_battles
+from featlab.signals import Context, Outcomes
+from featlab.signals.text import TextSignal
+from models.probabilities import exchanged
 from models.stacking.blend import fit_blend
 from models.stacking.bundle import load_bundle, save_bundle
-from models.stacking.predictor import Ensemble
-from models.stacking.table import StackingData
+from models.stacking.out_of_fold import out_of_fold
+from models.stacking.predictor import Predictor
+from models.stacking.table import Table, stacked_columns, stacked_frame
 from tests.models.conftest import QUICK
+from tests.models.remembering import Remembering
 
 
 @pytest.fixture(scope="module")
@@ -23,61 +31,76 @@ def battles() -> pl.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def ensemble(battles: pl.DataFrame) -> Ensemble:
-    text = BattleColumns(families=["verbosity", "lexicon"])
-    frame = text.compute(battles.lazy()).collect().drop("id")
+def predictor(battles: pl.DataFrame) -> Predictor:
+    """With the text signal and one from outside the project."""
     folds = make_folds(battles, 3)["fold"].to_numpy().astype(np.int64)
-    data = StackingData(frame, text.parity, battles["label"].to_numpy().astype(np.int64), folds)
-    blend, _ = fit_blend(data, QUICK, seed=0)
-    return Ensemble(text, {}, blend, temperature=1.3)
+    outcomes, context = Outcomes.of(battles), Context(families=("verbosity", "lexicon"))
+    frames, columns, signals = [], (), {}
+    for kind in (TextSignal, Remembering):
+        made, signals[kind.name] = out_of_fold(kind, context, battles.lazy(), outcomes, folds)
+        own = stacked_columns(signals[kind.name][0].columns())
+        frames.append(stacked_frame(made, own))
+        columns = (*columns, *own)
+    table = Table(pl.concat(frames, how="horizontal"), columns, outcomes, folds)
+    return Predictor(signals, fit_blend(table, QUICK, seed=0)[0], temperature=1.3)
+
+
+TRUSTED = (Remembering.__module__,)
 
 
 @pytest.fixture
-def folder(ensemble: Ensemble, tmp_path: Path) -> Path:
-    save_bundle(ensemble, ARENA, tmp_path)
+def folder(predictor: Predictor, tmp_path: Path) -> Path:
+    save_bundle(predictor, ARENA, tmp_path)
     return tmp_path
 
 
-def test_a_bundle_predicts_what_the_ensemble_did(
-    ensemble: Ensemble, battles: pl.DataFrame, folder: Path
+def change(folder: Path, **values: Any) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps({**manifest, **values}))
+
+
+@pytest.mark.parametrize("schema", [ARENA, WSDM])
+def test_a_bundle_predicts_what_the_predictor_did_and_knows_the_schema(
+    predictor: Predictor, battles: pl.DataFrame, tmp_path: Path, schema: BattleSchema
 ) -> None:
-    loaded, schema = load_bundle(folder)
+    save_bundle(predictor, schema, tmp_path)
+    loaded, read = load_bundle(tmp_path, TRUSTED)
     ids, stated = loaded.predict(battles.lazy())
-    assert schema == ARENA
+    assert read == schema
     assert ids.to_list() == battles["id"].to_list()
-    assert np.array_equal(stated, ensemble.predict(battles.lazy())[1])
+    assert np.array_equal(stated, predictor.predict(battles.lazy())[1])
     assert np.allclose(stated.sum(axis=1), 1, atol=1e-12)
 
 
-def test_exchanged_battles_get_exchanged_probabilities(
-    ensemble: Ensemble, battles: pl.DataFrame
+def test_exchanged_battles_get_exactly_exchanged_probabilities(
+    predictor: Predictor, battles: pl.DataFrame
 ) -> None:
-    _, given = ensemble.predict(battles.lazy())
-    _, exchanged = ensemble.predict(swap_battles(battles).lazy())
-    assert np.abs(exchanged - given[:, [1, 0, 2]]).max() <= 1e-12
+    _, given = predictor.predict(battles.lazy())
+    _, other = predictor.predict(swap_battles(battles).lazy())
+    assert np.array_equal(exchanged(other), given)
 
 
 def test_batches_change_nothing(
-    ensemble: Ensemble, battles: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+    predictor: Predictor, battles: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, whole = ensemble.predict(battles.lazy())
+    _, whole = predictor.predict(battles.lazy())
     monkeypatch.setattr("models.stacking.predictor.BATCH", 7)
     seen: list[int] = []
-    _, parts = ensemble.predict(battles.lazy(), seen.append)
+    _, parts = predictor.predict(battles.lazy(), seen.append)
     assert np.array_equal(parts, whole)
     assert seen[-1] == len(battles)
     assert len(seen) == -(-len(battles) // 7)
 
 
-def test_names_are_never_read(ensemble: Ensemble, battles: pl.DataFrame) -> None:
-    _, given = ensemble.predict(battles.lazy())
-    _, without = ensemble.predict(battles.drop("model_a", "model_b", "label").lazy())
+def test_no_battles_get_no_probabilities(predictor: Predictor, battles: pl.DataFrame) -> None:
+    ids, stated = predictor.predict(battles.lazy().head(0))
+    assert (len(ids), stated.shape) == (0, (0, 3))
+
+
+def test_names_and_outcomes_are_never_read(predictor: Predictor, battles: pl.DataFrame) -> None:
+    _, given = predictor.predict(battles.lazy())
+    _, without = predictor.predict(battles.drop("model_a", "model_b", "label").lazy())
     assert np.array_equal(given, without)
-
-
-def test_the_schema_of_the_training_file_comes_along(ensemble: Ensemble, tmp_path: Path) -> None:
-    save_bundle(ensemble, WSDM, tmp_path)
-    assert load_bundle(tmp_path)[1] == WSDM
 
 
 def test_nothing_in_it_is_pickled(folder: Path) -> None:
@@ -86,17 +109,44 @@ def test_nothing_in_it_is_pickled(folder: Path) -> None:
     assert not any(path.read_bytes()[:1] == b"\x80" for path in files)
 
 
-def test_a_changed_file_is_refused(folder: Path) -> None:
-    target = folder / "stacker" / "1.txt"
-    target.write_text(target.read_text().replace("leaf_value", "leaf_valu3", 1))
-    with pytest.raises(BundleError, match=r"stacker/1\.txt differs"):
-        load_bundle(folder)
+def test_its_manifest_lists_exactly_the_other_files(folder: Path) -> None:
+    listed = json.loads((folder / "manifest.json").read_text())["sha256"]
+    files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert set(listed) == files - {"manifest.json"}
 
 
-def test_a_missing_file_is_named(folder: Path) -> None:
-    (folder / "stacker" / "0.txt").unlink()
-    with pytest.raises(BundleError, match=r"stacker/0\.txt is missing"):
-        load_bundle(folder)
+def test_a_bundle_in_place_of_a_larger_one_holds_nothing_of_it(
+    predictor: Predictor, battles: pl.DataFrame, folder: Path
+) -> None:
+    """As after a training with fewer folds."""
+    fewer = {name: list(fitted)[:2] for name, fitted in predictor.signals.items()}
+    trees = replace(predictor.blend.trees, boosters=predictor.blend.trees.boosters[:2])
+    smaller = replace(predictor, signals=fewer, blend=replace(predictor.blend, trees=trees))
+    save_bundle(smaller, ARENA, folder)
+    loaded, _ = load_bundle(folder, TRUSTED)
+    expected = smaller.predict(battles.lazy())[1]
+    assert np.array_equal(loaded.predict(battles.lazy())[1], expected)
+    assert not (folder / "trees" / "2.txt").exists()
+
+
+def test_a_file_that_was_not_written_with_it_is_refused(folder: Path) -> None:
+    (folder / "signals" / "text" / "1").mkdir()
+    (folder / "signals" / "text" / "1" / "state.json").write_text("{}")
+    with pytest.raises(BundleError, match=r"signals/text/1/state\.json is not in its list"):
+        load_bundle(folder, TRUSTED)
+
+
+def test_any_changed_or_missing_file_is_named(folder: Path) -> None:
+    for name in json.loads((folder / "manifest.json").read_text())["sha256"]:
+        content = (folder / name).read_bytes()
+        (folder / name).write_bytes(content + b" ")
+        with pytest.raises(BundleError, match=f"{name} differs"):
+            load_bundle(folder, TRUSTED)
+        (folder / name).unlink()
+        with pytest.raises(BundleError, match=f"{name} is missing"):
+            load_bundle(folder, TRUSTED)
+        (folder / name).write_bytes(content)
+    load_bundle(folder, TRUSTED)
 
 
 def test_half_a_bundle_is_none(folder: Path) -> None:
@@ -105,11 +155,13 @@ def test_half_a_bundle_is_none(folder: Path) -> None:
         load_bundle(folder)
 
 
-def test_a_bundle_of_another_format_is_refused(folder: Path) -> None:
-    manifest = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps({**manifest, "format": 99}))
+def test_another_format_or_other_columns_are_refused(folder: Path) -> None:
+    change(folder, columns=["x"])
+    with pytest.raises(BundleError, match="other columns"):
+        load_bundle(folder, TRUSTED)
+    change(folder, format=99)
     with pytest.raises(BundleError, match="format 99"):
-        load_bundle(folder)
+        load_bundle(folder, TRUSTED)
 
 
 def test_an_environment_that_predicts_otherwise_is_found_out(
@@ -117,12 +169,14 @@ def test_an_environment_that_predicts_otherwise_is_found_out(
 ) -> None:
     monkeypatch.setattr("models.stacking.predictor.apply_temperature", lambda raw, temperature: raw)
     with pytest.raises(BundleError, match="predicts the probe differently"):
-        load_bundle(folder)
+        load_bundle(folder, TRUSTED)
 
 
-def test_a_signal_class_outside_the_project_is_refused(folder: Path) -> None:
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["signals"] = {"evil": {"class": "os:system", "folds": 1}}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(BundleError, match="outside this project"):
+def test_code_from_outside_the_project_runs_only_where_its_module_is_trusted(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=f"add --trust {Remembering.__module__}"):
         load_bundle(folder)
+    change(folder, signals={"evil": "os:system"})
+    with pytest.raises(ConfigError, match="outside this project"):
+        load_bundle(folder, TRUSTED)
+    with pytest.raises(ConfigError, match=r"no subclass of featlab\.Signal"):
+        load_bundle(folder, ["os"])

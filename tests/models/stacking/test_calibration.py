@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.evaluation.metrics import log_loss
+from models.probabilities import log_loss
 from models.stacking.calibration import apply_temperature, cross_fitted_temperature, fit_temperature
 
 

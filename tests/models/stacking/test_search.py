@@ -13,13 +13,13 @@ from models.stacking.search import (
     selection_optimism,
     starting_point,
 )
-from models.stacking.table import StackingData
+from models.stacking.table import Table
 from models.stacking.trees import BoostingParameters
 from tests.models.conftest import make_data
 
 
 def test_an_interrupted_search_ends_where_an_uninterrupted_one_ends(
-    data: StackingData, tmp_path: Path
+    data: Table, tmp_path: Path
 ) -> None:
     whole = search(data, open_study(tmp_path / "whole.journal", "s"), 9, seed=3)
 
@@ -35,7 +35,7 @@ def test_an_interrupted_search_ends_where_an_uninterrupted_one_ends(
 
 
 def test_the_first_trial_is_the_default_even_after_an_interruption(
-    data: StackingData, tmp_path: Path
+    data: Table, tmp_path: Path
 ) -> None:
     study = open_study(tmp_path / "study.journal", "s")
     study.enqueue_trial(starting_point(FINE))  # as a crash before the first trial leaves it
@@ -49,7 +49,7 @@ def test_the_first_trial_is_the_default_even_after_an_interruption(
 
 
 def test_any_number_of_threads_ends_in_the_same_study(
-    data: StackingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(models.stacking.search, "COARSE_FROM", 0)  # prunes most
     studies = []
@@ -65,7 +65,7 @@ def test_any_number_of_threads_ends_in_the_same_study(
     assert any(state is TrialState.PRUNED for state, _, _ in one)
 
 
-def test_a_finished_study_runs_nothing_again(data: StackingData, tmp_path: Path) -> None:
+def test_a_finished_study_runs_nothing_again(data: Table, tmp_path: Path) -> None:
     study = open_study(tmp_path / "study.journal", "s")
     first = search(data, study, 3, seed=0)
     calls: list[int] = []
@@ -74,7 +74,7 @@ def test_a_finished_study_runs_nothing_again(data: StackingData, tmp_path: Path)
     assert second == first
 
 
-def test_progress_counts_every_trial(data: StackingData, tmp_path: Path) -> None:
+def test_progress_counts_every_trial(data: Table, tmp_path: Path) -> None:
     calls: list[int] = []
     result = search(
         data,

@@ -1,7 +1,9 @@
 import pytest
 
 from featlab.encoder.spec import MINILM
+from featlab.encoder.weights import find_weights
 from featlab.errors import ConfigError
+from featlab.signals import REGISTRY
 from pipelines.run import presets
 from pipelines.run.settings import TrainSettings
 
@@ -12,35 +14,37 @@ def recipe(*arguments: str) -> presets.Recipe:
 
 def test_fast_needs_no_encoder() -> None:
     chosen = recipe("--preset", "fast")
-    assert chosen.encoder is None
-    assert not {"embedding", "encoder"} & set(chosen.signals)
+    assert chosen.context.encoder is None
+    assert list(chosen.kinds) == ["text", "lexical", "identity"]
 
 
 def test_cpu_takes_the_packaged_encoder() -> None:
     chosen = recipe("--preset", "cpu")
-    assert chosen.signals == presets.SIGNALS
-    assert chosen.encoder == MINILM
+    assert list(chosen.kinds) == list(REGISTRY)
+    assert chosen.context.encoder == MINILM
 
 
 def test_battles_without_names_have_no_identity_signal() -> None:
     chosen = recipe("--preset", "fast")
     assert chosen.for_battles(named=True) == chosen
     without = chosen.for_battles(named=False)
-    assert without.signals == ("text", "lexical")
+    assert list(without.kinds) == ["text", "lexical"]
     assert "name no models" in without.reason
 
 
 def test_signals_can_be_switched_and_keep_their_order() -> None:
     chosen = recipe("--preset", "cpu", "--signals", "encoder", "--signals", "text")
-    assert chosen.signals == ("text", "encoder")
+    assert list(chosen.kinds) == ["text", "encoder"]
     both = recipe("--preset", "fast", "--signals", "identity", "--signals", "lexical")
-    assert both.signals == ("text", "lexical", "identity")
+    assert list(both.kinds) == ["text", "lexical", "identity"]
 
 
 def test_the_encoder_can_be_replaced() -> None:
-    chosen = recipe("--preset", "cpu", "--encoder.model", "somewhere", "--encoder.max-tokens", "99")
-    assert chosen.encoder is not None
-    assert (chosen.encoder.model, chosen.encoder.max_tokens) == ("somewhere", 99)
+    folder = str(find_weights(MINILM))
+    chosen = recipe("--preset", "cpu", "--encoder.model", folder, "--encoder.max-tokens", "99")
+    encoder = chosen.context.encoder
+    assert encoder is not None
+    assert (encoder.model, encoder.max_tokens) == (folder, 99)
 
 
 def test_an_unknown_signal_is_named() -> None:
