@@ -9,6 +9,7 @@ file                            content
 ``kernel/``                     the kernel's state, one pair of regressions a fold
 ``signals/{name}/{fold}/``      the state of every signal, as `featlab.signals.state`
                                 writes it
+``trained_on/``                 means of the even columns, hashes of the training battles
 ``probe.json``                  battles and the probabilities they were given when the
                                 bundle was written
 ==============================  ========================================================
@@ -23,7 +24,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,8 @@ from models.stacking.blend import Blend
 from models.stacking.kernel import Kernel
 from models.stacking.out_of_fold import load_fitted, save_fitted
 from models.stacking.predictor import Predictor
+from models.stacking.trained_on import NAME as TRAINED_ON
+from models.stacking.trained_on import TrainedOn
 from models.stacking.trees import Trees
 
 FORMAT = 4
@@ -86,13 +89,15 @@ def save_bundle(predictor: Predictor, schema: BattleSchema, folder: Path) -> Non
     """
     for name in UNLISTED:
         (folder / name).unlink(missing_ok=True)
-    for stale in (folder / TREES, *(folder / SIGNALS).glob("*")):
+    for stale in (folder / TREES, folder / TRAINED_ON, *(folder / SIGNALS).glob("*")):
         if stale.name not in predictor.signals:
             shutil.rmtree(stale, ignore_errors=True)
     for number, booster in enumerate(predictor.blend.trees.boosters):
         with atomic_path(folder / _tree_file(number)) as path:
             path.write_text(booster.model_to_string(), encoding="utf-8")
     save_state(predictor.blend.kernel.state(), folder / KERNEL, KERNEL)
+    if predictor.trained_on is not None:
+        save_state(predictor.trained_on.state(), folder / TRAINED_ON, TRAINED_ON)
     for name, fitted in predictor.signals.items():
         save_fitted(fitted, folder / SIGNALS / name)
     write_json(
@@ -153,7 +158,12 @@ def load_bundle(folder: Path, trusted: Collection[str] = ()) -> tuple[Predictor,
             f"{folder}: was trained on other columns than this version makes; train again"
         )
     scalars = tuple(column for column in columns if column.kind is not Kind.VECTOR)
-    predictor = Predictor(signals, Blend(Trees(scalars, boosters), kernel), predictor.temperature)
+    trained_on = None
+    if (folder / TRAINED_ON).is_dir():
+        trained_on = TrainedOn.from_state(load_state(folder / TRAINED_ON, TRAINED_ON))
+    predictor = replace(
+        predictor, blend=Blend(Trees(scalars, boosters), kernel), trained_on=trained_on
+    )
     _check_probe(predictor, folder, manifest["versions"])
     return predictor, _schema_from_json(manifest["schema"])
 

@@ -16,6 +16,7 @@ from models.stacking.blend import Blend
 from models.stacking.calibration import apply_temperature
 from models.stacking.out_of_fold import mean_columns
 from models.stacking.table import stacked_columns, stacked_frame
+from models.stacking.trained_on import TrainedOn
 
 BATCH = 5_000
 
@@ -31,11 +32,14 @@ class Predictor:
         table's columns.
     blend : Blend
     temperature : float
+    trained_on : TrainedOn, optional
+        What is known of the training battles.
     """
 
     signals: Mapping[str, Sequence[Signal[Any]]] = field(repr=False)
     blend: Blend = field(repr=False)
     temperature: float
+    trained_on: TrainedOn | None = field(default=None, repr=False)
 
     @property
     def columns(self) -> tuple[Column, ...]:
