@@ -10,9 +10,12 @@ TRIALS ?= 15
 BIN := .venv/bin
 READY := .venv/.ready
 PACKAGES := featlab models pipelines
+FAST := tests/featlab/features tests/featlab/battles tests/featlab/signals tests/featlab/generated \
+	tests/models/stacking tests/models/analysis featlab/features featlab/battles featlab/signals \
+	featlab/parity.py featlab/columns.py featlab/files.py models pipelines/run
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-ray check format data features train-ensemble learning-curve report readme-figures kaggle test-kaggle docs bench clean
+.PHONY: help demo test test-fast test-ray check format data features train-ensemble learning-curve report readme-figures kaggle test-kaggle docs bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -28,6 +31,9 @@ demo: $(READY)  ## the whole main job on generated battles, no data or network n
 
 test: $(READY)  ## the test suite
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(ARGS)
+
+test-fast: $(READY)  ## the tests of single parts, in under a minute
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(FAST) $(ARGS)
 
 test-ray: $(READY)  ## shards on a Ray cluster of two workers, one killed; installs Ray
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \

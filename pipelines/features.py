@@ -15,6 +15,7 @@ from featlab.features import feature_table
 from featlab.progress import note
 from featlab.signals.text import TextSignal
 from pipelines.run.console import run_command
+from pipelines.run.folder import RunFolder
 from pipelines.run.presets import context_of
 from pipelines.run.run import Run, open_run
 from pipelines.run.settings import DataSettings, FeatureSettings
@@ -29,7 +30,9 @@ def main(settings: FeatureSettings) -> None:
         return
     signal = TextSignal.from_settings(context_of(settings), 0)
     source = training_file(settings.data)
-    with open_run(settings.run, settings.as_toml()) as run:
+    # The settings of a training stay: its later stages are then older than the columns.
+    trained = RunFolder(settings.run).config.is_file()
+    with open_run(settings.run, None if trained else settings.as_toml()) as run:
         read_once(run, source, settings)
         run.stage(
             "text",

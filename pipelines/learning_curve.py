@@ -37,7 +37,7 @@ def main(settings: LearningCurveSettings) -> None:
     context = context_of(trained)
     unfitted = [kind.from_settings(context, 0) for kind in kinds.values()]
     points = files.learning_curve.with_suffix(".csv")
-    with open_run(settings.run, trained.as_toml()) as opened:
+    with open_run(settings.run) as opened:
         opened.stage(
             "learning_curve",
             make_curve,

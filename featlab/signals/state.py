@@ -57,8 +57,6 @@ def save_state(state: State, folder: Path, name: str) -> None:
     BundleError
         When the state holds files of an ending that is not in `PLAIN`.
     """
-    from safetensors.numpy import save_file
-
     (folder / VALUES).unlink(missing_ok=True)
     if state.files is not None:
         odd = [
@@ -70,10 +68,19 @@ def save_state(state: State, folder: Path, name: str) -> None:
             raise BundleError(f"{name}: {', '.join(odd)} is neither safetensors nor JSON")
         if state.files.resolve() != (folder / FILES).resolve():
             shutil.copytree(state.files, folder / FILES, dirs_exist_ok=True)
-    with atomic_path(folder / ARRAYS) as path:
-        save_file({key: np.ascontiguousarray(value) for key, value in state.arrays.items()}, path)
+    save_arrays(state.arrays, folder / ARRAYS)
     # Last, so that a folder that has it is whole.
     write_json(folder / VALUES, {"of": name, "format": FORMAT, "values": dict(state.values)})
+
+
+def save_arrays(arrays: Mapping[str, NDArray[Any]], target: Path) -> None:
+    """Write arrays as safetensors, atomically."""
+    from safetensors.numpy import save_file
+
+    # The library writes the memory of a view as it lies, and so other numbers.
+    contiguous = {key: np.ascontiguousarray(value) for key, value in arrays.items()}
+    with atomic_path(target) as path:
+        save_file(contiguous, path)
 
 
 def load_state(folder: Path, name: str) -> State:

@@ -187,7 +187,7 @@ def _tile(rows: Floats) -> Floats:
 def _kernels(
     odd: Floats, even: Floats, landmarks_odd: Floats, landmarks_even: Floats
 ) -> tuple[Floats, Floats]:
-    """The odd and the even kernel between battles and landmarks, shape (n, landmarks) each."""
+    """Return the odd and the even kernel between battles and landmarks, (n, landmarks) each."""
     apart = (
         (odd**2).sum(axis=1)[:, None]
         + (landmarks_odd**2).sum(axis=1)

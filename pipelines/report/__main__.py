@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 def main(settings: ReportSettings) -> None:
     """Make every figure of the run, and the page of them."""
     run = RunFolder(settings.run)
-    data = load_run(run)
+    data = load_run(run, settings.trust)
     if settings.readme_figures is not None:
         write_readme_figures(data, settings.readme_figures)
         return

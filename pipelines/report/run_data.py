@@ -6,7 +6,7 @@ parts look like is known here and nowhere else in the report.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -175,15 +175,21 @@ class RunData:
         )
 
 
-def load_run(folder: RunFolder) -> RunData:
+def load_run(folder: RunFolder, trusted: Collection[str] = ()) -> RunData:
     """Read a finished run.
+
+    Parameters
+    ----------
+    folder : RunFolder
+    trusted : collection of str
+        Modules outside this project whose signals may be imported.
 
     Raises
     ------
     ConfigError
         When the run is not finished, or a stage is older than what it is made from.
     """
-    run = finished_run(folder)
+    run = finished_run(folder, trusted)
     table, bundle, made = run.table(), run.bundle, run.manifest["stages"]
     members, metrics = read_members(folder.members), read_json(folder.metrics)
     folds = table.fold_numbers
@@ -193,7 +199,7 @@ def load_run(folder: RunFolder) -> RunData:
         path=folder.path,
         training=TrainingSummary(
             source=source.name,
-            fingerprint=made["battles"]["made_from"]["inputs"][str(source)],
+            fingerprint=made["battles"]["made_from"]["inputs"][str(source.resolve())],
             battles=len(table.labels),
             folds=len(folds),
             seed=run.settings.seed,

@@ -44,11 +44,12 @@ class Run:
     ----------
     folder : RunFolder
         Where everything lies.
-    config : str
-        The resolved settings as TOML, written with the first stage that is made.
+    config : str, optional
+        The resolved settings as TOML, written with the first stage that is made;
+        those that are there stay by default.
     """
 
-    def __init__(self, folder: RunFolder, config: str) -> None:
+    def __init__(self, folder: RunFolder, config: str | None) -> None:
         self.folder = folder
         self._config = config
 
@@ -136,8 +137,9 @@ class Run:
         }
 
     def _write_config(self) -> None:
-        with atomic_path(self.folder.config) as path:
-            path.write_text(self._config, encoding="utf-8")
+        if self._config is not None:
+            with atomic_path(self.folder.config) as path:
+                path.write_text(self._config, encoding="utf-8")
 
     def _intact(self, outputs: Mapping[str, str]) -> bool:
         return all(
@@ -148,15 +150,15 @@ class Run:
 
 
 @contextmanager
-def open_run(path: Path, config: str) -> Iterator[Run]:
+def open_run(path: Path, config: str | None = None) -> Iterator[Run]:
     """Lock a run folder for this process; the lock dies with it.
 
     Parameters
     ----------
     path : Path
         The run folder, made if it is not there.
-    config : str
-        The resolved settings as TOML.
+    config : str, optional
+        The resolved settings as TOML, in place of those that are there.
 
     Raises
     ------

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from featlab.columns import Column
-from featlab.files import atomic_path
 from featlab.progress import note
-from featlab.signals.state import load_state, save_state
+from featlab.signals.state import load_state, save_arrays, save_state
 from models.stacking.kernel import Kernel, KernelOutOfFold, fit_kernel
 from pipelines.run.training import TableFiles, read_table
 
@@ -39,8 +38,7 @@ def make_kernel(
     kernel, found = fit_kernel(read_table(table, signals), seed)
     save_state(kernel.state(), fitted, KERNEL)
     arrays = {str(fold): chances for fold, chances in found.hidden_ties.items()}
-    with atomic_path(predicted) as path:
-        save_file({_PROBABILITIES: found.probabilities, **arrays}, path)
+    save_arrays({_PROBABILITIES: found.probabilities, **arrays}, predicted)
 
 
 def read_kernel(fitted: Path) -> Kernel:
