@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 wait_passively()
 
 
-def load(path: str | Path, trust: Collection[str] = ()) -> LoadedPredictor:
+def load(
+    path: str | Path, trust: Collection[str] = (), given: Mapping[str, str | Path] | None = None
+) -> LoadedPredictor:
     """Return the predictor of a run or of a bundle, ready to predict.
 
     Parameters
@@ -23,7 +25,10 @@ def load(path: str | Path, trust: Collection[str] = ()) -> LoadedPredictor:
     path : str or Path
         A run folder, or the bundle in it.
     trust : collection of str
-        Modules outside this project whose signals may be imported and run.
+        Modules, and files of features, outside this project that may run.
+    given : mapping of str to str or Path, optional
+        Other model -> the file of its probabilities of the battles to predict;
+        battles that are not in it count as those it says nothing of.
 
     Raises
     ------
@@ -34,4 +39,5 @@ def load(path: str | Path, trust: Collection[str] = ()) -> LoadedPredictor:
     """
     from models.loaded import load as load_predictor
 
-    return load_predictor(Path(path), tuple(trust))
+    files = {name: Path(file) for name, file in (given or {}).items()}
+    return load_predictor(Path(path), tuple(trust), files)

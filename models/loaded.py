@@ -9,6 +9,7 @@ Prediction(a=0.52, b=0.27, tie=0.21)
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
@@ -18,8 +19,8 @@ import numpy as np
 import polars as pl
 
 import models
-from featlab.battles import PROBABILITIES, BattleSchema, read_battles
-from featlab.errors import BattleError, BundleError
+from featlab.battles import PROBABILITIES, BattleSchema, explained, read_battles
+from featlab.errors import BattleError, BundleError, ConfigError
 from models.stacking.bundle import MANIFEST, load_bundle
 from models.stacking.explain import Explanation, explain_battle, family_effects
 from models.stacking.predictor import Predictor
@@ -54,22 +55,30 @@ class LoadedPredictor:
         The bundle.
     trust : tuple of str
         Modules that were trusted.
+    given : mapping of str to Path
+        Other model -> the file of its probabilities.
     """
 
     def __init__(
-        self, ensemble: Predictor, schema: BattleSchema, folder: Path, trust: tuple[str, ...] = ()
+        self,
+        ensemble: Predictor,
+        schema: BattleSchema,
+        folder: Path,
+        trust: tuple[str, ...] = (),
+        given: Mapping[str, Path] | None = None,
     ) -> None:
         self.ensemble = ensemble
         self.schema = schema
         self.folder = folder
         self.trust = trust
+        self.given = dict(given or {})
 
     def __repr__(self) -> str:
         signals = ", ".join(self.ensemble.signals)
         return f"<LoadedPredictor of {self.folder}: {signals}>"
 
     def __reduce__(self) -> tuple[Callable[..., LoadedPredictor], tuple[Any, ...]]:
-        return models.load, (str(self.folder), self.trust)
+        return models.load, (str(self.folder), self.trust, self.given)
 
     def predict(
         self, battles: Battles, on_batch: Callable[[int], None] | None = None
@@ -154,13 +163,23 @@ class LoadedPredictor:
             battles = [battles]
         if isinstance(battles, Sequence) and not isinstance(battles, str):
             battles = pl.DataFrame(battles, infer_schema_length=None)
-        if isinstance(battles, str | Path):
-            return read_battles(battles, self.schema)
-        frame = battles.lazy()
-        present = frame.collect_schema()
-        if self.schema.id not in present:
-            frame = frame.with_row_index(self.schema.id)
-        return read_battles(frame, self.schema)
+        schema = self.schema
+        if not isinstance(battles, str | Path):
+            frame = battles.lazy()
+            present = frame.collect_schema()
+            if schema.id not in present:
+                battles = frame.with_row_index(schema.id)
+            prompts = present.get(schema.prompt)
+            if prompts == pl.String and _plain(frame.select(schema.prompt)):
+                schema = replace(schema, texts="plain")
+        with explained(battles, schema):
+            return read_battles(battles, schema)
+
+
+def _plain(texts: pl.LazyFrame) -> bool:
+    """Whether some cell is no JSON list."""
+    cell = pl.all().str.strip_chars()
+    return not texts.select(cell.str.starts_with("[").all()).collect().item()
 
 
 def one_battle(
@@ -175,15 +194,19 @@ def one_battle(
     return pl.LazyFrame({"id": [0], **turns, **flags}, schema_overrides=_TURNS)
 
 
-def load(path: Path, trust: tuple[str, ...] = ()) -> LoadedPredictor:
+def load(path: Path, trust: tuple[str, ...], given: Mapping[str, Path]) -> LoadedPredictor:
     """See `models.load`."""
     folder = path / "bundle" if (path / "bundle").is_dir() else path
     if not (folder / MANIFEST).is_file():
         raise BundleError(f"{path} holds no bundle; train one with make train-ensemble")
-    return _loaded(folder.resolve(), trust, (folder / MANIFEST).stat().st_mtime_ns)
+    folder = folder.resolve()
+    ensemble, schema = _loaded(folder, trust, (folder / MANIFEST).stat().st_mtime_ns)
+    if unknown := sorted(given.keys() - set(ensemble.given_names)):
+        raise ConfigError(f"{path} reads no probabilities of {', '.join(unknown)}")
+    return LoadedPredictor(ensemble.with_given(given), schema, folder, trust, given)
 
 
 @lru_cache(maxsize=2)
-def _loaded(folder: Path, trust: tuple[str, ...], written: int) -> LoadedPredictor:
+def _loaded(folder: Path, trust: tuple[str, ...], written: int) -> tuple[Predictor, BattleSchema]:
     """Load once a process, also where every task of a pool brings the predictor along."""
-    return LoadedPredictor(*load_bundle(folder, trust), folder, trust)
+    return load_bundle(folder, trust)

@@ -8,13 +8,20 @@ from models.stacking.bundle import load_bundle
 from models.stacking.submission import submission_frame, write_submission
 from pipelines.run.console import run_command
 from pipelines.run.folder import RunFolder
+from pipelines.run.given_files import trained_given, with_given
 from pipelines.run.settings import SubmitSettings
 
 
 def main(settings: SubmitSettings) -> None:
     """Write the competition's CSV for the battles of the test file."""
-    predictor, schema = load_bundle(RunFolder(settings.run).bundle, settings.trust)
+    run = RunFolder(settings.run)
+    predictor, schema = load_bundle(run.bundle, settings.trust)
+    predictor = with_given(predictor, settings.given, trained_given(run))
     count = check_battles(settings.test, schema)
+    if known := predictor.trained_on:
+        overlap = known.overlap(read_battles(settings.test, schema))
+        if overlap.ids or overlap.texts:
+            note(str(overlap))
     with explained(settings.test, schema), task("predicting", count) as advance:
         ids, probabilities = predictor.predict(read_battles(settings.test, schema), advance)
     write_submission(submission_frame(ids, probabilities), ids, settings.out)

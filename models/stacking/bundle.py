@@ -213,6 +213,8 @@ def _encoders(predictor: Predictor) -> dict[str, Any]:
 
 def _class_name(signal: Signal[Any]) -> str:
     kind = type(signal)
+    if kind.address is not None:
+        return kind.address
     path = f"{kind.__module__}:{kind.__qualname__}"
     return signal.name if REGISTRY.get(signal.name) and find_signal(signal.name) is kind else path
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from featlab.columns import Column
+from featlab.signals.given import GivenSignal, given_signal
 from featlab.signals.signal import Signal
 from models.probabilities import Probabilities
 from models.stacking.blend import Blend
@@ -49,6 +51,16 @@ class Predictor:
             for fitted in self.signals.values()
             for column in stacked_columns(fitted[0].columns())
         )
+
+    @property
+    def given_names(self) -> list[str]:
+        """The other models whose probabilities it reads."""
+        return [name for name, fitted in self.signals.items() if isinstance(fitted[0], GivenSignal)]
+
+    def with_given(self, files: Mapping[str, Path]) -> Predictor:
+        """Return the predictor with other models' probabilities of the battles to predict."""
+        read = {name: [given_signal(name)(file)] for name, file in files.items()}
+        return replace(self, signals={**self.signals, **read})
 
     def table(self, battles: pl.LazyFrame) -> pl.DataFrame:
         """Return `columns` for canonical battles."""

@@ -10,21 +10,11 @@ import polars as pl
 import pytest
 
 import models
-from featlab.battles import ARENA, PROBABILITIES, read_battles
-from featlab.battles.folds import make_folds
+from featlab.battles import PROBABILITIES, read_battles
 from featlab.errors import BattleError, BundleError
 from featlab.generated import generate_battles
-from featlab.signals import Context, Outcomes
-from featlab.signals.lexical import LexicalSignal
-from featlab.signals.text import TextSignal
 from models.loaded import LoadedPredictor
-from models.stacking.blend import fit_blend
-from models.stacking.bundle import save_bundle
-from models.stacking.out_of_fold import out_of_fold
-from models.stacking.predictor import Predictor
-from models.stacking.table import Table, stacked_columns, stacked_frame
-from models.stacking.trained_on import TrainedOn
-from tests.models.conftest import QUICK
+from tests.models.small_run import make_run
 
 PAIR = ("Is it so?", "I'm sorry, but I cannot say.\n\n- **No**", "Yes! It is.\nCertainly.")
 MIRRORED = (PAIR[0], PAIR[2], PAIR[1])
@@ -37,21 +27,7 @@ def raw() -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def run(raw: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    battles = read_battles(raw).collect()
-    folds = make_folds(battles, 3)["fold"].to_numpy().astype(np.int64)
-    outcomes, context = Outcomes.of(battles), Context()
-    frames, columns, signals = [], (), {}
-    for kind in (TextSignal, LexicalSignal):
-        made, signals[kind.name] = out_of_fold(kind, context, battles.lazy(), outcomes, folds)
-        own = stacked_columns(signals[kind.name][0].columns())
-        frames.append(stacked_frame(made, own))
-        columns = (*columns, *own)
-    table = Table(pl.concat(frames, how="horizontal"), columns, outcomes, folds)
-    known = TrainedOn.of(table, battles.lazy())
-    folder = tmp_path_factory.mktemp("run")
-    predictor = Predictor(signals, fit_blend(table, QUICK, seed=0)[0], 1.1, known)
-    save_bundle(predictor, ARENA, folder / "bundle")
-    return folder
+    return make_run(raw, tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture(scope="module")
