@@ -17,14 +17,11 @@ from featlab.errors import ConfigError
 from models.analysis.predictions import FEWEST
 from models.evaluation.metrics import bootstrap_mean, paired_difference
 from models.probabilities import row_log_loss
+from pipelines.run.changes import changed, read_config
 from pipelines.run.console import run_command
 from pipelines.run.folder import RunFolder
 from pipelines.run.run import require_finished
 from pipelines.run.settings import CompareSettings
-from pipelines.runs import read_config
-
-PLACES = ("run", "data", "verbose")
-"""Settings that say where, not what."""
 
 
 def main(settings: CompareSettings) -> None:
@@ -76,22 +73,6 @@ def differences(
     if code:
         lines.append(f"code: of {', '.join(code)}")
     return lines + changed(made_first["versions"], made_second["versions"], "version")
-
-
-def changed(first: dict[str, Any], second: dict[str, Any], kind: str) -> list[str]:
-    """Return a line for each value that differs.
-
-    Examples
-    --------
-    >>> changed({"seed": 0, "trials": 5}, {"seed": 1, "trials": 5}, "setting")
-    ['setting seed: 0 -> 1']
-    """
-    names = [name for name in {**first, **second} if name not in PLACES]
-    return [
-        f"{kind} {name}: {first.get(name, 'none')} -> {second.get(name, 'none')}"
-        for name in names
-        if first.get(name) != second.get(name)
-    ]
 
 
 def _id() -> pl.Expr:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
-from typing import Any
 
 from featlab.errors import ConfigError
 from featlab.files import read_json
@@ -41,25 +39,6 @@ def describe(run: RunFolder, root: Path) -> Row:
         f"{name:<28}{loss['value']:.4f}    {interval}  {metrics['battles']:>8,}  "
         + ", ".join(read_json(run.bundle / "manifest.json")["signals"])
     )
-
-
-def read_config(run: RunFolder) -> dict[str, Any]:
-    """Return the settings of a run, those of groups as ``group.name``.
-
-    Raises
-    ------
-    ConfigError
-        When they cannot be read.
-    """
-    try:
-        values = tomllib.loads(run.config.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{run.config} cannot be read: {error}") from None
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        group = value.items() if isinstance(value, dict) else [("", value)]
-        flat |= {f"{name}.{inner}".rstrip("."): one for inner, one in group}
-    return flat
 
 
 if __name__ == "__main__":

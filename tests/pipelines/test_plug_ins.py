@@ -151,3 +151,28 @@ def test_a_model_that_has_seen_the_labels_is_said(
         said = capsys.readouterr().err
         assert f"on {len(ids)} training battles" in said
         assert ("out-of-fold" in said) is suspected
+
+
+def test_a_repeated_training_says_which_settings_changed_and_what_comes_next(
+    run: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = f"llm={data / 'llm_train.csv'}"
+    own = str(data / "own_features.py")
+    train(data, run, *FAST, "--given", given, "--features", own, "--repeats", "2")
+    said = capsys.readouterr()
+    assert f"in {run}: setting repeats: 1 -> 2" in said.err
+    assert said.err.count(": setting ") == 1
+    assert f"make report RUN={run}" in said.out
+    assert f"pipelines.predict --run {run} --trust {own}" in said.out
+
+
+def test_a_handful_of_battles_is_trained_on_without_a_figure(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pl.read_csv(data / "train.csv").head(40).write_csv(tmp_path / "train.csv")
+    train(
+        tmp_path, tmp_path / "run", "--signals", "text", "--families", "newlines", "--trials", "1"
+    )
+    said = capsys.readouterr()
+    assert "40 battles are too few for figures" in said.err
+    assert "log loss" not in said.out
