@@ -31,7 +31,7 @@ def flat(toml: str) -> dict[str, Any]:
 
     Examples
     --------
-    >>> flat("seed = 1\\n[encoder]\\nepochs = 2")
+    >>> flat("seed = 1\n[encoder]\nepochs = 2")
     {'seed': 1, 'encoder.epochs': 2}
     """
     found: dict[str, Any] = {}
