@@ -79,8 +79,8 @@ test-kaggle: $(READY)  ## install a kit and predict 25,000 battles with no netwo
 	$(BIN)/python -m pytest -q -s tests/pipelines/offline_kaggle.py $(ARGS)
 
 docs: $(READY)  ## the guide and every docstring as pages, into build/docs
-	rm -rf build/guide build/docs
-	mkdir -p build && cp -r assets/guide build/guide
+	rm -rf build/guide build/battles build/docs
+	mkdir -p build && cp -r assets/guide assets/battles build
 	$(BIN)/python -m sphinx --quiet --fail-on-warning -b html build/guide build/docs
 
 readme-figures: $(READY)  ## the README's figures from RUN
