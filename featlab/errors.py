@@ -14,7 +14,7 @@ class FeatlabError(Exception):
     """Base of every error that describes a condition the user can mend."""
 
 
-class BattleError(FeatlabError):
+class BattleError(FeatlabError, ValueError):
     """A battle file breaks its schema.
 
     Parameters
@@ -57,11 +57,11 @@ class BattleError(FeatlabError):
         super().__init__(f"{where} {problem}{first}{advice}")
 
 
-class ConfigError(FeatlabError):
+class ConfigError(FeatlabError, ValueError):
     """A setting is unknown, out of range, or contradicts another."""
 
 
-class FeatureError(FeatlabError):
+class FeatureError(FeatlabError, ValueError):
     """A feature is declared twice, misnamed, or asked for by a name that does not exist."""
 
 

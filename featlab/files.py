@@ -75,9 +75,23 @@ def fingerprints(given: Any) -> dict[str, str]:
     Parameters
     ----------
     given : Path, or sequence, mapping or dataclass of them
-        A folder counts by the files in it, and ``None`` is no file.
+        A folder counts by the files in it, a pattern by those that fit, and
+        ``None`` is no file.
     """
     return {str(file): file_fingerprint(file) for file in files_of(given)}
+
+
+def files_matching(pattern: Path) -> list[Path]:
+    """Return the files whose paths fit a pattern, sorted.
+
+    Examples
+    --------
+    >>> [path.name for path in files_matching(Path(__file__).parent / "fil?s.py")]
+    ['files.py']
+    """
+    root = Path(pattern.anchor)
+    inside = str(pattern.relative_to(root)) if pattern.anchor else str(pattern)
+    return sorted(file for file in root.glob(inside) if file.is_file())
 
 
 def files_of(given: Any) -> list[Path]:
@@ -91,7 +105,7 @@ def files_of(given: Any) -> list[Path]:
     if isinstance(given, Path):
         if given.is_dir():
             return [file for file in sorted(given.rglob("*")) if file.is_file()]
-        return [given]
+        return [given] if given.exists() else files_matching(given) or [given]
     if isinstance(given, Mapping):
         given = list(given.values())
     elif is_dataclass(given):

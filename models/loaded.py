@@ -9,7 +9,6 @@ Prediction(a=0.52, b=0.27, tie=0.21)
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
@@ -19,7 +18,7 @@ import numpy as np
 import polars as pl
 
 import models
-from featlab.battles import PROBABILITIES, BattleSchema, explained, read_battles
+from featlab.battles import PROBABILITIES, BattleSchema, Source, fitting, read_battles
 from featlab.errors import BattleError, BundleError, ConfigError
 from models.stacking.bundle import MANIFEST, load_bundle
 from models.stacking.explain import Explanation, explain_battle, family_effects
@@ -27,9 +26,6 @@ from models.stacking.predictor import Predictor
 
 Conversation: TypeAlias = str | Sequence[str]
 """A text, or the turns of a conversation."""
-
-Battles: TypeAlias = "str | Path | pl.DataFrame | pl.LazyFrame | Sequence[Mapping[str, Any]]"
-"""A file or a frame of battles, or dicts."""
 
 
 _TURNS = dict.fromkeys(("prompt", "response_a", "response_b"), pl.List(pl.String))
@@ -81,7 +77,7 @@ class LoadedPredictor:
         return models.load, (str(self.folder), self.trust, self.given)
 
     def predict(
-        self, battles: Battles, on_batch: Callable[[int], None] | None = None
+        self, battles: Source, on_batch: Callable[[int], None] | None = None
     ) -> pl.DataFrame:
         """Return ``id`` and the probabilities under the submission's names, in the same order.
 
@@ -93,7 +89,10 @@ class LoadedPredictor:
             Called with the number of predicted battles, after each batch.
         """
         ids, probabilities = self.ensemble.predict(self.read(battles), on_batch)
-        named = {name: probabilities[:, index] for index, name in enumerate(PROBABILITIES)}
+        named = {
+            PROBABILITIES[index]: probabilities[:, index]
+            for index in range(len(self.ensemble.outcomes))
+        }
         return pl.DataFrame({"id": ids, **named})
 
     def predict_one(
@@ -145,7 +144,7 @@ class LoadedPredictor:
         return explain_battle(self.ensemble, one_battle(prompt, response_a, response_b))
 
     def explain_all(
-        self, battles: Battles, on_battle: Callable[[int], None] | None = None
+        self, battles: Source, on_battle: Callable[[int], None] | None = None
     ) -> pl.DataFrame:
         """Return ``id, family, margin, tie``: as `explain`, a row for each battle and family.
 
@@ -157,29 +156,23 @@ class LoadedPredictor:
         """
         return family_effects(self.ensemble, self.read(battles).collect(), on_battle)
 
-    def read(self, battles: Battles) -> pl.LazyFrame:
-        """Return battles in the canonical columns."""
-        if isinstance(battles, Mapping):
-            battles = [battles]
-        if isinstance(battles, Sequence) and not isinstance(battles, str):
-            battles = pl.DataFrame(battles, infer_schema_length=None)
-        schema = self.schema
-        if not isinstance(battles, str | Path):
-            frame = battles.lazy()
-            present = frame.collect_schema()
-            if schema.id not in present:
-                battles = frame.with_row_index(schema.id)
-            prompts = present.get(schema.prompt)
-            if prompts == pl.String and _plain(frame.select(schema.prompt)):
-                schema = replace(schema, texts="plain")
-        with explained(battles, schema):
-            return read_battles(battles, schema)
+    def read(self, battles: Source, *, outcomes: bool = False) -> pl.LazyFrame:
+        """Return battles in the canonical columns.
 
+        Parameters
+        ----------
+        battles : path, frame or sequence of dicts
+            Read as the training file was where it has the same columns, and as
+            recognised else (`featlab.battles.recognise`).
+        outcomes : bool
+            Whether they have outcomes, which are read too.
+        """
+        schema = self.schema_of(battles, outcomes=outcomes)
+        return read_battles(battles, schema, outcomes=outcomes, require_outcome=outcomes)
 
-def _plain(texts: pl.LazyFrame) -> bool:
-    """Whether some cell is no JSON list."""
-    cell = pl.all().str.strip_chars()
-    return not texts.select(cell.str.starts_with("[").all()).collect().item()
+    def schema_of(self, battles: Source, *, outcomes: bool = False) -> BattleSchema:
+        """Return how battles are read."""
+        return fitting(battles, self.schema, outcomes=outcomes).schema
 
 
 def one_battle(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from featlab.battles import check_battles
+from featlab.battles import ARENA, check_battles
 from featlab.errors import FeatlabError
 from featlab.files import atomic_path, file_fingerprint
 from featlab.progress import note
@@ -25,7 +25,7 @@ COMPETITION_BYTES = 184_175_071
 
 def check_training_file(path: Path, rows: int) -> None:
     """Refuse a file of other columns, of broken rows, or of another number of battles."""
-    found = check_battles(path, require_outcome=True)
+    found = check_battles(path, ARENA, require_outcome=True)
     if found != rows:
         raise DownloadError(f"{path} holds {found:,} battles, not {rows:,}; it was not taken")
 

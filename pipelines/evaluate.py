@@ -29,8 +29,8 @@ def main(settings: EvaluateSettings) -> None:
     model = models.load(settings.run, settings.trust, files_to_read(settings.given))
     with_given(model.ensemble, settings.given)
     source = read_source(settings.file)
-    check_battles(source, model.schema, require_outcome=True)
-    battles = model.read(source).collect()
+    check_battles(source, model.schema_of(source, outcomes=True), require_outcome=True)
+    battles = model.read(source, outcomes=True).collect()
     if len(battles) < FEWEST:
         raise BattleError(
             f"holds {len(battles)} battles, too few for a figure; {FEWEST} are the least",

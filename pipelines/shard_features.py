@@ -35,10 +35,9 @@ class ShardSettings(CommandSettings):
 
 def main(settings: ShardSettings) -> None:
     """Make every shard that is not there yet."""
-    features = FeatureShards(
-        BattleColumns(families=settings.families), settings.battles.schema_of_battles()
-    )
     sources = find_sources(settings.shards)
+    schema = settings.battles.recognised(sources[0]).schema if settings.battles.by_hand else None
+    features = FeatureShards(BattleColumns(families=settings.families), schema)
     code = code_fingerprint(["featlab.battles", "featlab.features"])
     make = make_shards
     if settings.ray:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from featlab.battles import check_battles, explained, read_battles
+from featlab.battles import (
+    BattleSchema,
+    check_battles,
+    decode_once,
+    explained,
+    fitting,
+    read_battles,
+)
 from featlab.progress import note, task
 from models.stacking.bundle import load_bundle
-from models.stacking.submission import submission_frame, write_submission
+from models.stacking.submission import submission_columns, submission_frame, write_submission
 from pipelines.run.console import run_command
 from pipelines.run.folder import RunFolder
 from pipelines.run.given_files import trained_given, with_given
@@ -13,19 +20,33 @@ from pipelines.run.settings import SubmitSettings
 
 
 def main(settings: SubmitSettings) -> None:
-    """Write the competition's CSV for the battles of the test file."""
+    """Write the submission for the battles of the test file."""
     run = RunFolder(settings.run)
-    predictor, schema = load_bundle(run.bundle, settings.trust)
+    predictor, trained = load_bundle(run.bundle, settings.trust)
     predictor = with_given(predictor, settings.given, trained_given(run))
-    count = check_battles(settings.test, schema)
+    columns = submission_columns(trained.layout, predictor.outcomes, settings.out_columns)
+    schema = schema_of_test(settings, trained)
+    decode_once(settings.test, schema)
+    count = check_battles(settings.test, schema, outcomes=False)
+    battles = read_battles(settings.test, schema, outcomes=False)
     if known := predictor.trained_on:
-        overlap = known.overlap(read_battles(settings.test, schema))
+        overlap = known.overlap(battles)
         if overlap.ids or overlap.texts:
             note(str(overlap))
     with explained(settings.test, schema), task("predicting", count) as advance:
-        ids, probabilities = predictor.predict(read_battles(settings.test, schema), advance)
-    write_submission(submission_frame(ids, probabilities), ids, settings.out)
+        ids, probabilities = predictor.predict(battles, advance)
+    write_submission(submission_frame(ids, probabilities, columns), ids, settings.out, columns)
     note(f"{count} battles predicted: {settings.out}")
+
+
+def schema_of_test(settings: SubmitSettings, trained: BattleSchema) -> BattleSchema:
+    """Return how the test file is read: as said, as the training file was, or as recognised."""
+    if settings.battles.by_hand:
+        return settings.battles.recognised(settings.test).schema
+    found = fitting(settings.test, trained, outcomes=False)
+    if found.schema.layout != trained.layout:
+        note(f"{settings.test.name}: layout {found.schema.layout}, since {found.reason}")
+    return found.schema
 
 
 if __name__ == "__main__":

@@ -11,8 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from featlab.battles import ExtraFile
-from featlab.errors import BattleError
+from featlab.battles import BattleSchema, ExtraFile, files_at
 from featlab.files import read_json
 from featlab.progress import note
 from featlab.signals.signal import Cost
@@ -45,12 +44,11 @@ def main(settings: TrainSettings) -> None:
     recipe, source = resolve(settings), training_file(settings.data)
     extra = [ExtraFile.parse(given) for given in settings.extra]
     for file in extra:
-        if not file.path.is_file():
-            raise BattleError("there is no such file", source=str(file.path))
+        files_at(file.path)
     say_what_changed(settings)
     with open_run(settings.run, settings.as_toml()) as run:
         files = run.folder
-        read_once(run, source, settings)
+        schema = read_once(run, source, settings)
         if settings.signals is None:
             recipe = recipe.for_battles(named=names_models(files))
         note(f"preset {recipe.preset}, {recipe.reason}; signals: {', '.join(recipe.kinds)}")
@@ -69,7 +67,7 @@ def main(settings: TrainSettings) -> None:
                 inputs={"battles": files.battles, "sources": [file.path for file in extra]},
                 outputs={"extra": files.extra},
                 weights=[file.weight for file in extra],
-                schema=settings.battles.schema_of_battles(),
+                schema=schema if settings.battles.by_hand else None,
                 folds=settings.folds,
                 seed=settings.seed,
             )
@@ -80,7 +78,7 @@ def main(settings: TrainSettings) -> None:
         say_what_they_know(training_files(settings.given), files.folds)
         for name in recipe.kinds:
             learn_signal(run, recipe, name, training)
-        stack(run, recipe, training, settings)
+        stack(run, recipe, training, settings, schema)
         run.finish()
     battles = len(pl.read_parquet(files.folds, columns=["fold"]))
     if battles < FEWEST_BATTLES:
@@ -148,7 +146,9 @@ def learn_signal(run: Run, recipe: Recipe, name: str, training: BattleFiles) -> 
     )
 
 
-def stack(run: Run, recipe: Recipe, training: BattleFiles, settings: TrainSettings) -> None:
+def stack(
+    run: Run, recipe: Recipe, training: BattleFiles, settings: TrainSettings, schema: BattleSchema
+) -> None:
     """Fit the members on the signals, and measure what they are worth."""
     files, seed = run.folder, settings.seed
     columns = {name: recipe.columns(name) for name in recipe.kinds}
@@ -207,12 +207,12 @@ def stack(run: Run, recipe: Recipe, training: BattleFiles, settings: TrainSettin
         key={
             **key,
             "repeats": settings.repeats,
-            "schema": settings.battles.schema_of_battles(),
+            "schema": schema.to_dict(),
         },
         code=list(recipe.kinds.values()),
         signals=columns,
         kinds=recipe.kinds,
-        schema=settings.battles.schema_of_battles(),
+        schema=schema,
         repeats=settings.repeats,
         seed=seed,
     )

@@ -42,6 +42,7 @@ SHORT = {
     "FEATLAB_FOLD_REPEATS": "0",
     "FEATLAB_SIGNALS": '["text"]',
 }
+READY = ("-o", ".venv/.core", "-o", ".venv/.ready")
 PACKAGES = {"pipelines.report": "pipelines.report.__main__"}
 NOT_OURS = ("pip install", "kaggle ")
 
@@ -114,7 +115,16 @@ def resolved(line: str) -> list[tuple[list[str], dict[str, str]]]:
         return [(words[2:], variables)]
     # What make would run, with the environment taken as ready.
     planned = subprocess.run(
-        ["make", "--no-print-directory", "-n", "-o", ".venv/.core", "-o", ".venv/.ready", *words[1:]],
+        [
+            "make",
+            "--no-print-directory",
+            "-n",
+            "-o",
+            ".venv/.core",
+            "-o",
+            ".venv/.ready",
+            *words[1:],
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,

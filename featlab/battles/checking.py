@@ -1,25 +1,25 @@
 """Say exactly what is wrong with a file of battles: which column, which rows.
 
 Reading is optimistic and lazy. `check_battles` looks at what a lazy reader
-cannot know without the rows (ids, outcomes); `explained` wraps any collection
-and, only when the engine fails, looks for the cell that made it fail.
+cannot know without the rows (ids, outcomes); `explained` turns what is left of
+an engine's failures into one sentence.
 """
 
 from __future__ import annotations
 
-import csv
-import json
-import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
-from featlab.battles.json_text import JSON_BLANKS
-from featlab.battles.reading import Source, first_line, read_battles, scan_source, source_name
-from featlab.battles.schema import ARENA, BattleSchema
-from featlab.battles.text_columns import TextFormat
+from featlab.battles.cell_errors import CellError
+from featlab.battles.layouts import recognise
+from featlab.battles.outcome_columns import unknown_words
+from featlab.battles.reading import read_battles, select_roles
+from featlab.battles.schema import BattleSchema
+from featlab.battles.sources import Source, engine_explained, source_name
 from featlab.errors import BattleError
 
 _SHOWN = 5
@@ -27,16 +27,17 @@ _SHOWN = 5
 
 def check_battles(
     source: Source,
-    schema: BattleSchema = ARENA,
+    schema: BattleSchema | None = None,
     *,
     require_outcome: bool = False,
+    outcomes: bool = True,
     unique_ids: bool = True,
 ) -> int:
     """Check ids and outcomes of every row, and return the number of rows.
 
     Parameters
     ----------
-    source, schema, require_outcome
+    source, schema, require_outcome, outcomes
         As `featlab.battles.read_battles` takes them.
     unique_ids : bool
         Whether an id that repeats is an error.
@@ -44,8 +45,8 @@ def check_battles(
     Raises
     ------
     BattleError
-        For an empty file, missing columns, null or duplicate ids, outcomes that
-        are not exactly one of the three, or text that is not UTF-8.
+        For an empty file, missing columns, null or duplicate ids, and outcomes
+        that are not exactly one of those there are.
 
     Examples
     --------
@@ -56,41 +57,99 @@ def check_battles(
     featlab.errors.BattleError: DataFrame: column 'id' holds duplicates (first ids: 1)
     """
     name = source_name(source)
-    battles = read_battles(source, schema, require_outcome=require_outcome)
-    labelled = "label" in battles.collect_schema()
-    with explained(source, schema):
-        seen = battles.select("id", *(["label"] if labelled else [])).collect()
+    known = schema or recognise(source).schema
+    asked = {"require_outcome": require_outcome, "outcomes": outcomes}
+    with engine_explained(source, quiet=True):
+        seen = _ids_and_outcomes(source, known, **asked)
     if seen.is_empty():
         raise BattleError("there is no battle in it", source=name)
-    ids = seen["id"]
-    if ids.null_count():
-        rows = seen.with_row_index("row", 1).filter(pl.col("id").is_null())["row"].head(_SHOWN)
+    _check_ids(seen["id"], known, name, unique=unique_ids)
+    if "label" in seen.columns and seen["label"].null_count():
+        unknown = seen.filter(pl.col("label").is_null())
+        words = unknown_words(unknown.select(pl.exclude("id", "label")))
+        several = len(known.outcome.names) > 1
         raise BattleError(
-            "is null in some rows",
+            f"is not one-hot: exactly one of them must be 1, not {words}"
+            if several
+            else f"names outcomes that are not known: {words}",
             source=name,
-            column=schema.id,
-            remedy=f"the first are rows {', '.join(map(str, rows))}, counted from 1",
-        )
-    if unique_ids and ids.n_unique() < len(ids):
-        repeated = seen.filter(ids.is_duplicated())["id"].unique(maintain_order=True)
-        raise BattleError(
-            "holds duplicates", source=name, column=schema.id, rows=repeated.head(_SHOWN).to_list()
-        )
-    if labelled and seen["label"].null_count():
-        raise BattleError(
-            "is not one-hot: exactly one of them must be 1"
-            if len(schema.outcome.names) > 1
-            else "names an outcome that the schema does not know",
-            source=name,
-            column=", ".join(schema.outcome.names),
-            rows=seen.filter(pl.col("label").is_null())["id"].head(_SHOWN).to_list(),
+            column=", ".join(known.outcome.names),
+            rows=unknown["id"].head(_SHOWN).to_list(),
+            remedy=None
+            if several
+            else "say what they mean with --battles.a-words, --battles.b-words, "
+            "--battles.tie-words",
         )
     return len(seen)
 
 
+def _ids_and_outcomes(
+    source: Source, schema: BattleSchema, *, require_outcome: bool, outcomes: bool
+) -> pl.DataFrame:
+    roles = select_roles(source, schema, require_outcome=require_outcome, outcomes=outcomes)
+    stated = sorted(name for name in roles.collect_schema() if name.startswith("outcome::"))
+    columns = [pl.col(name) for name in stated]
+    label = [schema.outcome.label(columns).alias("label")] if stated else []
+    return roles.select("id", *stated, *label).collect(engine="streaming")
+
+
+def _check_ids(ids: pl.Series, schema: BattleSchema, source: str, *, unique: bool) -> None:
+    if ids.null_count():
+        rows = ids.is_null().arg_true().head(_SHOWN) + 1
+        raise BattleError(
+            "is null in some rows",
+            source=source,
+            column=schema.id,
+            remedy=f"the first are rows {', '.join(map(str, rows))}, counted from 1",
+        )
+    if unique and ids.n_unique() < len(ids):
+        repeated = ids.filter(ids.is_duplicated()).unique(maintain_order=True)
+        raise BattleError(
+            "holds duplicates",
+            source=source,
+            column=schema.id,
+            rows=repeated.head(_SHOWN).to_list(),
+        )
+
+
+def settled(source: Source, schema: BattleSchema) -> tuple[BattleSchema, list[str]]:
+    """Return the schema as the rows of a training file have it, and what there is to say.
+
+    Where ids repeat, as those of several votes on one battle do, the rows'
+    numbers take their place; sides are exchanged at random where every outcome
+    is a.
+
+    Parameters
+    ----------
+    source : path, pattern, frame or list of dicts
+    schema : BattleSchema
+        As recognised.
+    """
+    said = []
+    with engine_explained(source, quiet=True):
+        seen = _ids_and_outcomes(source, schema, require_outcome=False, outcomes=True)
+    ids = seen["id"]
+    lax = schema.layout not in ("arena", "wsdm")
+    if ids.drop_nulls().is_duplicated().any() or (lax and ids.null_count()):
+        said.append(
+            f"ids in column '{schema.id}' repeat or are missing; rows are told by their numbers"
+        )
+        schema = replace(schema, id=None)
+    always = "label" in seen.columns and len(seen) > 1 and seen["label"].eq_missing(0).all()
+    if schema.exchange is not None or always:
+        said.append(
+            "the chosen answer always stands first; sides are exchanged at random by the seed"
+        )
+        schema = replace(schema, exchange=schema.exchange or 0)
+    return schema, said
+
+
 @contextmanager
-def explained(source: Source, schema: BattleSchema = ARENA) -> Iterator[None]:
-    """Turn an engine's failure on a bad cell into a `BattleError` that names it.
+def explained(source: Source, schema: BattleSchema | None = None) -> Iterator[None]:
+    """Turn an engine's failure into a `BattleError` that names the source.
+
+    Where cells are to blame and the schema is known, they are looked for again
+    in the order of the rows: a streaming engine fails on whichever comes first.
 
     Examples
     --------
@@ -100,167 +159,25 @@ def explained(source: Source, schema: BattleSchema = ARENA) -> Iterator[None]:
     ...     read_battles(raw).collect()
     Traceback (most recent call last):
         ...
-    featlab.errors.BattleError: DataFrame: column 'prompt' is not a JSON list of texts...
+    featlab.battles.cell_errors.CellError: DataFrame: column 'prompt' is not a JSON list of...
     """
     try:
-        yield
-    except pl.exceptions.PolarsError as error:
-        try:
-            _find_cause(source, schema)
-        except BattleError as found:
-            raise found from None
-        raise BattleError(
-            f"cannot be read: {first_line(error)}", source=source_name(source)
-        ) from None
+        with engine_explained(source):
+            yield
+    except CellError:
+        if schema is not None:
+            with engine_explained(source):
+                read_battles(source, schema, outcomes=False).collect(engine="in-memory")
+        raise
 
 
-@contextmanager
-def explained_texts(texts: pl.LazyFrame, text_format: TextFormat, *, source: str) -> Iterator[None]:
-    """As `explained`, for a frame of nothing but text columns; rows are numbered from 0.
+def decode_once(source: Source, schema: BattleSchema) -> None:
+    """Decode every cell that plays a role and keep none, so that damage is found before work.
 
-    Examples
-    --------
-    >>> from featlab.battles import with_turns
-    >>> raw = pl.LazyFrame({"essay": ['["fine"]', "oops"]})
-    >>> with explained_texts(raw, "json_list", source="essays"):
-    ...     with_turns(raw, {"essay": "essay"}, "json_list").collect()
-    Traceback (most recent call last):
-        ...
-    featlab.errors.BattleError: essays: column 'essay' is not a JSON list of texts...
+    A damaged page of a parquet file lets the engine panic, and say so at length
+    on standard error, which is put away while this looks.
     """
-    try:
-        yield
-    except pl.exceptions.PolarsError as error:
-        names = texts.collect_schema().names()
-        try:
-            if text_format == "json_list":
-                with suppress(pl.exceptions.PolarsError):
-                    numbered = texts.with_row_index("::row")
-                    _find_broken_json(numbered, names, identity="::row", source=source)
-        except BattleError as found:
-            raise found from None
-        raise BattleError(f"cannot be read: {first_line(error)}", source=source) from None
-
-
-def _find_cause(source: Source, schema: BattleSchema) -> None:
-    if not isinstance(source, pl.DataFrame | pl.LazyFrame) and Path(source).suffix == ".csv":
-        _find_undecodable_bytes(Path(source))
-        _find_broken_records(Path(source), schema)
-        _find_mixed_ids(Path(source), schema)
-    if schema.texts == "json_list":
-        with suppress(pl.exceptions.PolarsError):
-            _find_broken_json(
-                scan_source(source, schema),
-                schema.text_roles.values(),
-                identity=schema.id,
-                source=source_name(source),
-            )
-
-
-def _find_undecodable_bytes(path: Path) -> None:
-    with path.open("rb") as stream:
-        for number, line in enumerate(stream, start=1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise BattleError(
-                    f"line {number} is not UTF-8 (byte {error.start} of the line)",
-                    source=str(path),
-                    remedy="save the file as UTF-8",
-                ) from None
-
-
-def _find_broken_records(path: Path, schema: BattleSchema) -> None:
-    """Rows of a CSV with more fields than its header, or a quoted field without an end."""
-    limit = csv.field_size_limit(sys.maxsize)
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            records = csv.reader(stream, strict=True)
-            header = next(records, [])
-            broken: list[object] = []
-            for record in records:
-                if len(record) > len(header):
-                    broken.append(record[header.index(schema.id)])
-                if len(broken) == _SHOWN:
-                    break
-    except csv.Error:
-        raise BattleError(
-            f"quotation marks do not match near line {records.line_num}, or the file is cut off",
-            source=str(path),
-        ) from None
-    finally:
-        csv.field_size_limit(limit)
-    if broken:
-        raise BattleError("has rows of more fields than the header", source=str(path), rows=broken)
-
-
-def _find_mixed_ids(path: Path, schema: BattleSchema) -> None:
-    """Ids that are text although those in front of them, which set the type, are numbers."""
-    guessed = scan_source(path, schema).collect_schema()[schema.id]
-    ids = pl.scan_csv(path, infer_schema=False, glob=False).select(schema.id)
-    odd = ids.filter(pl.all().is_not_null() & pl.all().cast(guessed, strict=False).is_null())
-    rows = odd.head(_SHOWN).collect().to_series().to_list()
-    if rows:
-        raise BattleError(
-            "holds numbers first and text later",
-            source=str(path),
-            column=schema.id,
-            rows=rows,
-        )
-
-
-def _find_broken_json(
-    raw: pl.LazyFrame, columns: Iterable[str], *, identity: str, source: str
-) -> None:
-    """Look at each cell of some columns in turn, and raise for those that hold no JSON list.
-
-    Parameters
-    ----------
-    raw : LazyFrame
-        What could not be decoded.
-    columns : iterable of str
-        Columns of text; those of lists are passed over.
-    identity : str
-        The column whose values name the rows.
-    source : str
-        How the error names the frame.
-
-    Raises
-    ------
-    BattleError
-        With the column and the first rows.
-    """
-    dtypes = raw.collect_schema()
-    for name in columns:
-        if dtypes[name] != pl.String:
-            continue
-        broken: list[object] = []
-        for row, cell in raw.select(identity, name).collect().iter_rows():
-            if not _is_json_list(cell):
-                broken.append(row)
-            if len(broken) == _SHOWN:
-                break
-        if broken:
-            raise BattleError(
-                "is not a JSON list of texts",
-                source=source,
-                column=name,
-                rows=broken,
-                remedy="plain strings are read with texts='plain'",
-            )
-
-
-def _is_json_list(cell: str | None) -> bool:
-    if cell is None or not cell.strip(JSON_BLANKS):
-        return True
-    try:
-        turns = json.loads(cell, parse_constant=_no_number)
-    except (ValueError, RecursionError):
-        return False
-    return turns is None or (
-        isinstance(turns, list) and not any(isinstance(turn, list | dict) for turn in turns)
-    )
-
-
-def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    if not isinstance(source, str | Path):
+        return
+    with engine_explained(source, quiet=True):
+        select_roles(source, schema, outcomes=False).sink_batches(lambda _: None)

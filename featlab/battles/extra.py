@@ -14,16 +14,18 @@ column                      dtype    meaning
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
 import polars as pl
 
-from featlab.battles.checking import check_battles, explained
-from featlab.battles.reading import read_battles, scan_source
-from featlab.battles.schema import ARENA, PROBABILITIES, TEXTS, TIE, BattleSchema, LabelColumn
-from featlab.battles.turns import prompt_key
+from featlab.battles.checking import check_battles, explained, settled
+from featlab.battles.layouts import recognise
+from featlab.battles.outcome_columns import OneHotColumns
+from featlab.battles.reading import read_battles, select_roles
+from featlab.battles.schema import PROBABILITIES, TEXTS, TIE, BattleSchema
+from featlab.battles.turns import battle_key
 from featlab.errors import BattleError, ConfigError
 
 TIE_KNOWN = "tie_known"
@@ -69,7 +71,7 @@ class ExtraFile:
         return cls(Path(name if colon else text), weight)
 
 
-def read_extra(extra: ExtraFile, schema: BattleSchema = ARENA) -> pl.DataFrame:
+def read_extra(extra: ExtraFile, schema: BattleSchema | None = None) -> pl.DataFrame:
     """Battles for the training side, with the columns named above.
 
     A file without a single tie is taken as one from which ties were removed:
@@ -79,17 +81,26 @@ def read_extra(extra: ExtraFile, schema: BattleSchema = ARENA) -> pl.DataFrame:
     as well. The label is then the likeliest outcome, a tie where neither side is
     likelier than the other. Ids become text and carry the file's name.
 
+    Parameters
+    ----------
+    extra : ExtraFile
+    schema : BattleSchema, optional
+        Which column plays which role; recognised from the columns by default.
+
     Raises
     ------
     BattleError
         When the file cannot be read or its outcomes are neither.
     """
     source = str(extra.path)
-    soft = _soft_labels(extra.path, schema)
+    known = schema or recognise(extra.path).schema
+    soft = _soft_labels(extra.path, known)
     if soft is None:
-        check_battles(extra.path, schema, require_outcome=True, unique_ids=False)
-    with explained(extra.path, schema):
-        battles = read_battles(extra.path, schema, require_outcome=True).collect()
+        check_battles(extra.path, known, require_outcome=True, unique_ids=False)
+        found, _ = settled(extra.path, known)
+        known = replace(found, id=known.id)
+    with explained(extra.path, known):
+        battles = read_battles(extra.path, known, require_outcome=True).collect()
     if battles.is_empty():
         raise BattleError("there is no battle in it", source=source)
     if soft is not None:
@@ -107,15 +118,16 @@ def read_extra(extra: ExtraFile, schema: BattleSchema = ARENA) -> pl.DataFrame:
 
 
 def _soft_labels(path: Path, schema: BattleSchema) -> pl.DataFrame | None:
-    """The outcome columns as probabilities, or nothing where they are plain outcomes."""
-    if isinstance(schema.outcome, LabelColumn):
+    """Return the outcome columns as probabilities, or nothing where they are plain outcomes."""
+    if not isinstance(schema.outcome, OneHotColumns) or len(schema.outcome.names) < 3:
         return None
-    raw = scan_source(path, schema)
-    if not set(schema.outcome.names) <= set(raw.collect_schema()):
+    roles = select_roles(path, schema)
+    stated = [f"outcome::{index}" for index in range(3)]
+    if not set(stated) <= set(roles.collect_schema()):
         return None
-    values = raw.select(
+    values = roles.select(
         pl.col(name).cast(pl.Float64, strict=False).alias(role)
-        for name, role in zip(schema.outcome.names, PROBABILITIES, strict=True)
+        for name, role in zip(stated, PROBABILITIES, strict=True)
     ).collect()
     distribution = (
         pl.all_horizontal(pl.col(PROBABILITIES).is_between(0, 1))
@@ -128,7 +140,7 @@ def _soft_labels(path: Path, schema: BattleSchema) -> pl.DataFrame | None:
 
 
 def _votes_joined(battles: pl.DataFrame) -> pl.DataFrame:
-    """The same battles, each once; the rows of one become the shares of its outcomes."""
+    """Return the same battles, each once; the rows of one become the shares of its outcomes."""
     if not battles.select(pl.struct(TEXTS).is_duplicated().any()).item():
         return battles
     if not set(PROBABILITIES) <= set(battles.columns):
@@ -152,10 +164,11 @@ def _likeliest() -> pl.Expr:
 
 
 def without_prompts_of(extra: pl.DataFrame, battles: pl.DataFrame) -> pl.DataFrame:
-    """The extra battles whose prompt is not among some battles' prompts.
+    """Return the extra battles whose prompt is not among some battles' prompts.
 
     Every prompt of the training file is held out in one fold, so none of them
-    may come back through the extra files, whatever its answers.
+    may come back through the extra files, whatever its answers. A battle without
+    a prompt is held out by itself, so it is told by its responses.
 
     Examples
     --------
@@ -163,9 +176,9 @@ def without_prompts_of(extra: pl.DataFrame, battles: pl.DataFrame) -> pl.DataFra
     >>> without_prompts_of(extra, pl.DataFrame({"prompt": [["tell me a joke"]]})).height
     1
     """
-    known = battles.select(prompt_key().alias("::key")).unique()
+    known = battles.select(battle_key(battles.columns).alias("::key")).unique()
     return (
-        extra.with_columns(prompt_key().alias("::key"))
+        extra.with_columns(battle_key(battles.columns).alias("::key"))
         .join(known, on="::key", how="anti", maintain_order="left")
         .drop("::key")
     )

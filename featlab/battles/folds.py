@@ -1,7 +1,8 @@
 """Folds that keep a prompt's battles together and the outcomes balanced.
 
 A prompt that stands in training and in the held-out rows tells the outcome
-away, so folds are groups of normalised first prompts (`prompt_key`).
+away, so folds are groups of normalised first prompts; a battle without a prompt
+is a group of its own (`battle_key`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from featlab.battles.turns import prompt_key
+from featlab.battles.turns import battle_key
 from featlab.errors import BattleError
 from featlab.randomness import derive_seed
 
@@ -57,9 +58,8 @@ def make_folds(battles: pl.LazyFrame | pl.DataFrame, count: int = 5, seed: int =
     >>> folds["fold"][0] == folds["fold"][1], folds["fold"].value_counts()["count"].to_list()
     (True, [3, 3])
     """
-    keyed = battles.lazy().select(
-        "id", "label", prompt_key().rank("dense").cast(pl.UInt32).alias("group")
-    )
+    key = battle_key(battles.collect_schema().names())
+    keyed = battles.lazy().select("id", "label", key.rank("dense").cast(pl.UInt32).alias("group"))
     frame = keyed.collect()
     groups = frame["group"].n_unique()
     if groups < count:
@@ -99,7 +99,7 @@ def _deal(
     count: int,
     seed: int,
 ) -> NDArray[np.int64]:
-    """The fold of each group, given each row's group and label."""
+    """Return the fold of each group, given each row's group and label."""
     generator = np.random.default_rng(derive_seed(seed, "folds", count))
     fold_of_group = np.full(len(sizes), -1)
     filled = np.zeros((count, 3))

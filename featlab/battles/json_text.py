@@ -15,9 +15,13 @@ takes more than it should, and some of it wrongly. What is mended or refused:
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterable
 
 import polars as pl
+
+from featlab.battles.cell_errors import Origin, decoded_cells
 
 JSON_BLANKS = " \t\r\n"
 """What JSON allows around its values; a cell of nothing else counts as empty."""
@@ -32,8 +36,10 @@ _SETTLED = "\x01"
 _REFUSED = pl.lit("?")
 
 
-def decode_json_lists(frame: pl.LazyFrame, columns: Iterable[str]) -> pl.LazyFrame:
-    r"""The frame with columns of JSON text decoded to turns, List(String).
+def decode_json_lists(
+    frame: pl.LazyFrame, columns: Iterable[str], origin: Origin | None = None
+) -> pl.LazyFrame:
+    r"""Return the frame with columns of JSON text decoded to turns, List(String).
 
     Parameters
     ----------
@@ -41,14 +47,14 @@ def decode_json_lists(frame: pl.LazyFrame, columns: Iterable[str]) -> pl.LazyFra
         Its `columns` are strings; empty cells become null.
     columns : iterable of str
         The columns to decode.
+    origin : Origin, optional
+        How errors name file, columns and rows.
 
     Raises
     ------
-    polars.exceptions.ComputeError
+    BattleError
         On collection, for a cell that is neither empty, ``null``, nor a JSON list
-        without lists or objects inside; `featlab.battles.explained` turns it into a
-        `BattleError` that names the rows. A cell of several lists ends in a
-        `polars.exceptions.ShapeError` instead.
+        without lists or objects inside.
 
     Examples
     --------
@@ -60,15 +66,17 @@ def decode_json_lists(frame: pl.LazyFrame, columns: Iterable[str]) -> pl.LazyFra
     names = list(columns)
     if not names:
         return frame
+    known = origin or Origin()
     # One projection a step: within a single one, shared parts would be made again and again.
     return (
         frame.with_columns(pl.col(names).str.strip_chars(JSON_BLANKS))
         .with_columns(_doubtful(pl.col(name)).alias(f"{name}::doubtful") for name in names)
         .with_columns(
-            _json_text(pl.col(name), pl.col(f"{name}::doubtful")).alias(name) for name in names
+            _json_text(pl.col(name), pl.col(f"{name}::doubtful")).alias(f"{name}::json")
+            for name in names
         )
-        .with_columns(_decoded(pl.col(name)) for name in names)
-        .drop(f"{name}::doubtful" for name in names)
+        .with_columns(_decoded(name, known) for name in names)
+        .drop(f"{name}::{made}" for name in names for made in ("doubtful", "json"))
     )
 
 
@@ -92,7 +100,7 @@ def mend_surrogates(text: pl.Expr) -> pl.Expr:
 
 
 def _doubtful(cell: pl.Expr) -> pl.Expr:
-    """The cell where it may need mending (three in a hundred), elsewhere empty.
+    """Return the cell where it may need mending (three in a hundred), elsewhere empty.
 
     Not null: the engine searches behind nulls too.
     """
@@ -114,8 +122,21 @@ def _json_text(cell: pl.Expr, doubtful: pl.Expr) -> pl.Expr:
     )
 
 
-def _decoded(json_text: pl.Expr) -> pl.Expr:
-    """The turns, if every string that begins in a cell ends there.
+def _decoded(name: str, origin: Origin) -> pl.Expr:
+    json_text = f"{name}::json"
+    return decoded_cells(
+        name,
+        lambda frame: frame.select(_turns_of(pl.col(json_text))).to_series(),
+        lambda cell: None if _is_json_list(cell) else "is not a JSON list of texts",
+        _TURNS,
+        origin,
+        needs=(json_text,),
+        remedy="text that is no JSON is read with --battles.texts plain",
+    )
+
+
+def _turns_of(json_text: pl.Expr) -> pl.Expr:
+    """Return the turns, if every string that begins in a cell ends there.
 
     Then brackets at both ends suffice: a cell that left a list open would make the
     next one a list in a list, which is no string, and a cell of two lists would
@@ -125,3 +146,25 @@ def _decoded(json_text: pl.Expr) -> pl.Expr:
     escaped = json_text.str.count_matches(r"\"", literal=True)
     closed = (quotes - escaped) % 2 == 0
     return pl.when(closed).then(json_text).when(~closed).then(_REFUSED).str.json_decode(_TURNS)
+
+
+def _is_json_list(cell: str) -> bool:
+    if not cell:
+        return True
+    try:
+        turns = json.loads(cell, parse_constant=_no_number, parse_float=_finite)
+    except (ValueError, RecursionError):
+        return False
+    return turns is None or (
+        isinstance(turns, list) and not any(isinstance(turn, list | dict) for turn in turns)
+    )
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _finite(number: str) -> float:
+    if not math.isfinite(value := float(number)):
+        raise ValueError(f"{number} is too large")
+    return value

@@ -1,91 +1,59 @@
-"""Read battles lazily from CSV, parquet or a frame, into the canonical columns."""
+"""Read anything that holds battles as canonical battles."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import polars as pl
+from polars._typing import PolarsDataType
 
-from featlab.battles.schema import ARENA, BattleSchema, LabelColumn, OneHotColumns
-from featlab.battles.text_columns import holds_text, with_turns
+from featlab.battles.cell_errors import Origin
+from featlab.battles.conversations import conversations_as_turns, holds_messages, images_in
+from featlab.battles.exchange import exchanged_at_random
+from featlab.battles.layouts import recognise
+from featlab.battles.outcome_columns import LabelColumn
+from featlab.battles.schema import TEXTS, BattleSchema
+from featlab.battles.sources import Source, first_line, scan_source, source_name
+from featlab.battles.text_columns import TextFormat, holds_text, with_turns
 from featlab.errors import BattleError
 
-Source = str | Path | pl.DataFrame | pl.LazyFrame
-
-_TRUE = ("1", "1.0", "true")
-_FALSE = ("0", "0.0", "false")
-
-
-def source_name(source: Source) -> str:
-    """How errors name a source: the path, or the kind of frame."""
-    return str(source) if isinstance(source, str | Path) else type(source).__name__
-
-
-def scan_source(source: Source, schema: BattleSchema = ARENA) -> pl.LazyFrame:
-    """The raw columns of a source, lazily; texts of a CSV are never guessed to be numbers.
-
-    Raises
-    ------
-    BattleError
-        When the file is missing, empty, of an unknown kind, or not UTF-8 in its header.
-    """
-    if isinstance(source, pl.DataFrame | pl.LazyFrame):
-        return source.lazy()
-    path = Path(source)
-    if not path.is_file():
-        raise BattleError("there is no such file", source=str(path))
-    if path.suffix == ".parquet":
-        return pl.scan_parquet(path, glob=False)
-    if path.suffix != ".csv":
-        raise BattleError("is neither .csv nor .parquet", source=str(path))
-    _check_header(path)
-    try:
-        header = pl.scan_csv(path, glob=False).collect_schema()
-        as_text = {name: pl.String for name in header if name != schema.id}
-        return pl.scan_csv(path, glob=False, infer_schema_length=1000, schema_overrides=as_text)
-    except pl.exceptions.NoDataError:
-        raise BattleError("the file is empty", source=str(path)) from None
-    except pl.exceptions.PolarsError as error:
-        raise BattleError(f"cannot be read as CSV: {first_line(error)}", source=str(path)) from None
-
-
-def _check_header(path: Path) -> None:
-    """Raise where the first line is not UTF-8; the reader would replace what it cannot read."""
-    with path.open("rb") as stream:
-        line = stream.readline(1 << 20)
-    try:
-        line.decode("utf-8")
-    except UnicodeDecodeError:
-        raise BattleError(
-            "the header is not UTF-8", source=str(path), remedy="save the file as UTF-8"
-        ) from None
-
-
-def first_line(error: Exception) -> str:
-    """The first line of a library's message, without its final full stop."""
-    return str(error).strip().splitlines()[0].rstrip(".")
+_NOT_IDS = (pl.List, pl.Array, pl.Struct, pl.Binary, pl.Object, pl.Boolean)
+_WORDS = (pl.Categorical, pl.Enum)
+_OPTIONS = {
+    "id": "--battles.id",
+    "prompt": "--battles.prompt",
+    "response_a": "--battles.response-a",
+    "response_b": "--battles.response-b",
+}
 
 
 def read_battles(
-    source: Source, schema: BattleSchema = ARENA, *, require_outcome: bool = False
+    source: Source,
+    schema: BattleSchema | None = None,
+    *,
+    require_outcome: bool = False,
+    outcomes: bool = True,
 ) -> pl.LazyFrame:
     """Battles in the canonical columns of `featlab.battles.schema`, lazily.
 
     Parameters
     ----------
-    source : path, DataFrame or LazyFrame
-        A ``.csv`` or ``.parquet`` file, or a frame with the same columns.
-    schema : BattleSchema
-        Which column plays which role.
+    source : path, pattern, frame or list of dicts
+        CSV, parquet or JSON lines (the first and the last also packed as
+        ``.gz`` or ``.zst``), a folder or a pattern of such files, a polars or
+        pandas frame, or dicts by column name.
+    schema : BattleSchema, optional
+        Which column plays which role; recognised from the columns by default
+        (`featlab.battles.recognise`).
     require_outcome : bool
         Whether a source without outcome columns is an error (training).
+    outcomes : bool
+        Whether outcomes are read where they are there; a test file's are not.
 
     Raises
     ------
     BattleError
-        When a column is missing. What only the rows can show (broken JSON,
-        outcomes that are not one-hot, duplicate ids) is found on collection:
-        see `featlab.battles.check_battles` and `featlab.battles.explained`.
+        When a column is missing or of a wrong type. What only the rows can show
+        is found on collection: broken JSON by itself, ids and outcomes by
+        `featlab.battles.check_battles`.
 
     Examples
     --------
@@ -96,57 +64,126 @@ def read_battles(
     >>> battles["response_b"].to_list(), battles["response_b__null"].to_list()
     ([['']], [True])
     """
-    raw = scan_source(source, schema)
+    known = schema or recognise(source).schema
+    frame = select_roles(source, known, require_outcome=require_outcome, outcomes=outcomes)
+    present = frame.collect_schema()
+    texts = [name for name in TEXTS if name in present]
+    origin = Origin(source_name(source), known.text_roles, "id")
+    frame = conversations_as_turns(frame, known.texts, origin)
+    columns = [pl.col("id")]
+    labels = sorted(name for name in present if name.startswith("outcome::"))
+    if labels:
+        columns.append(known.outcome.label([pl.col(name) for name in labels]).alias("label"))
+    elif outcomes and not known.outcome.names:
+        columns.append(known.outcome.label([]).alias("label"))
+    columns += [pl.col(name) for name in ("model_a", "model_b", "language") if name in present]
+    if "prompt" not in present:
+        texts = ["prompt", *texts]
+    plain: TextFormat = "json_list" if known.texts == "json_list" else "plain"
+    turns = with_turns(frame, dict(zip(texts, texts, strict=True)), plain, columns, origin)
+    if outcomes and known.exchange is not None:
+        return exchanged_at_random(turns, known.exchange)
+    return turns
+
+
+def select_roles(
+    source: Source, schema: BattleSchema, *, require_outcome: bool = False, outcomes: bool = True
+) -> pl.LazyFrame:
+    """Return the columns that play a role, under the roles' names, each of a type that can.
+
+    Columns are taken by position, so that a name may be anything.
+    """
+    raw = scan_source(source)
+    name = source_name(source)
     try:
         present = raw.collect_schema()
-    except pl.exceptions.PolarsError as error:
-        raise BattleError(
-            f"cannot be read: {first_line(error)}", source=source_name(source)
-        ) from None
-    _check_columns(present, schema, source_name(source), require_outcome=require_outcome)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise BattleError(f"cannot be read: {first_line(error)}", source=name) from None
+    stated = outcomes and (
+        require_outcome or any(column in present for column in schema.outcome.names)
+    )
+    _check_columns(present, schema, name, outcome=stated)
+    order = present.names()
 
-    columns = [pl.col(schema.id).alias("id")]
-    if set(schema.outcome.names) <= set(present):
-        columns.append(_label(schema.outcome).alias("label"))
+    def column(of: str) -> pl.Expr:
+        taken = pl.nth(order.index(of))
+        return taken.cast(pl.String) if present[of] in _WORDS else taken
+
+    roles = {role: column(of).alias(role) for role, of in schema.text_roles.items()}
+    roles |= {
+        f"{role}__null": column(f"{of}__null").alias(f"{role}__null")
+        for role, of in schema.text_roles.items()
+        if present.get(f"{of}__null") == pl.Boolean
+    }
+    if schema.id is not None:
+        roles["id"] = column(schema.id).alias("id")
+    if schema.turn is not None:
+        roles["turn"] = column(schema.turn).alias("turn")
     for role in ("model_a", "model_b", "language"):
-        name = getattr(schema, role)
-        if name in present:
-            columns.append(pl.col(name).cast(pl.String).alias(role))
-    return with_turns(raw, schema.text_roles, schema.texts, keep=columns)
+        of = getattr(schema, role)
+        if of in present:
+            roles[role] = column(of).cast(pl.String).alias(role)
+    if stated:
+        for index, of in enumerate(schema.outcome.names):
+            roles[f"outcome::{index}"] = column(of).alias(f"outcome::{index}")
+    frame = raw.select(roles.values())
+    if schema.id is None:
+        frame = frame.with_row_index("id").with_columns(pl.col("id").cast(pl.Int64))
+    return frame
 
 
-def _check_columns(
-    present: pl.Schema, schema: BattleSchema, source: str, *, require_outcome: bool
-) -> None:
-    needed = list(schema.required)
-    outcome = schema.outcome.names
-    if require_outcome or any(name in present for name in outcome):
-        needed += outcome
+def images_left_out(source: Source, schema: BattleSchema) -> int:
+    """Return how many parts of conversations are no text: images, mostly."""
+    frame = select_roles(source, schema, outcomes=False)
+    present = frame.collect_schema()
+    counts = [
+        images_in(pl.col(name), present[name]).cast(pl.Int64).sum().alias(name)
+        for name in ("response_a", "response_b")
+        if holds_messages(present[name])
+    ]
+    return sum(frame.select(counts).collect(engine="streaming").row(0)) if counts else 0
+
+
+def _check_columns(present: pl.Schema, schema: BattleSchema, source: str, *, outcome: bool) -> None:
+    needed = [*schema.required, *(schema.outcome.names if outcome else ())]
     missing = [name for name in needed if name not in present]
     if missing:
+        options = [
+            option for role, option in _OPTIONS.items() if getattr(schema, role) in missing
+        ] or ["--battles.outcome"]
         raise BattleError(
             f"has no column {', '.join(map(repr, missing))}",
             source=source,
-            remedy=f"it has {', '.join(present.names())}; name the roles in the battle schema",
+            remedy=f"it has {_listed(present.names())}; name the right one with "
+            + ", ".join(options),
         )
-    for name in schema.text_roles.values():
-        if not holds_text(present[name]):
-            raise BattleError(f"holds {present[name]}, not text", source=source, column=name)
-
-
-def _label(outcome: OneHotColumns | LabelColumn) -> pl.Expr:
-    """The label, or null where the row states no single outcome."""
-    if isinstance(outcome, LabelColumn):
-        value = pl.col(outcome.column).cast(pl.String)
-        names = (outcome.a, outcome.b, outcome.tie)
-        hits = [value == name for name in names]
-    else:
-        values = [pl.col(name).cast(pl.String).str.to_lowercase() for name in outcome.names]
-        hits = [
-            pl.all_horizontal(
-                value.is_in(_TRUE if index == winner else _FALSE)
-                for index, value in enumerate(values)
+    if schema.id is not None and isinstance(present[schema.id], _NOT_IDS):
+        raise BattleError(
+            f"holds {_shown(present[schema.id])}, and an id is text or a whole number",
+            source=source,
+            column=schema.id,
+        )
+    for role, name in schema.text_roles.items():
+        dtype = present[name]
+        if not (holds_text(dtype) or dtype in _WORDS or holds_messages(dtype)):
+            raise BattleError(
+                f"holds {_shown(dtype)}, not text",
+                source=source,
+                column=name,
+                remedy=f"name another one with {_OPTIONS[role]}",
             )
-            for winner in range(3)
-        ]
-    return pl.when(hits[0]).then(0).when(hits[1]).then(1).when(hits[2]).then(2).cast(pl.Int8)
+    if outcome and isinstance(schema.outcome, LabelColumn):
+        dtype = present[schema.outcome.column]
+        if dtype.is_nested() or dtype in (pl.Binary, pl.Object):
+            raise BattleError(
+                f"holds {_shown(dtype)}, not words", source=source, column=schema.outcome.column
+            )
+
+
+def _listed(names: list[str]) -> str:
+    short = [" ".join(name.split())[:40] for name in names[:20]]
+    return ", ".join(short) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+
+
+def _shown(dtype: PolarsDataType) -> str:
+    return str(dtype) if len(str(dtype)) < 60 else str(dtype)[:57] + "..."

@@ -8,10 +8,11 @@ from typing import Literal
 import polars as pl
 from polars._typing import PolarsDataType
 
+from featlab.battles.cell_errors import Origin
 from featlab.battles.json_text import decode_json_lists
 
-TextFormat = Literal["json_list", "plain"]
-"""Whether a cell of text is a JSON list of turns, or one turn as it stands."""
+TextFormat = Literal["json_list", "plain", "conversation", "transcript"]
+"""What a cell of text is: a JSON list of turns, one turn, JSON messages, or a transcript."""
 
 _TURNS = pl.List(pl.String)
 # A column of nothing but empty lists has no type of its own.
@@ -28,8 +29,9 @@ def with_turns(
     texts: Mapping[str, str],
     text_format: TextFormat,
     keep: Iterable[pl.Expr] = (),
+    origin: Origin | None = None,
 ) -> pl.LazyFrame:
-    """Turns of text columns, and for each a flag that tells whether something was null.
+    """Return turns of text columns, and for each a flag that tells whether something was null.
 
     Parameters
     ----------
@@ -42,6 +44,8 @@ def with_turns(
         How strings are to be read.
     keep : iterable of Expr
         What else to select.
+    origin : Origin, optional
+        How errors name file, columns and rows.
 
     Returns
     -------
@@ -69,7 +73,7 @@ def with_turns(
         for text, name in texts.items()
         if present[name] in _LISTS and present.get(f"{name}__null") == pl.Boolean
     }
-    return decode_json_lists(frame.select(*keep, *turns, *flags.values()), encoded).select(
+    return decode_json_lists(frame.select(*keep, *turns, *flags.values()), encoded, origin).select(
         pl.exclude(*(f"{text}__null" for text in texts), *texts),
         *(_without_nulls(pl.col(text)).alias(text) for text in texts),
         *(_null_flag(text, given=text in flags).alias(f"{text}__null") for text in texts),

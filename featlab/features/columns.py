@@ -90,6 +90,10 @@ class FeatureColumns(ABC):
             definitions[column.name] = expression
         return definitions
 
+    def check_names(self) -> None:
+        """Raise a FeatureError where two columns would be called alike."""
+        _ = self.definitions
+
     def fingerprint(self) -> str:
         """Return a key of caches that follows names, expressions and dtypes, also of parts."""
         steps = layers(self.names, self.definitions, self._given)

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import polars as pl
 
-from featlab.battles import ARENA, BattleSchema, explained, read_battles
+from featlab.battles import BattleSchema, explained, read_battles
 from featlab.encoder.spec import MINILM, EncoderSpec
 from featlab.errors import BattleError
 from featlab.features import BattleColumns
@@ -37,8 +37,8 @@ class FeatureShards:
     Parameters
     ----------
     columns : BattleColumns
-    schema : BattleSchema
-        Which column of the sources plays which role.
+    schema : BattleSchema, optional
+        Which column of the sources plays which role; each is recognised by default.
 
     Raises
     ------
@@ -47,7 +47,7 @@ class FeatureShards:
     """
 
     columns: BattleColumns = field(default_factory=BattleColumns)
-    schema: BattleSchema = ARENA
+    schema: BattleSchema | None = None
 
     def fingerprint(self) -> str:
         """Identify the columns' expressions, the schema and the versions in use."""
@@ -57,7 +57,7 @@ class FeatureShards:
         """Write ``id`` and the columns, one row a battle in the source's order."""
         with explained(source, self.schema):
             self.columns.compute(read_battles(source, self.schema)).sink_parquet(target)
-            _check_ids(pl.read_parquet(target, columns=["id"])["id"], source, self.schema)
+            _check_ids(pl.read_parquet(target, columns=["id"])["id"], source)
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ class EmbeddingShards:
     read : sequence of str or (str, str)
         ``prompt``, ``response_a``, ``response_b``, or pairs (prompt, response)
         that are read as one sequence.
-    schema : BattleSchema
-        Which column of the sources plays which role.
+    schema : BattleSchema, optional
+        Which column of the sources plays which role; each is recognised by default.
     spec, mode, store, device, load_encoder
         As `featlab.TextEmbedder` takes them.
 
@@ -85,7 +85,7 @@ class EmbeddingShards:
     """
 
     read: tuple[Read, ...] = ("response_a", "response_b")
-    schema: BattleSchema = ARENA
+    schema: BattleSchema | None = None
     spec: EncoderSpec = MINILM
     mode: Mode = "off"
     store: Path | None = None
@@ -118,13 +118,13 @@ class EmbeddingShards:
             if not hasattr(self._embedder, "columns_"):
                 self._embedder.fit(lazy)
             battles = lazy.select("id", *self._embedder.feature_names_in_).collect()
-        _check_ids(battles["id"], source, self.schema)
+        _check_ids(battles["id"], source)
         vectors = self._embedder.transform(battles)
         assert isinstance(vectors, pl.DataFrame)
         pl.concat([battles.select("id"), vectors], how="horizontal").write_parquet(target)
 
 
-def _check_ids(ids: pl.Series, source: Path, schema: BattleSchema) -> None:
+def _check_ids(ids: pl.Series, source: Path) -> None:
     repeated = ids.filter(ids.is_duplicated()).unique(maintain_order=True).head(5).to_list()
     if repeated:
-        raise BattleError("holds duplicates", source=str(source), column=schema.id, rows=repeated)
+        raise BattleError("holds duplicates", source=str(source), column="id", rows=repeated)

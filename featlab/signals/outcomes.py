@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from featlab.battles.extra import TIE_KNOWN, WEIGHT
 from featlab.battles.folds import deal_folds
 from featlab.battles.schema import PROBABILITIES, TIE
-from featlab.battles.turns import prompt_key
+from featlab.battles.turns import battle_key
 from featlab.errors import BattleError
 from featlab.randomness import derive_seed
 
@@ -92,7 +92,7 @@ class Outcomes:
             "a finite number from 0",
         )
         soft = [_column(battles, name, pl.Float64, float("nan")) for name in PROBABILITIES]
-        groups = battles.select(prompt_key().rank("dense")).to_series()
+        groups = battles.select(battle_key(battles.columns).rank("dense")).to_series()
         return cls(
             battles["label"].to_numpy().astype(np.int64),
             weight.to_numpy().astype(np.float64),

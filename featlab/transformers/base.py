@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
+import polars as pl
 import sklearn
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
@@ -48,8 +50,9 @@ class FeatureTransformer(BaseEstimator):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : polars DataFrame or LazyFrame, or pandas DataFrame
-            Holds the text columns; no row of a lazy frame is read.
+        X : polars DataFrame or LazyFrame, pandas DataFrame, or texts
+            Holds the text columns; no row of a lazy frame is read. Texts are a
+            list, an array of one dimension or a Series.
         y : ignored
 
         Raises
@@ -62,8 +65,10 @@ class FeatureTransformer(BaseEstimator):  # type: ignore[misc]
         if self.texts not in TEXT_FORMATS:
             raise FeatureError(f"texts is {self.texts!r}; it must be one of {TEXT_FORMATS}")
         frame = incoming(X, self._text_columns())
-        if not self._planned(frame.columns).names:
+        planned = self._planned(frame.columns)
+        if not planned.names:
             raise FeatureError("no column is left; widen families or features")
+        planned.check_names()
         self.feature_names_in_ = np.array(frame.columns, dtype=object)
         self.n_features_in_ = len(frame.columns)
         return self
@@ -73,12 +78,13 @@ class FeatureTransformer(BaseEstimator):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : polars DataFrame or LazyFrame, or pandas DataFrame
+        X : polars DataFrame or LazyFrame, pandas DataFrame, or texts
             Holds the text columns seen in `fit`; others are ignored.
 
         Returns
         -------
-        Frame of the same kind (or the one chosen by `set_output`) with the columns
+        Frame of the same kind (or the one chosen by `set_output`; polars for lists
+        and arrays) with the columns
         of `get_feature_names_out`, one row for each of `X`, in the same order. A lazy
         frame stays lazy.
 
@@ -91,10 +97,20 @@ class FeatureTransformer(BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self)
         frame = incoming(X, list(self.feature_names_in_))
-        columns = self._planned(frame.columns)
-        names = dict(zip(columns.texts, frame.columns, strict=True))
-        query = columns.compute(with_turns(frame.texts, names, self.texts), keep=())
-        return outgoing(query, frame, self._container(), self.texts)
+        columns = self._planned(frame.inside)
+        names = dict(zip(columns.texts, frame.inside, strict=True))
+        if self.texts == "plain":
+            turns = with_turns(frame.texts, names, "plain")
+        else:
+            roles = dict(zip(columns.texts, frame.columns, strict=True))
+            origin = replace(frame.origin, columns=roles)
+            row = pl.col(str(origin.identity))
+            turns = with_turns(frame.numbered, names, self.texts, [row], origin)
+        public = self._fitted_columns().names
+        query = columns.compute(turns, keep=()).rename(
+            dict(zip(columns.names, public, strict=True))
+        )
+        return outgoing(query, frame, self._container())
 
     def fit_transform(self, X: Any, y: object = None) -> Any:
         """Fit and transform the same frame."""

@@ -22,7 +22,7 @@ from featlab.errors import ConfigError, FeatureError
 from featlab.files import value_fingerprint
 from featlab.progress import ProgressCallback
 from featlab.transformers.base import FeatureTransformer
-from featlab.transformers.frames import incoming, is_pandas, to_pandas
+from featlab.transformers.frames import incoming, inside_names, outgoing
 from featlab.vectors import Mode
 from featlab.vectors.passages import Conversations, Passages, Texts
 from featlab.vectors.source import BATCH_SIZE, LoadEncoder, VectorColumn, VectorSource, row_chunks
@@ -38,7 +38,7 @@ class TextEmbedder(FeatureTransformer):
 
     Parameters
     ----------
-    columns : sequence of str or (str, str), optional
+    columns : str, or sequence of str or (str, str), optional
         What to read: a text column by itself, or a pair (prompt, response) as
         one sequence. ``None`` takes every text column of the frame given to
         `fit`. Text is String, Categorical, Enum, or List(String), whose
@@ -101,7 +101,7 @@ class TextEmbedder(FeatureTransformer):
 
     def __init__(
         self,
-        columns: Sequence[Read] | None = None,
+        columns: str | Sequence[Read] | None = None,
         *,
         spec: EncoderSpec | str | None = None,
         store: Path | str | None = None,
@@ -129,7 +129,10 @@ class TextEmbedder(FeatureTransformer):
                 f"embedding: layout is {self.layout!r}, but must be one of columns, array"
             )
         self._source_: VectorSource | None = None
-        chosen = None if self.columns is None else [_checked(read) for read in self.columns]
+        given = [self.columns] if isinstance(self.columns, str) else self.columns
+        chosen = None if given is None else [_checked(read) for read in given]
+        if chosen == []:
+            raise FeatureError("embedding: no column is named")
         needed = None if chosen is None else list(dict.fromkeys(chain(*map(_sides, chosen))))
         frame = incoming(X, needed)
         self.columns_: list[Read] = list(frame.columns) if chosen is None else chosen
@@ -147,12 +150,10 @@ class TextEmbedder(FeatureTransformer):
         frame, container = incoming(X, list(self.feature_names_in_)), self._container()
         if isinstance(X, pl.LazyFrame) and container != "pandas":
             return frame.texts.map_batches(self._vectors, schema=self._schema)
+        if self.layout == "array" and frame.leaves_in_pandas(container):
+            raise ConfigError("embedding: pandas has no array columns; choose layout 'columns'")
         vectors = self._vectors(frame.texts.collect())
-        if container == "pandas" or (container == "default" and is_pandas(X)):
-            if self.layout == "array":
-                raise ConfigError("embedding: pandas has no array columns; choose layout 'columns'")
-            return to_pandas(vectors, X.index if is_pandas(X) else None)
-        return vectors
+        return outgoing(vectors, frame, container)
 
     def get_feature_names_out(self, input_features: object = None) -> npt.NDArray[Any]:
         """Return the names of the columns that `transform` makes."""
@@ -193,10 +194,12 @@ class TextEmbedder(FeatureTransformer):
         }
 
     def _vectors(self, texts: pl.DataFrame) -> pl.DataFrame:
+        needed = list(self.feature_names_in_)
+        column = dict(zip(needed, inside_names(len(needed)), strict=True))
         passages: list[Passages] = [
-            Texts(texts[read])
+            Texts(texts[column[read]])
             if isinstance(read, str)
-            else Conversations(texts[read[0]], texts[read[1]])
+            else Conversations(texts[column[read[0]]], texts[column[read[1]]])
             for read in self.columns_
         ]
         columns = self._source.embed(*passages)
@@ -219,10 +222,13 @@ def _transposed(column: VectorColumn) -> npt.NDArray[np.float32]:
 
 
 def _checked(read: Any) -> Read:
-    if isinstance(read, str):
-        return read
-    if isinstance(read, list | tuple) and len(read) == 2 and all(isinstance(n, str) for n in read):
-        return (read[0], read[1])
+    # pandas' columns may be called by numbers.
+    if isinstance(read, str | int):
+        return str(read)
+    if isinstance(read, list | tuple) and len(read) == 2:
+        prompt, response = read
+        if isinstance(prompt, str | int) and isinstance(response, str | int):
+            return (str(prompt), str(response))
     raise FeatureError(
         f"embedding: {read!r} is neither a column's name nor a pair of names (prompt, response)"
     )

@@ -1,13 +1,13 @@
-"""The border for frames: polars or pandas in, the same kind or the chosen one out.
+"""The border for frames: polars, pandas or plain texts in, the same kind or the chosen one out.
 
-pandas is imported only when a caller wants it out.
+Inside, text columns are called ``t0``, ``t1``, ...: what a caller calls them may
+be anything. pandas is imported only when a caller wants it out.
 """
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -16,97 +16,120 @@ import numpy as np
 import polars as pl
 from polars._typing import PolarsDataType
 
-from featlab.battles import TextFormat, explained_texts, holds_text
-from featlab.errors import FeatlabError
+from featlab.battles import holds_text
+from featlab.battles.cell_errors import CellError, Origin
+from featlab.battles.pandas_frames import is_pandas, series_of, series_of_cells
+from featlab.errors import FeatureError
 
 CONTAINERS = ("default", "pandas", "polars")
 """What `set_output` accepts; the default is the kind of frame that came in."""
 
+ONLY = "text"
+"""What texts are called that come without a name: lists, arrays, nameless series."""
+
 _CATEGORIES = (pl.Categorical, pl.Enum)
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_ROW = "::row"
 
 
-class FrameError(FeatlabError, ValueError):
+class FrameError(FeatureError, TypeError):
     """What a transformer was given is no frame, lacks a column, or holds no text in it."""
 
 
 @dataclass(frozen=True)
 class Incoming:
-    """A frame as a transformer was given it, with its text columns as a lazy polars frame."""
+    """A frame as a transformer was given it, with its text columns as a lazy polars frame.
+
+    Parameters
+    ----------
+    given : object
+    columns : tuple of str
+        The text columns, as the caller calls them.
+    texts : LazyFrame
+        The same columns under the names of `inside`, String or List(String),
+        and the flags ``{name}__null`` that came along.
+    """
 
     given: Any
     columns: tuple[str, ...]
     texts: pl.LazyFrame
 
+    @property
+    def inside(self) -> tuple[str, ...]:
+        """What the text columns are called in `texts`."""
+        return inside_names(len(self.columns))
 
-def incoming(frame: Any, columns: Sequence[str] | None) -> Incoming:
-    """Take the named text columns of a frame; ``None`` takes every column that holds text."""
+    @property
+    def from_pandas(self) -> bool:
+        """Whether it came in pandas, with an index to keep."""
+        return is_pandas(self.given) or _is_pandas_series(self.given)
+
+    def leaves_in_pandas(self, container: str) -> bool:
+        """Whether what is computed goes out in pandas, given what was chosen."""
+        return container == "pandas" or (container == "default" and self.from_pandas)
+
+    @property
+    def numbered(self) -> pl.LazyFrame:
+        """The texts with the number of each row, by which errors name it."""
+        return self.texts.with_row_index(_ROW)
+
+    @property
+    def origin(self) -> Origin:
+        """How errors name the cells of `numbered`."""
+        kind = type(self.given)
+        source = f"{kind.__module__.partition('.')[0]} {kind.__name__}"
+        return Origin(source, dict(zip(self.inside, self.columns, strict=True)), _ROW)
+
+
+def inside_names(count: int) -> tuple[str, ...]:
+    """Return what so many text columns are called inside."""
+    return tuple(f"t{number}" for number in range(count))
+
+
+def incoming(frame: Any, columns: Sequence[Hashable] | None) -> Incoming:
+    """Take the named text columns of a frame; ``None`` takes every column that holds text.
+
+    Parameters
+    ----------
+    frame : polars or pandas frame, or texts
+        Texts are a list, an array of one dimension or a Series. They are the
+        column that is asked for, whatever its name.
+    columns : sequence of names, optional
+        Names that are no strings, as pandas has them, are taken as they are
+        written.
+
+    Raises
+    ------
+    FrameError
+        When it is none of that, lacks a column, has one twice, or one that
+        holds something other than text.
+    """
+    wanted = None if columns is None else [str(name) for name in columns]
     if isinstance(frame, pl.DataFrame | pl.LazyFrame):
-        lazy = frame.lazy()
-    elif is_pandas(frame):
-        lazy = from_pandas(frame, columns).lazy()
-    else:
+        return _from_polars(frame, frame.lazy(), wanted)
+    if is_pandas(frame):
+        return _from_pandas(frame, wanted)
+    column = _texts_alone(frame)
+    if wanted is not None and len(wanted) != 1:
         raise FrameError(
-            f"expected a polars or pandas frame, got {type(frame).__name__}; "
-            "texts become one by polars.DataFrame({'text': texts})"
+            f"expected a frame with the columns {', '.join(wanted)}, got one column of texts"
         )
-    dtypes = lazy.collect_schema()
-    there = frame.columns if is_pandas(frame) else dtypes.names()
-    names = ", ".join(map(str, there)) or "none"
-    if columns is None:
-        columns = [name for name, dtype in dtypes.items() if dtype != pl.Null and _is_text(dtype)]
-        if not columns:
-            raise FrameError(f"no column of the frame holds text; it has {names}")
-    if missing := [name for name in columns if name not in dtypes]:
-        raise FrameError(f"the frame has no column {', '.join(map(repr, missing))}; it has {names}")
-    for name in columns:
-        if not _is_text(dtypes[name]):
-            raise FrameError(f"column '{name}' holds {dtypes[name]}, not text")
-    flags = [f"{name}__null" for name in columns]
-    kept = dict.fromkeys([*columns, *(flag for flag in flags if flag in dtypes)])
-    texts = lazy.select(
-        pl.col(name).cast(pl.String) if dtypes[name] in _CATEGORIES else pl.col(name)
-        for name in kept
-    )
-    return Incoming(frame, tuple(columns), texts)
+    (name,) = wanted or [column.name or ONLY]
+    return _from_polars(frame, pl.LazyFrame({name: column}), [name])
 
 
-def outgoing(query: pl.LazyFrame, frame: Incoming, container: str, text_format: TextFormat) -> Any:
-    """Give the computed columns in the chosen container; a lazy frame stays lazy but for pandas."""
+def outgoing(query: pl.LazyFrame | pl.DataFrame, frame: Incoming, container: str) -> Any:
+    """Give the computed columns in the chosen container; lazy stays lazy unless it is pandas."""
     given = frame.given
-    as_pandas = container == "pandas" or (container == "default" and is_pandas(given))
-    if isinstance(given, pl.LazyFrame) and not as_pandas:
+    if isinstance(given, pl.LazyFrame) and not frame.leaves_in_pandas(container):
         return query
-    kind = f"{type(given).__module__.partition('.')[0]} {type(given).__name__}"
-    with explained_texts(frame.texts, text_format, source=kind):
-        computed = query.collect(engine="streaming")
-    if not as_pandas:
+    try:
+        computed = query.lazy().collect(engine="streaming")
+    except CellError:
+        # Streaming fails on whichever cell comes first; here they are in order.
+        computed = query.lazy().collect(engine="in-memory")
+    if not frame.leaves_in_pandas(container):
         return computed
-    return to_pandas(computed, given.index if is_pandas(given) else None)
-
-
-def is_pandas(frame: Any) -> bool:
-    """Tell whether it is a pandas frame; nobody can hold one who has not imported pandas."""
-    pandas = sys.modules.get("pandas")
-    return pandas is not None and isinstance(frame, pandas.DataFrame)
-
-
-def from_pandas(frame: Any, columns: Sequence[str] | None) -> pl.DataFrame:
-    """Take the named columns that a pandas frame has; ``None`` takes all that hold text."""
-    names = [name for name in frame.columns if isinstance(name, str)]
-    series = {}
-    for name in names if columns is None else [name for name in columns if name in names]:
-        if names.count(name) > 1:
-            raise FrameError(f"two columns of the frame are called '{name}'")
-        cells = _text_cells(name, frame[name])
-        if cells is not None:
-            series[name] = cells
-        elif columns is not None:
-            raise FrameError(f"column '{name}' holds {frame[name].dtype}, not text")
-        flag = f"{name}__null"
-        if cells is not None and flag in names and frame[flag].dtype.kind == "b":
-            series[flag] = pl.Series(flag, frame[flag].to_numpy(dtype=bool))
-    return pl.DataFrame(series)
+    return to_pandas(computed, given.index if frame.from_pandas else None)
 
 
 def to_pandas(frame: pl.DataFrame, index: Any) -> Any:
@@ -115,36 +138,88 @@ def to_pandas(frame: pl.DataFrame, index: Any) -> Any:
         pandas = import_module("pandas")
     except ImportError:
         raise FrameError("output as pandas needs the package pandas, not installed here") from None
-    return pandas.DataFrame({column.name: column.to_numpy() for column in frame}, index=index)
+    columns = {column.name: column.to_numpy() for column in frame}
+    return pandas.DataFrame(columns, index=index, copy=False)
+
+
+def _from_polars(given: Any, lazy: pl.LazyFrame, wanted: list[str] | None) -> Incoming:
+    dtypes = lazy.collect_schema()
+    order = dtypes.names()
+    if wanted is None:
+        wanted = [name for name, dtype in dtypes.items() if dtype != pl.Null and _is_text(dtype)]
+        if not wanted:
+            raise FrameError(f"no column of the frame holds text; it has {_listed(order)}")
+    _check_there(wanted, order)
+    for name in wanted:
+        if not _is_text(dtypes[name]):
+            raise FrameError(f"column '{name}' holds {dtypes[name]}, not text")
+    taken = []
+    for inside, name in zip(inside_names(len(wanted)), wanted, strict=True):
+        # By position: a name may look like a pattern.
+        nested = isinstance(dtypes[name], pl.List)
+        text = pl.nth(order.index(name)).cast(pl.List(pl.String) if nested else pl.String)
+        taken.append(text.alias(inside))
+        if nested and dtypes.get(f"{name}__null") == pl.Boolean:
+            taken.append(pl.nth(order.index(f"{name}__null")).alias(f"{inside}__null"))
+    return Incoming(given, tuple(wanted), lazy.select(taken))
+
+
+def _from_pandas(frame: Any, wanted: list[str] | None) -> Incoming:
+    labels = [str(label) for label in frame.columns]
+    _check_there(wanted or [], labels)
+    read: dict[str, pl.Series] = {}
+    for position, name in enumerate(labels):
+        if wanted is not None and not {name, name.removesuffix("__null")} & set(wanted):
+            continue
+        column = series_of_cells(name, frame.iloc[:, position])
+        if column is None and wanted is not None and name in wanted:
+            raise FrameError(f"column '{name}' holds {_kinds(frame.iloc[:, position])}, not text")
+        if column is not None and (wanted is not None or _is_text(column.dtype)):
+            if name in read:
+                raise FrameError(f"two columns of the frame are called '{name}'")
+            read[name] = column
+    if not read:
+        raise FrameError(f"no column of the frame holds text; it has {_listed(labels)}")
+    return _from_polars(frame, pl.LazyFrame(read), wanted)
+
+
+def _texts_alone(given: Any) -> pl.Series:
+    """Texts of one dimension as a Series; a str is one text, and no list of letters."""
+    if isinstance(given, pl.Series):
+        return given
+    if _is_pandas_series(given):
+        column = series_of_cells("" if given.name is None else str(given.name), given)
+    elif isinstance(given, list | tuple) or (isinstance(given, np.ndarray) and given.ndim == 1):
+        column = series_of("", list(given))
+    else:
+        raise FrameError(
+            "expected a polars or pandas frame, or texts as a list, an array of one dimension or "
+            f"a Series, got {type(given).__name__}"
+        )
+    if column is None:
+        raise FrameError(f"the texts hold {_kinds(given)}, not text")
+    return column
+
+
+def _check_there(wanted: Sequence[str], there: Sequence[str]) -> None:
+    if missing := [name for name in wanted if name not in there]:
+        raise FrameError(
+            f"the frame has no column {', '.join(map(repr, missing))}; it has {_listed(there)}"
+        )
+
+
+def _is_pandas_series(given: Any) -> bool:
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(given, pandas.Series)
 
 
 def _is_text(dtype: PolarsDataType) -> bool:
     return holds_text(dtype) or dtype in _CATEGORIES
 
 
-def _text_cells(name: str, column: Any) -> pl.Series | None:
-    """Take strings or lists of strings, missing ones as null; None for anything else."""
-    if column.dtype.kind != "O":
-        return None
-    cells = column.to_numpy(dtype=object, na_value=None).tolist()
-    kinds = {type(cell) for cell in cells if cell is not None}
-    if kinds <= {str}:
-        dtype: pl.DataType = pl.String() if kinds else pl.Null()
-    elif kinds <= {list, tuple, np.ndarray}:
-        cells = [None if cell is None else list(cell) for cell in cells]
-        dtype = pl.List(pl.String)
-    else:
-        return None
-    try:
-        return pl.Series(name, cells, dtype)
-    except UnicodeEncodeError:
-        return pl.Series(name, [_mended(cell) for cell in cells], dtype)
-    except TypeError:
-        return None
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) or "none"
 
 
-def _mended(cell: Any) -> Any:
-    """Replace lone surrogates, which Python's strings can hold, by U+FFFD."""
-    if isinstance(cell, list):
-        return [_mended(turn) for turn in cell]
-    return _SURROGATE.sub("\ufffd", cell) if isinstance(cell, str) else cell
+def _kinds(cells: Any) -> str:
+    return " and ".join(sorted({type(cell).__name__ for cell in cells})[:3])

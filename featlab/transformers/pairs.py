@@ -63,4 +63,5 @@ class PairFeatures(FeatureTransformer):
         return [self.first, self.second]
 
     def _planned(self, texts: tuple[str, ...]) -> FeatureColumns:
-        return PairColumns(self.first, self.second, *self._chosen())
+        first, second = texts
+        return PairColumns(first, second, *self._chosen())

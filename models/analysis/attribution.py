@@ -77,7 +77,9 @@ def grouped_attribution(attribution: pl.DataFrame, group_of: Mapping[str, str]) 
 def _contributions(model: lgb.Booster, rows: Matrix) -> NDArray[Any]:
     """Mean absolute contribution of each column over rows and classes, shape (columns,)."""
     contributions = np.asarray(model.predict(rows, pred_contrib=True), float)
-    by_class: Floats = np.abs(contributions.reshape(len(rows), 3, -1)[:, :, :-1])
+    by_class: Floats = np.abs(
+        contributions.reshape(len(rows), model.num_model_per_iteration(), -1)[:, :, :-1]
+    )
     return np.asarray(by_class.mean(axis=(0, 1)))
 
 
@@ -126,5 +128,6 @@ def partial_dependence(
                 }
             )
             for outcome, by_model in zip(OUTCOMES, np.moveaxis(curves, 2, 0), strict=True)
+            if by_model.any()
         ]
     return pl.concat(tables) if tables else pl.DataFrame()

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from featlab.battles import OUTCOMES
+from featlab.battles import OUTCOMES, TIE
 from models.evaluation.intervals import Floats, with_shares
 from models.probabilities import Labels
 
@@ -26,10 +26,14 @@ TOKEN_BINS = 40
 
 def outcome_counts(labels: Labels) -> pl.DataFrame:
     """Return ``outcome, battles, of, share, low, high``: one row an outcome."""
-    counts = np.bincount(labels, minlength=3)
-    return with_shares(
-        pl.DataFrame({"outcome": OUTCOMES, "battles": counts, "of": int(counts.sum())})
-    )
+    names = outcomes_in(labels)
+    counts = np.bincount(labels, minlength=len(names))
+    return with_shares(pl.DataFrame({"outcome": names, "battles": counts, "of": len(labels)}))
+
+
+def outcomes_in(labels: Labels) -> tuple[str, ...]:
+    """Return the outcomes that battles had: without ties, two."""
+    return OUTCOMES if (labels == TIE).any() else OUTCOMES[:TIE]
 
 
 def counted(values: pl.Series, name: str) -> pl.DataFrame:
@@ -88,7 +92,7 @@ def outcomes_by_length_ratio(lengths_a: Floats, lengths_b: Floats, labels: Label
     rows = [
         (name, interval, outcome, int(counts[index, label]), int(counts[index].sum()))
         for index, (name, interval) in enumerate(zip(LENGTH_RATIO_BINS, ranges, strict=True))
-        for label, outcome in enumerate(OUTCOMES)
+        for label, outcome in enumerate(outcomes_in(labels))
     ]
     return with_shares(
         pl.DataFrame(rows, ["bin", "range", "outcome", "battles", "of"], orient="row")
@@ -139,6 +143,7 @@ def oddities(battles: pl.DataFrame) -> pl.DataFrame:
     """
     identical, label = pl.col("identical"), pl.col("label")
     repeated = pl.len().over("content") > 1
+    ties = (battles["label"] == TIE).any()
     flags = {
         "prompt holds a null": pl.col("prompt__null"),
         "response a holds a null": pl.col("response_a__null"),
@@ -146,7 +151,7 @@ def oddities(battles: pl.DataFrame) -> pl.DataFrame:
         "prompt is empty": pl.col("prompt__empty"),
         "a response is empty": pl.col("response_a__empty") | pl.col("response_b__empty"),
         "responses are identical": identical,
-        "... and voted a tie": identical & (label == 2),
+        **({"... and voted a tie": identical & (label == TIE)} if ties else {}),
         "first prompt stands elsewhere too": pl.len().over("group") > 1,
         "all three texts stand elsewhere too": repeated,
         "... with another outcome": repeated & (label.n_unique().over("content") > 1),

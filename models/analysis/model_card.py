@@ -28,6 +28,14 @@ class TrainingSummary:
     versions: Mapping[str, str]
 
 
+_STATES = {
+    3: "Given a prompt and two responses, states the probabilities that a person prefers\n"
+    "response A, prefers response B, or calls it a tie.",
+    2: "Given a prompt and two responses, states the probabilities that a person prefers\n"
+    "response A or response B.",
+}
+
+
 def model_card(training: TrainingSummary, metrics: Mapping[str, Any]) -> str:
     """Return the card as Markdown with YAML front matter; `metrics` is the run's file."""
     ensemble = metrics["ensemble"]["after_calibration"]
@@ -77,8 +85,8 @@ model-index:
 
 # Which of two answers a person prefers
 
-Given a prompt and two responses, states the probabilities that a person prefers response A,
-prefers response B, or calls it a tie. Exchanging the responses exchanges the first two
+{_STATES[len(ensemble["per_class_log_loss"])]} \
+Exchanging the responses exchanges the first two
 probabilities exactly. No model names are read.
 
 ## Data and folds
@@ -110,7 +118,7 @@ models and of a symmetric kernel regression a fold, at temperature {training.tem
 
 - It predicts votes of the people and times of its training data, not quality. Voters favour longer
   and more formatted answers, and so does it; the report's bias audit says by how much.
-- It states chances that are often close to one third each: single battles stay uncertain.
+- It states chances that are often close to each other: single battles stay uncertain.
 - Most training prompts are English. Loss by language, kind of prompt and family of models stands
   in the report.
 - It is not meant to rank people, nor as the only judge of a language model.

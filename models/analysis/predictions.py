@@ -7,10 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 import polars as pl
 
-from featlab.battles import OUTCOMES
 from featlab.randomness import derive_seed
 from models.evaluation.intervals import Floats, Groups, mean, with_shares
-from models.evaluation.metrics import expected_calibration_error
+from models.evaluation.metrics import expected_calibration_error, outcomes_of
 from models.probabilities import Labels, Probabilities
 
 FEWEST = 15
@@ -31,7 +30,7 @@ def reliability(probabilities: Probabilities, labels: Labels, bins: int = 10) ->
     interval.
     """
     rows = []
-    for index, outcome in enumerate(OUTCOMES):
+    for index, outcome in enumerate(outcomes_of(probabilities)):
         stated, happened = probabilities[:, index], labels == index
         order = np.argsort(stated, kind="stable")
         for number, part in enumerate(np.array_split(order, min(bins, len(order)))):
@@ -51,10 +50,11 @@ def confusion(probabilities: Probabilities, labels: Labels) -> pl.DataFrame:
 
     ``predicted`` is the likeliest outcome, ``of`` the battles of the true one.
     """
-    counts = np.zeros((3, 3), int)
+    names = outcomes_of(probabilities)
+    counts = np.zeros((len(names), len(names)), int)
     np.add.at(counts, (labels, probabilities.argmax(axis=1)), 1)
     rows = [
-        (OUTCOMES[i], OUTCOMES[j], int(count), int(counts[i].sum()))
+        (names[i], names[j], int(count), int(counts[i].sum()))
         for (i, j), count in np.ndenumerate(counts)
     ]
     return with_shares(pl.DataFrame(rows, ["outcome", "predicted", "battles", "of"], orient="row"))

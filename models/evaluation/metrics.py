@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
-from featlab.battles import OUTCOMES
+from featlab.battles import OUTCOMES, TIE
 from featlab.randomness import derive_seed
 from models.probabilities import Labels, Probabilities, row_log_loss
 
@@ -66,7 +67,7 @@ def paired_difference(
 def expected_calibration_error(
     probabilities: Probabilities, labels: Labels, bins: int = 15
 ) -> float:
-    """Return the mean over the three classes of the gap between stated and observed frequency.
+    """Return the mean over the classes of the gap between stated and observed frequency.
 
     Class-wise ECE with bins of equal counts: Kull et al., "Beyond temperature
     scaling", NeurIPS 2019, section 2; equal counts as in Nixon et al., 2019.
@@ -78,13 +79,42 @@ def expected_calibration_error(
     0.0
     """
     gaps: list[float] = []
-    for outcome in range(3):
+    classes = outcomes_of(probabilities)
+    for outcome in range(len(classes)):
         stated = probabilities[:, outcome]
         observed = (labels == outcome).astype(float)
         order = np.argsort(stated, kind="stable")
         parts = np.array_split(order, min(bins, len(order)))
         gaps += [len(part) * abs(stated[part].mean() - observed[part].mean()) for part in parts]
-    return float(np.sum(gaps) / (3 * len(labels)))
+    return float(np.sum(gaps) / (len(classes) * len(labels)))
+
+
+def outcomes_of(probabilities: Probabilities) -> tuple[str, ...]:
+    """Return the outcomes that have a chance at all: without ties, two.
+
+    Examples
+    --------
+    >>> outcomes_of(np.array([[0.4, 0.6, 0.0]]))
+    ('a', 'b')
+    """
+    return OUTCOMES if probabilities[:, TIE].any() else OUTCOMES[:TIE]
+
+
+def area_under_curve(probabilities: Probabilities, labels: Labels) -> float | None:
+    """Return how often a battle that a won is given more than one that b won; ties count half.
+
+    Examples
+    --------
+    >>> area_under_curve(np.array([[0.9, 0.1, 0], [0.2, 0.8, 0]]), np.array([0, 1]))
+    1.0
+    """
+    won, lost = labels == 0, labels == 1
+    if not won.any() or not lost.any():
+        return None
+    ranks = rankdata(probabilities[:, 0])[won | lost]
+    wins, losses = int(won.sum()), int(lost.sum())
+    above = ranks[won[won | lost]].sum() - wins * (wins + 1) / 2
+    return float(above / (wins * losses))
 
 
 def swap_asymmetry(probabilities: Probabilities, swapped: Probabilities) -> float:
@@ -104,8 +134,10 @@ def evaluate(
     Returns
     -------
     dict with ``log_loss`` (value, low, high), ``accuracy``, ``per_class_log_loss``,
-    ``expected_calibration_error`` and ``battles``.
+    ``expected_calibration_error`` and ``battles``; of two outcomes also ``auc``,
+    the area under the curve of a against b.
     """
+    classes = outcomes_of(probabilities)
     losses = row_log_loss(probabilities, labels)
     accuracy = (probabilities.argmax(axis=1) == labels).astype(float)
     return {
@@ -113,8 +145,9 @@ def evaluate(
         "accuracy": asdict(bootstrap_mean(accuracy, groups, seed)),
         "per_class_log_loss": {
             name: float(losses[labels == index].mean()) if (labels == index).any() else None
-            for index, name in enumerate(OUTCOMES)
+            for index, name in enumerate(classes)
         },
         "expected_calibration_error": expected_calibration_error(probabilities, labels),
         "battles": len(labels),
+        **({"auc": area_under_curve(probabilities, labels)} if len(classes) == TIE else {}),
     }

@@ -3,8 +3,8 @@
 ==============================  ========================================================
 file                            content
 ==============================  ========================================================
-``manifest.json``               format, versions, signals, columns, temperature, battle
-                                schema, sha256 of every other file
+``manifest.json``               format, versions, signals, columns, outcomes, temperature,
+                                battle schema, sha256 of every other file
 ``trees/{number}.txt``          LightGBM's text format, one file a fold and repeat
 ``kernel/``                     the kernel's state, one pair of regressions a fold
 ``signals/{name}/{fold}/``      the state of every signal, as `featlab.signals.state`
@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ import lightgbm as lgb
 import numpy as np
 import polars as pl
 
-from featlab.battles import BattleSchema, LabelColumn, OneHotColumns, read_battles
+from featlab.battles import ARENA, BattleSchema, read_battles
 from featlab.columns import Kind
 from featlab.errors import BundleError
 from featlab.files import atomic_path, file_fingerprint, files_of, read_json, write_json
@@ -55,7 +55,7 @@ from models.stacking.trained_on import NAME as TRAINED_ON
 from models.stacking.trained_on import TrainedOn
 from models.stacking.trees import Trees
 
-FORMAT = 4
+FORMAT = 5
 MANIFEST = "manifest.json"
 PROBE = "probe.json"
 MODEL_CARD = "README.md"
@@ -119,7 +119,8 @@ def save_bundle(predictor: Predictor, schema: BattleSchema, folder: Path) -> Non
             "encoders": _encoders(predictor),
             "columns": [column.name for column in predictor.columns],
             "boosters": len(predictor.blend.trees.boosters),
-            "schema": asdict(schema),
+            "outcomes": list(predictor.outcomes),
+            "schema": schema.to_dict(),
             "sha256": {str(path.relative_to(folder)): file_fingerprint(path) for path in files},
         },
     )
@@ -165,7 +166,7 @@ def load_bundle(folder: Path, trusted: Collection[str] = ()) -> tuple[Predictor,
         predictor, blend=Blend(Trees(scalars, boosters), kernel), trained_on=trained_on
     )
     _check_probe(predictor, folder, manifest["versions"])
-    return predictor, _schema_from_json(manifest["schema"])
+    return predictor, BattleSchema.from_dict(manifest["schema"])
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -220,7 +221,7 @@ def _class_name(signal: Signal[Any]) -> str:
 
 
 def _predict_probe(predictor: Predictor, columns: Mapping[str, Sequence[Any]]) -> Probabilities:
-    return predictor.predict(read_battles(pl.DataFrame(columns)))[1]
+    return predictor.predict(read_battles(pl.DataFrame(columns), ARENA))[1]
 
 
 def _check_probe(predictor: Predictor, folder: Path, recorded: Mapping[str, str]) -> None:
@@ -240,9 +241,3 @@ def _check_probe(predictor: Predictor, folder: Path, recorded: Mapping[str, str]
             f"({changed or 'same versions, another machine'}); install the recorded versions "
             "or train again here"
         )
-
-
-def _schema_from_json(value: dict[str, Any]) -> BattleSchema:
-    outcome = value["outcome"]
-    kind = LabelColumn if "column" in outcome else OneHotColumns
-    return BattleSchema(**{**value, "outcome": kind(**outcome)})

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
+from featlab.battles.schema import TIE
 from models.probabilities import Labels, Probabilities, log_loss
 
 _SMALLEST = 1e-15
@@ -20,6 +21,8 @@ _LOG_BOUNDS = (np.log(0.2), np.log(10.0))
 def apply_temperature(probabilities: Probabilities, temperature: float) -> Probabilities:
     """Return probabilities to the power 1 / temperature, normalised again.
 
+    Where nothing can be a tie, nothing becomes one.
+
     Examples
     --------
     >>> apply_temperature(np.array([[0.8, 0.1, 0.1]]), 2.0).round(3)
@@ -28,6 +31,8 @@ def apply_temperature(probabilities: Probabilities, temperature: float) -> Proba
     logits = np.log(np.clip(probabilities, _SMALLEST, 1.0)) / temperature
     logits -= logits.max(axis=1, keepdims=True)
     powers = np.exp(logits)
+    if not probabilities[:, TIE].any():
+        powers[:, TIE] = 0.0
     # Summed by name: a reduction may add the sides in another order after a swap.
     total = (powers[:, 0] + powers[:, 1]) + powers[:, 2]
     scaled: Probabilities = powers / total[:, None]

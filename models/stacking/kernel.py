@@ -131,6 +131,7 @@ class SymmetricKernel:
     tie : float64 array of shape (landmarks,)
         Coefficients of the log odds of a tie.
     tie_intercept : float
+        Minus infinity where there are no ties to learn from.
     penalties : tuple of float
         Those chosen, of the margin and of the tie.
     """
@@ -142,6 +143,11 @@ class SymmetricKernel:
     tie: Floats = field(repr=False)
     tie_intercept: float
     penalties: tuple[float, float]
+
+    @property
+    def knows_ties(self) -> bool:
+        """Whether there were ties to learn from."""
+        return bool(np.isfinite(self.tie_intercept))
 
     def predict(self, frame: pl.DataFrame) -> Probabilities:
         """Return probabilities, float64 of shape (n, 3), exactly symmetric in the sides."""
@@ -248,7 +254,8 @@ class Kernel:
                     "even": list(coordinates.even.names),
                     "vector": list(coordinates.vector),
                     "vector_scale": coordinates.vector_scale,
-                    "tie_intercept": model.tie_intercept,
+                    # JSON knows no infinity.
+                    "tie_intercept": model.tie_intercept if model.knows_ties else None,
                     "penalties": list(model.penalties),
                 }
             )
@@ -272,7 +279,9 @@ class Kernel:
                 SymmetricKernel(
                     Coordinates(odd, even, tuple(entry["vector"]), float(entry["vector_scale"])),
                     **{name: state.arrays[f"{number}.{name}"] for name in _ARRAYS},
-                    tie_intercept=float(entry["tie_intercept"]),
+                    tie_intercept=-np.inf
+                    if entry["tie_intercept"] is None
+                    else float(entry["tie_intercept"]),
                     penalties=(margin_penalty, tie_penalty),
                 )
             )
@@ -350,10 +359,14 @@ def fit_symmetric_kernel(table: Table, rows: Rows, seed: int) -> SymmetricKernel
     margin = _Regression.of(
         kernels[0], between[0], shares[:, 0], decisive, folds, decisive > 0, intercept=False
     )
-    tie = _Regression.of(
-        kernels[1], between[1], shares[:, TIE], shares.sum(1), folds, tie_known, intercept=True
-    )
-    (to_a, _, margin_penalty), (to_tie, base, tie_penalty) = margin.best_fit(), tie.best_fit()
+    to_a, _, margin_penalty = margin.best_fit()
+    if table.ties:
+        tie = _Regression.of(
+            kernels[1], between[1], shares[:, TIE], shares.sum(1), folds, tie_known, intercept=True
+        )
+        to_tie, base, tie_penalty = tie.best_fit()
+    else:
+        to_tie, base, tie_penalty = np.zeros(len(landmarks)), -np.inf, PENALTIES[0]
     return SymmetricKernel(
         coordinates,
         landmarks_odd,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from featlab.battles import OUTCOMES, TIE
 from featlab.columns import Column
 from featlab.signals.given import GivenSignal, given_signal
 from featlab.signals.signal import Signal
@@ -61,6 +62,12 @@ class Predictor:
         """Return the predictor with other models' probabilities of the battles to predict."""
         read = {name: [given_signal(name)(file)] for name, file in files.items()}
         return replace(self, signals={**self.signals, **read})
+
+    @property
+    def outcomes(self) -> tuple[str, ...]:
+        """The outcomes that are predicted: a and b, and ties where there were any to learn from."""
+        ties = any(model.knows_ties for model in self.blend.kernel.models)
+        return OUTCOMES if ties else OUTCOMES[:TIE]
 
     def table(self, battles: pl.LazyFrame) -> pl.DataFrame:
         """Return `columns` for canonical battles."""

@@ -98,6 +98,11 @@ class Table:
         """What happened: 0 a won, 1 b won, 2 tie."""
         return self.outcomes.labels
 
+    @cached_property
+    def ties(self) -> bool:
+        """Whether any of the battles was a tie; without one there are two outcomes, not three."""
+        return bool((self.labels == TIE).any())
+
     @property
     def groups(self) -> Rows:
         """Equal for battles of one prompt."""

@@ -46,14 +46,17 @@ class BoostingParameters:
     max_rounds: int = 1500
     patience: int = 60
 
-    def for_lightgbm(self, seed: int) -> dict[str, object]:
-        """Return parameters for `lightgbm.train`, reproducible for a seed."""
+    def for_lightgbm(self, seed: int, *, ties: bool = True) -> dict[str, object]:
+        """Return parameters for `lightgbm.train`, reproducible for a seed.
+
+        Without ties there are two outcomes.
+        """
         chosen = asdict(self)
         del chosen["max_rounds"], chosen["patience"]
         return {
             **chosen,
             "objective": "multiclass",
-            "num_class": 3,
+            "num_class": 3 if ties else 2,
             "bagging_freq": 1,
             **DATASET_PARAMETERS,
             "seed": seed,
@@ -105,6 +108,9 @@ class TrainingSet:
             return own
         given, exchanged = data.extra.both_orders
         outcome, labels, weight = counted_outcomes(data.extra.outcomes, hidden_ties)
+        if not data.ties:
+            won = labels != TIE
+            outcome, labels, weight = outcome[won], labels[won], weight[won]
         return cls(
             np.vstack([own.given, given[outcome]]),
             np.vstack([own.exchanged, exchanged[outcome]]),
@@ -154,9 +160,17 @@ def predict_both_orders(
     booster: lgb.Booster, given: Matrix, swapped: Matrix
 ) -> tuple[Probabilities, Probabilities]:
     """Return raw predictions of battles as given, and of the exchanged ones in their own order."""
-    first = np.asarray(booster.predict(given, num_threads=1))
-    second = np.asarray(booster.predict(swapped, num_threads=1))
+    first = _three(booster.predict(given, num_threads=1))
+    second = _three(booster.predict(swapped, num_threads=1))
     return first, second
+
+
+def _three(predicted: object) -> Probabilities:
+    """Predictions of three outcomes; a model of two gives a tie no chance."""
+    found: Probabilities = np.asarray(predicted)
+    if found.shape[1] == TIE:
+        return np.hstack([found, np.zeros((len(found), 1))])
+    return found
 
 
 def mean_over_orders(given: Probabilities, swapped: Probabilities) -> Probabilities:
@@ -250,7 +264,7 @@ class FoldTrainer:
         fitting, stopping = self._fitting_in_one_order if one_order else self._fitting
         fitted = parameters.for_half_the_rows() if one_order else parameters
         return lgb.train(
-            fitted.for_lightgbm(derive_seed(self.seed, "boosting", self.held_out, repeat)),
+            fitted.for_lightgbm(self._seed(repeat), ties=self.data.ties),
             fitting,
             num_boost_round=parameters.max_rounds,
             valid_sets=[stopping],
@@ -263,10 +277,13 @@ class FoldTrainer:
     def fit_all(self, parameters: BoostingParameters, rounds: int, repeat: int = 0) -> lgb.Booster:
         """Fit a given number of rounds on every training fold."""
         return lgb.train(
-            parameters.for_lightgbm(derive_seed(self.seed, "boosting", self.held_out, repeat)),
+            parameters.for_lightgbm(self._seed(repeat), ties=self.data.ties),
             self._training,
             num_boost_round=rounds,
         )
+
+    def _seed(self, repeat: int) -> int:
+        return derive_seed(self.seed, "boosting", self.held_out, repeat)
 
     def predict_held_out(self, booster: lgb.Booster) -> tuple[Probabilities, Probabilities]:
         """Return raw predictions of the held-out battles in both orders."""

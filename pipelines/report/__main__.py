@@ -119,7 +119,7 @@ def _examples(data: RunData, rows: list[int]) -> list[Example]:
             model_a=battle.get("model_a") or "not named",
             model_b=battle.get("model_b") or "not named",
             outcome=OUTCOMES[battle["label"]],
-            stated=tuple(data.calibrated[battle["row"]].tolist()),
+            stated=tuple(data.calibrated[battle["row"], : 2 + data.table.ties].tolist()),
             **{name: TURN_SEPARATOR.join(battle[name]) for name in TEXTS},
         )
         for battle in data.texts_of(rows).iter_rows(named=True)

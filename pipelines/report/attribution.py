@@ -107,6 +107,8 @@ def dependence(data: RunData) -> Plot:
         for axes, column in zip(panels, names, strict=False):
             for outcome, (colour, _) in charts.OUTCOME_STYLES.items():
                 part = frame.filter(pl.col("column") == column, pl.col("outcome") == outcome)
+                if part.is_empty():
+                    continue
                 line, label = LINES[outcome], outcome_name(outcome)
                 axes.plot(part["value"], part["probability"], color=colour, ls=line, label=label)
                 axes.fill_between(

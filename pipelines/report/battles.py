@@ -42,7 +42,7 @@ TRANSFORMERS = Need(
 def outcomes(data: RunData) -> Plot:
     """Show how often each outcome is."""
     frame = counts.outcome_counts(data.labels)
-    a, b, tie = (percent(share, 1) for share in frame["share"])
+    a, b, *ties = (percent(share, 1) for share in frame["share"])
 
     def draw(axes: Axes) -> None:
         places = np.arange(len(frame))
@@ -55,7 +55,8 @@ def outcomes(data: RunData) -> Plot:
         charts.percent_axis(axes.yaxis, "share of battles")
         axes.grid(visible=False, axis="x")
 
-    return Plot(frame, f"A wins {a}, B {b}, and {tie} of battles are ties", _counted(frame), draw)
+    rest = f", and {ties[0]} of battles are ties" if ties else " of battles; there are no ties"
+    return Plot(frame, f"A wins {a}, B {b}{rest}", _counted(frame), draw)
 
 
 def _counted(frame: pl.DataFrame) -> str:
@@ -168,9 +169,11 @@ def oddities(data: RunData) -> Plot:
     frame = counts.oddities(data.battles)
     nulls = frame.filter(pl.col("oddity").str.ends_with("holds a null"))["battles"].sum()
     same = _row(frame, "responses are identical")["battles"]
-    ties = _row(frame, "... and voted a tie")["battles"]
-    title = f"{nulls:,} texts hold nulls; {same:,} battles have identical responses, {ties:,} of "
-    return _shares(frame, title + "them voted a tie", _counted(frame))
+    title = f"{nulls:,} texts hold nulls; {same:,} battles have identical responses"
+    if data.table.ties:
+        ties = _row(frame, "... and voted a tie")["battles"]
+        title += f", {ties:,} of them voted a tie"
+    return _shares(frame, title, _counted(frame))
 
 
 @figure(SECTION, ENCODER, TRANSFORMERS)

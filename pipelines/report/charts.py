@@ -190,4 +190,6 @@ def by_outcome(axes: Axes, frame: pl.DataFrame, places: Sequence[int]) -> None:
             frame.filter(pl.col("outcome") == outcome),
             np.add(places, 0.1 * index - 0.1),
         )
+        if part.is_empty():
+            continue
         interval(axes, shifted, part, style=style, label=outcome_name(outcome), joined=True)

@@ -39,7 +39,7 @@ class Example:
     model_a: str
     model_b: str
     outcome: str
-    stated: tuple[float, float, float]
+    stated: tuple[float, ...]
     prompt: str
     response_a: str
     response_b: str

@@ -9,9 +9,8 @@ import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 
-from featlab.battles import OUTCOMES
 from models.analysis.predictions import calibration_noise, confusion, reliability
-from models.evaluation.metrics import expected_calibration_error
+from models.evaluation.metrics import expected_calibration_error, outcomes_of
 from pipelines.report import charts
 from pipelines.report.charts import LOSS
 from pipelines.report.figure import LeftOut, Plot, figure
@@ -98,22 +97,22 @@ def outcome_confusion(data: RunData) -> Plot:
     """Show what was predicted for what happened."""
     frame = confusion(data.calibrated, data.labels)
     right = frame.filter(pl.col("outcome") == pl.col("predicted"))
-    tie = right.filter(pl.col("outcome") == "tie").row(0, named=True)
+    ties = right.filter(pl.col("outcome") == "tie").to_dicts()
+    found = f"; ties are found in {share_text(ties[0])}" if ties else ""
     texts = [
         share_text(row).replace(" (", "\n").replace(")", f"\n{row['battles']:,} battles")
         for row in frame.to_dicts()
     ]
 
     def draw(axes: Axes) -> None:
-        shares = frame["share"].to_numpy().reshape(3, 3)
-        charts.shaded(axes, shares, ["A", "B", "tie"], texts, 0.65, 8)
+        shares = frame["share"].to_numpy().reshape(len(right), len(right))
+        charts.shaded(axes, shares, ["A", "B", "tie"][: len(right)], texts, 0.65, 8)
         axes.set(xlabel="predicted", ylabel="voted")
 
     return Plot(
         frame,
         f"The likeliest outcome is right in "
-        f"{percent(int(right['battles'].sum()) / len(data.labels), 1)} of battles; ties are "
-        f"found in {share_text(tie)}",
+        f"{percent(int(right['battles'].sum()) / len(data.labels), 1)} of battles{found}",
         f"Share of each row, n = {whole(frame['battles'].sum())} battles, out of fold. Ranges: "
         "95 % Wilson intervals.",
         draw,
@@ -133,9 +132,10 @@ def stated_and_observed(data: RunData) -> Plot:
         for (when, stated), error in zip(stages.items(), (before, after), strict=True)
     )
     verdict = "no more than" if after <= high else "above"
+    shown = outcomes_of(data.calibrated)
 
     def draw(*panels: Axes) -> None:
-        for axes, outcome in zip(panels, OUTCOMES, strict=True):
+        for axes, outcome in zip(panels, shown, strict=True):
             axes.axline((0, 0), slope=1, color=GREY, linewidth=0.9, linestyle="--")
             for when, style in ((BEFORE, (VERMILLION, "s")), (AFTER, (BLUE, "o"))):
                 part = frame.filter(pl.col("outcome") == outcome, pl.col("when") == when)
@@ -158,7 +158,7 @@ def stated_and_observed(data: RunData) -> Plot:
         "probabilities. Bars: 95 % Wilson intervals.",
         draw,
         2.9,
-        (1, 3),
+        (1, len(shown)),
     )
 
 

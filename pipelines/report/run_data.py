@@ -21,7 +21,7 @@ from featlab.battles import PROBABILITIES, joined_turns
 from featlab.columns import Column
 from featlab.encoder.spec import EncoderSpec
 from featlab.features import BattleColumns
-from featlab.files import read_json
+from featlab.files import read_json, value_fingerprint
 from featlab.randomness import derive_seed
 from models.analysis.attribution import Matrix, column_attribution
 from models.analysis.model_card import TrainingSummary
@@ -199,7 +199,7 @@ def load_run(folder: RunFolder, trusted: Collection[str] = ()) -> RunData:
         path=folder.path,
         training=TrainingSummary(
             source=source.name,
-            fingerprint=made["battles"]["made_from"]["inputs"][str(source.resolve())],
+            fingerprint=_fingerprint(made["battles"]["made_from"]["inputs"]),
             battles=len(table.labels),
             folds=len(folds),
             seed=run.settings.seed,
@@ -211,7 +211,7 @@ def load_run(folder: RunFolder, trusted: Collection[str] = ()) -> RunData:
         ),
         battles=_battles(folder).with_columns(pl.read_parquet(folder.folds)["group"]),
         text=_text(folder),
-        calibrated=pl.read_parquet(folder.out_of_fold).select(PROBABILITIES).to_numpy(),
+        calibrated=_calibrated(folder),
         one_order=members.one_order,
         other_order=members.other_order,
         table=table,
@@ -225,6 +225,20 @@ def load_run(folder: RunFolder, trusted: Collection[str] = ()) -> RunData:
         stages=_stages(run.manifest),
         _run=run,
     )
+
+
+def _fingerprint(inputs: Mapping[str, str]) -> str:
+    """Return the training file's, or one of all files where there are several."""
+    return next(iter(inputs.values())) if len(inputs) == 1 else value_fingerprint(dict(inputs))
+
+
+def _calibrated(run: RunFolder) -> Probabilities:
+    """Return the probabilities of three outcomes; without ties, a tie has none."""
+    frame = pl.read_parquet(run.out_of_fold)
+    stated: Probabilities = frame.select(
+        pl.col(name) if name in frame.columns else pl.lit(0.0).alias(name) for name in PROBABILITIES
+    ).to_numpy()
+    return stated
 
 
 def _stages(manifest: Mapping[str, Any]) -> pl.DataFrame:

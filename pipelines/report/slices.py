@@ -48,6 +48,8 @@ def loss_slices(data: RunData) -> pl.DataFrame:
         "language": _languages(data),
         "prompt": _kinds(data.text),
     }
+    if not data.table.ties:
+        del slices["tie"]
     if data.named.any():
         slices["family"] = _families(data)
     prior = out_of_fold_prior(data.labels, data.folds)

@@ -122,7 +122,7 @@ def by_length_ratio(data: RunData) -> Plot:
     frame = outcomes_by_length_ratio(*side_values(data.text, LENGTH), data.labels)
     a, tie = (frame.filter(pl.col("outcome") == name)["share"].to_list() for name in ("a", "tie"))
     title = f"A wins {percent(a[0])} where it is much shorter and {percent(a[-1])} where "
-    if max(tie) == tie[2]:
+    if tie and max(tie) == tie[2]:
         title += f"much longer; ties peak at {percent(max(tie))} at like lengths"
     else:
         title += "it is much longer"

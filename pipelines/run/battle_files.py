@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from featlab.battles.turns import key_texts
 from featlab.signals.outcomes import TRAINING_ONLY, Outcomes, Rows
 
 
@@ -37,7 +38,7 @@ def scan_battles(battles: Path, extra: Path | None) -> pl.LazyFrame:
 def read_outcomes(files: BattleFiles) -> tuple[Outcomes, Rows, int]:
     """Return outcomes and folds of all battles, and how many of them are the run's own."""
     frame = scan_battles(files.battles, files.extra)
-    wanted = ["id", "prompt", *(n for n in frame.collect_schema() if n in TRAINING_ONLY)]
+    wanted = ["id", *key_texts(), *(n for n in frame.collect_schema() if n in TRAINING_ONLY)]
     folds = pl.read_parquet(files.folds)["fold"]
     dealt = [folds.to_numpy().astype(np.int64)]
     if files.extra is not None:

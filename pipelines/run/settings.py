@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -24,7 +25,17 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from featlab.battles import ARENA, WSDM, BattleSchema, LabelColumn
+from featlab.battles import (
+    LAYOUT_NAMES,
+    ChosenFirst,
+    LabelColumn,
+    OneHotColumns,
+    Recognised,
+    Source,
+    TextFormat,
+    recognise,
+)
+from featlab.battles.outcome_columns import Outcome
 from featlab.errors import ConfigError
 from models.preference.fine_tune_settings import FineTuneSettings
 from pipelines.download.names import COMPETITION, RELEASE
@@ -36,35 +47,107 @@ COMPETITION_SHA256 = "0692154a"
 """How the checksum of the competition's train.csv begins."""
 
 Preset = Literal["auto", "fast", "cpu", "modernbert"]
+Layouts = Literal[
+    "auto",
+    "arena-33k",
+    "mt-bench",
+    "arena-100k",
+    "arena-140k",
+    "chosen-rejected",
+    "wsdm",
+    "arena",
+]
+
+assert set(get_args(Layouts)) == {"auto", *LAYOUT_NAMES}
 
 
 class BattleSettings(BaseModel):
-    """Column roles where a file differs from the layout."""
+    """The layout of battle files, recognised from their columns unless it is said here."""
 
     model_config = ConfigDict(extra="forbid")
 
-    layout: Literal["arena", "wsdm"] = Field("arena", description="roles to start from")
+    layout: Layouts = Field("auto", description="known layout; auto tells it from the columns")
     id: str | None = Field(None, description="column of ids")
     prompt: str | None = Field(None, description="column of prompts")
     response_a: str | None = Field(None, description="column of first responses")
     response_b: str | None = Field(None, description="column of second responses")
-    texts: Literal["json_list", "plain"] | None = Field(None, description="what a text cell holds")
-    winner: str | None = Field(None, description="one label column in place of three columns")
+    conversation_a: str | None = Field(None, description="column of first conversations")
+    conversation_b: str | None = Field(None, description="column of second conversations")
+    chosen: str | None = Field(None, description="column of responses that were chosen")
+    rejected: str | None = Field(None, description="column of responses that were rejected")
+    outcome: list[str] | None = Field(
+        None, description="one column that names the winner, or three (two) of 0 and 1"
+    )
+    winner: str | None = Field(None, description="as --battles.outcome with one column")
+    a_words: list[str] | None = Field(None, description="words for: a won")
+    b_words: list[str] | None = Field(None, description="words for: b won")
+    tie_words: list[str] | None = Field(None, description="words for: nobody won")
+    model_a: str | None = Field(None, description="column of first models' names")
+    model_b: str | None = Field(None, description="column of second models' names")
+    language: str | None = Field(None, description="column of languages")
+    texts: TextFormat | None = Field(None, description="what a text cell holds")
 
-    def schema_of_battles(self) -> BattleSchema:
-        """Return the battle schema these settings describe."""
-        base = WSDM if self.layout == "wsdm" else ARENA
-        return BattleSchema(
-            id=self.id or base.id,
-            prompt=self.prompt or base.prompt,
-            response_a=self.response_a or base.response_a,
-            response_b=self.response_b or base.response_b,
-            outcome=LabelColumn(self.winner) if self.winner else base.outcome,
-            model_a=base.model_a,
-            model_b=base.model_b,
-            language=base.language,
-            texts=self.texts or base.texts,
-        )
+    def recognised(self, source: Source, seed: int = 0) -> Recognised:
+        """Return the schema of a file: as set here, and recognised where nothing is set.
+
+        Parameters
+        ----------
+        source : path, pattern or frame
+        seed : int
+            Exchanges the sides of files in which the chosen response comes first.
+
+        Raises
+        ------
+        ConfigError
+            When settings contradict each other.
+        BattleError
+            When the file cannot be read.
+        """
+        found = recognise(source, self.layout, self._roles())
+        schema = found.schema
+        outcome = self._outcome(schema.outcome)
+        exchange = seed if isinstance(outcome, ChosenFirst) else None
+        return Recognised(replace(schema, outcome=outcome, exchange=exchange), found.reason)
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether anything is set at all."""
+        return self != BattleSettings()
+
+    def _roles(self) -> dict[str, str | None]:
+        sides = {}
+        for side, other in (("a", "chosen"), ("b", "rejected")):
+            names = (f"response_{side}", f"conversation_{side}", other)
+            given = [name for name in names if getattr(self, name)]
+            if len(given) > 1:
+                options = " and ".join(f"--battles.{name.replace('_', '-')}" for name in given)
+                raise ConfigError(f"{options} name the same side; give one of them")
+            sides[f"response_{side}"] = getattr(self, given[0]) if given else None
+        kept = ("id", "prompt", "model_a", "model_b", "language", "texts")
+        return sides | {name: getattr(self, name) for name in kept}
+
+    def _outcome(self, found: Outcome) -> Outcome:
+        columns = self.outcome or ([self.winner] if self.winner else [])
+        if len(columns) > 3:
+            raise ConfigError("--battles.outcome takes one column, or two or three of 0 and 1")
+        if len(columns) > 1:
+            return OneHotColumns(columns[0], columns[1], columns[2] if len(columns) > 2 else None)
+        words = {
+            side: tuple(given)
+            for side, given in zip("ab", (self.a_words, self.b_words), strict=True)
+            if given
+        }
+        if self.tie_words:
+            words["tie"] = tuple(self.tie_words)
+        if columns:
+            return LabelColumn(columns[0], **words)
+        if self.chosen:
+            return ChosenFirst()
+        if words and isinstance(found, LabelColumn):
+            return LabelColumn(found.column, **words)
+        if words:
+            raise ConfigError("words for outcomes need their column: --battles.outcome NAME")
+        return found
 
 
 class EncoderSettings(BaseModel):
@@ -159,11 +242,7 @@ class CommandSettings(BaseSettings):
     @classmethod
     def _spread(cls, arguments: Sequence[str]) -> list[str]:
         """``--signals text lexical`` as ``--signals text --signals lexical``."""
-        lists = {
-            f"--{name.replace('_', '-')}"
-            for name, field in cls.model_fields.items()
-            if "list[" in str(field.annotation)
-        }
+        lists = {f"--{name}" for name in _list_options(cls)}
         spread: list[str] = []
         for argument in arguments:
             last = spread[-2] if len(spread) > 1 else ""
@@ -180,6 +259,16 @@ class CommandSettings(BaseSettings):
 
 
 _toml_path: Path | None = None
+
+
+def _list_options(model: type[BaseModel]) -> Iterator[str]:
+    """Return the names of options that take several values, those of groups as ``group.name``."""
+    for name, field in model.model_fields.items():
+        option = name.replace("_", "-")
+        if "list[" in str(field.annotation):
+            yield option
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from (f"{option}.{inner}" for inner in _list_options(field.annotation))
 
 
 def _config_path(arguments: Sequence[str]) -> Path | None:
@@ -201,7 +290,9 @@ def _config_path(arguments: Sequence[str]) -> Path | None:
 class DataSettings(CommandSettings):
     """What commands that read training data take besides."""
 
-    data: Path = Field(Path("data"), description="folder with train.csv or train.parquet")
+    data: Path = Field(
+        Path("data"), description="training battles: a folder, a file, or a pattern of files"
+    )
     battles: BattleSettings = BattleSettings()
     families: list[str] | None = Field(
         None, description="feature families of the text signal; all by default"
@@ -268,6 +359,12 @@ class SubmitSettings(PredictingSettings):
 
     test: Path = Field(Path("data/test.csv"), description="battles to predict")
     out: Path = Field(Path("submission.csv"), description="CSV to write")
+    out_columns: list[str] | None = Field(
+        None,
+        description="columns beside id: one for the winner, or one for each outcome's probability; "
+        "the layout's own by default",
+    )
+    battles: BattleSettings = BattleSettings()
 
 
 class LearningCurveSettings(BundleSettings):

@@ -38,7 +38,7 @@ def test_a_run_folder_holds_what_the_contract_lists(trained: Path) -> None:
 
 def test_out_of_fold_predictions_cover_every_battle_once(generated: Path, trained: Path) -> None:
     out_of_fold = pl.read_parquet(trained / "oof.parquet")
-    train_ids = pl.read_csv(generated / "train.csv")["id"]
+    train_ids = pl.read_csv(generated / "train.csv")["id"].cast(pl.String)
     assert out_of_fold.columns == ["id", *PROBABILITIES, "fold", "label"]
     assert out_of_fold["id"].to_list() == train_ids.to_list()
     assert np.allclose(out_of_fold.select(PROBABILITIES).to_numpy().sum(axis=1), 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from featlab.battles import BattleSchema, check_battles, explained, read_battles
+from featlab.battles import BattleSchema, check_battles, decode_once, explained, read_battles
 from featlab.files import atomic_path
 
 
@@ -14,10 +14,11 @@ def make_battles(*, source: Path, battles: Path, schema: BattleSchema) -> None:
     Parameters
     ----------
     source : Path
-        The training file.
+        The training file, or a folder or pattern of them.
     battles : Path
         Parquet to write.
     """
+    decode_once(source, schema)
     check_battles(source, schema, require_outcome=True)
     with explained(source, schema), atomic_path(battles) as path:
         read_battles(source, schema).sink_parquet(path)

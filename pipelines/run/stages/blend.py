@@ -58,7 +58,8 @@ def make_blend(
     members : Path
         Parquet to write: raw predictions of the members.
     out_of_fold : Path
-        Parquet to write: ``id``, calibrated probabilities, fold and label.
+        Parquet to write: ``id``, calibrated probabilities of the outcomes
+        there are, fold and label.
     kinds : mapping of str to type of Signal
         Signal -> its class.
     repeats : int
@@ -93,7 +94,10 @@ def make_blend(
     frame = pl.DataFrame(
         {
             "id": ids,
-            **{name: calibrated[:, index] for index, name in enumerate(PROBABILITIES)},
+            **{
+                PROBABILITIES[index]: calibrated[:, index]
+                for index in range(len(predictor.outcomes))
+            },
             "fold": pl.Series(data.folds, dtype=pl.Int8),
             "label": pl.Series(labels, dtype=pl.Int8),
         }

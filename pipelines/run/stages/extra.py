@@ -7,7 +7,16 @@ from pathlib import Path
 
 import polars as pl
 
-from featlab.battles import TIE_KNOWN, BattleSchema, ExtraFile, read_extra, without_prompts_of
+from featlab.battles import (
+    TIE_KNOWN,
+    BattleSchema,
+    ExtraFile,
+    fitting,
+    read_extra,
+    recognise,
+    without_prompts_of,
+)
+from featlab.battles.schema import TEXTS
 from featlab.files import atomic_path
 from featlab.progress import note
 from featlab.signals.outcomes import Outcomes
@@ -19,7 +28,7 @@ def make_extra(
     sources: Sequence[Path],
     extra: Path,
     weights: Sequence[float],
-    schema: BattleSchema,
+    schema: BattleSchema | None,
     folds: int,
     seed: int,
 ) -> None:
@@ -39,17 +48,22 @@ def make_extra(
         Parquet to write.
     weights : sequence of float
         How many battles each file's battles count for.
+    schema : BattleSchema, optional
+        Which column plays which role where that was set by hand and fits; each
+        file is recognised by itself else.
     folds : int
         Number of folds.
     """
-    own = pl.read_parquet(battles, columns=["prompt"])
+    own = pl.read_parquet(battles, columns=list(TEXTS))
     parts = []
     for source, weight in zip(sources, weights, strict=True):
-        read = read_extra(ExtraFile(source, weight), schema)
+        found = recognise(source) if schema is None else fitting(source, schema)
+        read = read_extra(ExtraFile(source, weight), found.schema)
         kept = without_prompts_of(read, own)
         ties = "with ties" if read[TIE_KNOWN].all() else "without ties, for A against B only"
         note(
-            f"{source.name}: {len(kept):,} extra battles {ties}, weight {weight:g}; "
+            f"{source.name}: layout {found.schema.layout}; "
+            f"{len(kept):,} extra battles {ties}, weight {weight:g}; "
             f"{len(read) - len(kept):,} left out because their prompt is among the training battles"
         )
         parts.append(kept)

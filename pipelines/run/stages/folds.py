@@ -27,7 +27,7 @@ def write_folds(*, battles: Path, folds: Path, count: int, seed: int) -> None:
     BattleError
         When there are too few prompts.
     """
-    frame = pl.scan_parquet(battles)
+    frame = pl.scan_parquet(battles, glob=False)
     dealt = make_folds(frame, count, seed)
     labels = frame.select("label").collect()
     with atomic_path(folds) as path:

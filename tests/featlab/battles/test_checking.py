@@ -56,12 +56,12 @@ def test_good_files_give_their_number_of_rows(raw_battles: pl.DataFrame) -> None
 
 def test_no_such_file(tmp_path: Path) -> None:
     assert failure(tmp_path / "train.csv").problem == "there is no such file"
-    assert failure(tmp_path).problem == "there is no such file"
+    assert failure(tmp_path).problem == "there is no file of battles in this folder"
 
 
 def test_other_suffix(tmp_path: Path) -> None:
     path = csv_file(tmp_path, HEADER, ROW % 1, name="battles.txt")
-    assert failure(path).problem == "is neither .csv nor .parquet"
+    assert failure(path).problem == "is neither .csv, .parquet nor .jsonl"
 
 
 @pytest.mark.parametrize(
@@ -120,21 +120,25 @@ def test_outcomes_that_are_not_one_hot(tmp_path: Path, outcome: bytes) -> None:
     )
     error = failure(path)
     assert error.column == "winner_model_a, winner_model_b, winner_tie"
-    assert error.rows == (7,)
+    assert error.rows == ("7",)
+    words = outcome.decode().split(",")
+    assert ", ".join(repr(word) if word else "nothing" for word in words) in str(error)
 
 
-@pytest.mark.parametrize("winner", [b"model_c", b"", b"MODEL_A"])
+@pytest.mark.parametrize("winner", [b"model_c", b"", b"a or b"])
 def test_unknown_labels(tmp_path: Path, winner: bytes) -> None:
     path = csv_file(tmp_path, HEADER + b",winner", b"x,a,b,c,model_a", b"y,a,b,c," + winner)
     error = failure(path, WSDM)
     assert (error.column, error.rows) == ("winner", ("y",))
-    assert "names an outcome that the schema does not know" in str(error)
+    assert "names outcomes that are not known: " in str(error)
+    assert (repr(winner.decode()) if winner else "nothing") in str(error)
+    assert "--battles.a-words" in str(error)
 
 
 def test_duplicate_ids(tmp_path: Path) -> None:
     path = csv_file(tmp_path, HEADER, *(ROW % (row % 7) for row in range(14)))
     error = failure(path)
-    assert (error.column, error.rows) == ("id", (0, 1, 2, 3, 4))
+    assert (error.column, error.rows) == ("id", ("0", "1", "2", "3", "4"))
 
 
 def test_null_ids(tmp_path: Path) -> None:
@@ -142,12 +146,6 @@ def test_null_ids(tmp_path: Path) -> None:
     error = failure(path)
     assert error.column == "id"
     assert "rows 2, 4, counted from 1" in str(error)
-
-
-def test_ids_that_turn_from_numbers_to_text(tmp_path: Path) -> None:
-    rows = [ROW % row for row in range(1500)]
-    error = failure(csv_file(tmp_path, HEADER, *rows, b"x1,[],[],[]", b"x2,[],[],[]"))
-    assert (error.column, error.rows) == ("id", ("x1", "x2"))
 
 
 @pytest.mark.parametrize(
@@ -161,7 +159,7 @@ def test_broken_json(tmp_path: Path, cell: bytes, column: str) -> None:
     broken = b",".join(cells.values())
     path = csv_file(tmp_path, HEADER, ROW % 1, *(b"%d,%b" % (row, broken) for row in range(2, 9)))
     error = failure(path)
-    assert (error.column, error.rows) == (column, (2, 3, 4, 5, 6))
+    assert (error.column, error.rows) == (column, ("2", "3", "4", "5", "6"))
     assert "is not a JSON list of texts" in str(error)
 
 
@@ -189,8 +187,7 @@ def test_a_header_that_is_not_utf8(tmp_path: Path) -> None:
 
 def test_rows_of_more_fields_than_the_header(tmp_path: Path) -> None:
     error = failure(csv_file(tmp_path, HEADER, ROW % 1, ROW % 2 + b",more", ROW % 3))
-    assert error.problem == "has rows of more fields than the header"
-    assert error.rows == ("2",)
+    assert error.problem == "has rows of more fields than the header: line 3"
 
 
 def test_a_file_cut_off_inside_a_text(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featlab.battles import decode_json_lists
+from featlab.errors import BattleError
 from tests.strategies import turns
 
 SURROGATE = re.compile("[\ud800-\udfff]")
@@ -90,7 +91,7 @@ def test_a_column_decodes_as_each_cell_does_alone_or_is_refused(column: list[str
     expected = [reference(cell) for cell in column]
     try:
         result = decoded(*column)
-    except pl.exceptions.PolarsError:
+    except BattleError:
         assert REFUSED in expected
     else:
         assert result == expected
@@ -174,7 +175,7 @@ def test_white_space_around_a_list_is_no_part_of_it() -> None:
 )
 @pytest.mark.parametrize("neighbours", [0, 2])
 def test_what_is_no_list_of_strings_is_refused(cell: str, neighbours: int) -> None:
-    with pytest.raises(pl.exceptions.PolarsError):
+    with pytest.raises(BattleError):
         decoded(cell, *['["a"]'] * neighbours)
 
 
@@ -189,7 +190,7 @@ def test_what_is_no_list_of_strings_is_refused(cell: str, neighbours: int) -> No
     ],
 )
 def test_texts_cannot_move_to_a_neighbouring_battle(column: list[str]) -> None:
-    with pytest.raises(pl.exceptions.PolarsError):
+    with pytest.raises(BattleError):
         decoded(*column)
 
 
@@ -201,7 +202,7 @@ def test_a_cell_of_two_lists_is_refused_wherever_it_stands(
     cells = ['["a"]'] * size
     cells[where] = '["b"],["c"]'
     query = decode_json_lists(pl.LazyFrame({"x": cells, "y": cells}), ["x", "y"]).select("x")
-    with pytest.raises(pl.exceptions.PolarsError):
+    with pytest.raises(BattleError):
         query.collect(engine=engine)
 
 

@@ -181,14 +181,17 @@ def test_wrong_output() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [["a text"], "a text", np.array([["a"]]), pl.Series(["a"]), {"t": ["a"]}, None]
+    "wrong", ["a text", np.array([["a"]]), {"t": ["a"]}, None, 7, np.array("a"), {"a text"}]
 )
 def test_what_is_no_frame(wrong: object, texts: pl.DataFrame) -> None:
     for call in (TextFeatures().fit, TextFeatures().fit(texts).transform):
-        with pytest.raises(FrameError, match="expected a polars or pandas frame, got ") as caught:
+        with pytest.raises(
+            FrameError, match="expected a polars or pandas frame, or texts"
+        ) as caught:
             call(wrong)
         # What scikit-learn's own transformers raise for input that they cannot take.
         assert isinstance(caught.value, ValueError)
+        assert isinstance(caught.value, TypeError)
 
 
 @pytest.mark.parametrize("to", [pl.DataFrame, pl.LazyFrame, pd.DataFrame])

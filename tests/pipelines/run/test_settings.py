@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from featlab.battles import WSDM, LabelColumn
+from featlab.battles import WSDM, BattleSchema, ChosenFirst, LabelColumn, OneHotColumns
 from featlab.errors import ConfigError
 from pipelines.run.settings import SubmitSettings, TrainSettings
 
@@ -26,19 +26,53 @@ def test_command_line_wins_over_environment_over_file_over_default(
     settings = load("--config", str(toml), "--seed", "3")
     assert (settings.seed, settings.trials, settings.folds) == (3, 22, 4)
     assert settings.repeats == TrainSettings.model_fields["repeats"].default
-    assert settings.battles.schema_of_battles() == WSDM
+    assert settings.battles.layout == "wsdm"
 
 
 def test_nested_settings_come_from_everywhere(toml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FEATLAB_BATTLES__PROMPT", "question")
     settings = load("--config", str(toml), "--battles.response-a", "left")
-    schema = settings.battles.schema_of_battles()
+    columns = ("id", "question", "left", "response_b", "winner", "language")
+    schema = settings.battles.recognised([dict.fromkeys(columns, "x")]).schema
     assert (schema.prompt, schema.response_a, schema.language) == ("question", "left", "language")
+    assert schema.outcome == WSDM.outcome
 
 
 def test_a_label_column_replaces_three_columns() -> None:
-    schema = load("--battles.winner", "verdict").battles.schema_of_battles()
-    assert schema.outcome == LabelColumn("verdict")
+    rows = [{"prompt": "x", "response_a": "y", "response_b": "z", "verdict": "left one"}]
+    for option in ("--battles.winner", "--battles.outcome"):
+        settings = load(option, "verdict", "--battles.a-words", "left one", "first").battles
+        assert settings.recognised(rows).schema.outcome == LabelColumn(
+            "verdict", a=("left one", "first")
+        )
+
+
+def test_every_role_can_be_said() -> None:
+    rows = [
+        dict.fromkeys(("key", "ask", "one", "two", "w1", "w2", "w3", "m1", "m2", "tongue"), "x")
+    ]
+    said = [
+        *("--battles.id", "key", "--battles.prompt", "ask", "--battles.response-a", "one"),
+        *("--battles.response-b", "two", "--battles.outcome", "w1", "w2", "w3"),
+        *("--battles.model-a", "m1", "--battles.model-b", "m2", "--battles.language", "tongue"),
+        *("--battles.texts", "plain"),
+    ]
+    schema = load(*said).battles.recognised(rows).schema
+    assert schema == BattleSchema(
+        *("key", "ask", "one", "two"),
+        outcome=OneHotColumns("w1", "w2", "w3"),
+        model_a="m1",
+        model_b="m2",
+        language="tongue",
+        texts="plain",
+    )
+    chosen = load("--battles.chosen", "one", "--battles.rejected", "two", "--seed", "3")
+    found = chosen.battles.recognised(rows, chosen.seed).schema
+    assert (found.outcome, found.exchange) == (ChosenFirst(), 3)
+    with pytest.raises(
+        ConfigError, match=r"--battles\.response-a and --battles\.chosen name the same"
+    ):
+        load("--battles.chosen", "one", *said).battles.recognised(rows)
 
 
 @pytest.mark.parametrize(
