@@ -45,8 +45,8 @@ def main(settings: TrainSettings) -> None:
     extra = [ExtraFile.parse(given) for given in settings.extra]
     for file in extra:
         files_at(file.path)
-    say_what_changed(settings)
     with open_run(settings.run, settings.as_toml()) as run:
+        say_what_changed(settings)
         files = run.folder
         schema = read_once(run, source, settings)
         if settings.signals is None:
