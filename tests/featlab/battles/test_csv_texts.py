@@ -78,7 +78,7 @@ def reference(text: str) -> list[list[str]] | None:
     except csv.Error:
         return None
     header, *records = [row for row in rows if row]
-    if any(len(row) != len(header) for row in records):
+    if header != HEADER or any(len(row) != len(header) for row in records):
         return None
     return [row for row in records if any(row)]
 
