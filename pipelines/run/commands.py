@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
 
+from pipelines.run import settings
 from pipelines.run.settings import CommandSettings
 
 
@@ -17,8 +17,7 @@ class Command:
     sentence : str
         What it does.
     settings : str
-        ``module:Class`` of its settings; the module is `pipelines.run.settings`
-        where only the class is named.
+        The class of its settings in `pipelines.run.settings`.
     examples : tuple of str
         Options of two calls.
     """
@@ -28,11 +27,8 @@ class Command:
     examples: tuple[str, str]
 
     def settings_class(self) -> type[CommandSettings]:
-        """Import and return the class of its settings."""
-        module, _, name = self.settings.rpartition(":")
-        found: type[CommandSettings] = getattr(
-            import_module(module or "pipelines.run.settings"), name
-        )
+        """Return the class of its settings."""
+        found: type[CommandSettings] = getattr(settings, self.settings)
         return found
 
 
@@ -116,7 +112,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "shard_features": Command(
         "Make a file of features for each of many battle files.",
-        "pipelines.shard_features:ShardSettings",
+        "ShardSettings",
         ("--shards 'in/*.parquet' --out shards", "--shards 'in/*.csv' --out shards --ray"),
     ),
 }

@@ -495,3 +495,16 @@ class RunsSettings(CommandSettings):
     """Settings of ``pipelines.runs``."""
 
     root: Path = Field(Path("runs"), description="folder of run folders")
+
+
+class ShardSettings(CommandSettings):
+    """Settings of ``pipelines.shard_features``."""
+
+    shards: str = Field(description="pattern of battle files, quoted: 'in/*.parquet'")
+    out: Path = Field(description="folder that gets a parquet file of features for each")
+    battles: BattleSettings = BattleSettings()
+    families: list[str] | None = Field(None, description="feature families; all by default")
+    ray: bool = Field(False, description="work on the Ray cluster that RAY_ADDRESS names")
+    workers: int | None = Field(
+        None, ge=1, description="Ray workers, one core each; all cores by default"
+    )
