@@ -6,6 +6,7 @@ PRESET ?= auto
 ARGS ?=
 WORKERS ?= 2
 TRIALS ?= 15
+N ?= 100
 
 BIN := .venv/bin
 CORE := .venv/.core
@@ -16,7 +17,7 @@ FAST := tests/featlab/features tests/featlab/battles tests/featlab/signals tests
 	featlab/parity.py featlab/columns.py featlab/files.py models pipelines/run
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-ray check format data features train-ensemble learning-curve report readme-figures kaggle test-kaggle docs bench clean
+.PHONY: help demo test test-fast test-ray check format data features train-ensemble learning-curve report readme-figures kaggle test-kaggle docs bench harden clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -90,6 +91,11 @@ bench: $(READY)  ## time and memory of the main parts; TRIALS=100 runs the whole
 	$(BIN)/python -m tests.bench.features $(ARGS)
 	$(BIN)/python -m tests.bench.search_cost --trials $(TRIALS)
 	$(BIN)/python -m tests.bench.embedding_throughput --texts 200
+
+harden: $(READY)  ## kill, starve and fuzz every command; a release takes N=1000
+	$(BIN)/python -m tests.harden.kills --n $$(($(N) / 5))
+	$(BIN)/python -m tests.harden.machine --n $(N)
+	$(BIN)/python -m tests.harden.fuzz --n $$(($(N) * 100))
 
 clean:  ## remove caches and the virtual environment, keep data and runs
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -9,6 +9,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+LONGEST_MESSAGE = 2_000
+
+
+def visible(message: str) -> str:
+    r"""Return a message as it may be shown on a terminal.
+
+    Ids, names and file names may come from anyone: what would move the cursor,
+    colour the screen or turn the direction of writing is shown as its escape,
+    and what is too long to read loses its middle.
+
+    Examples
+    --------
+    >>> print(visible("no column \x1b[2J\u202e"), len(visible("x" * 10**6)) <= 2_000)
+    no column \x1b[2J\u202e True
+    """
+    if len(message) > LONGEST_MESSAGE:
+        kept = LONGEST_MESSAGE // 2 - 50
+        cut = f" ... {len(message) - 2 * kept:,} characters ... "
+        message = message[:kept] + cut + message[-kept:]
+    if message.isprintable():
+        return message
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
+        for letter in message
+    )[:LONGEST_MESSAGE]
+
 
 class FeatlabError(Exception):
     """Base of every error that describes a condition the user can mend."""
@@ -59,6 +85,10 @@ class BattleError(FeatlabError, ValueError):
 
 class ConfigError(FeatlabError, ValueError):
     """A setting is unknown, out of range, or contradicts another."""
+
+
+class FileError(FeatlabError, ValueError):
+    """A file cannot be read or written where it lies, or does not hold what it should."""
 
 
 class FeatureError(FeatlabError, ValueError):

@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from featlab.errors import FileError
+
+try:
+    import fcntl
+except ImportError:
+    # Without these locks (Windows), what killed writers leave is not swept.
+    fcntl = None  # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+PART = ".part"
+"""Ending of a file that is being written; see `atomic_path`."""
+
+_FORMULA = r"^[=+\-@\t\r]"
 
 
 @contextmanager
@@ -18,7 +37,14 @@ def atomic_path(target: Path) -> Iterator[Path]:
     """Yield a temporary path beside `target`, renamed onto it when the block succeeds.
 
     A reader sees the old file or the new one, never half of it; a failed block
-    leaves the old one as it was.
+    leaves the old one as it was, and what a killed one left is swept by the
+    next that writes into the folder. The file gets the permissions that any
+    new file gets.
+
+    Raises
+    ------
+    OSError
+        That names `target` where something cannot be written.
 
     Examples
     --------
@@ -29,15 +55,76 @@ def atomic_path(target: Path) -> Iterator[Path]:
     'whole'
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    os.close(handle)
-    path = Path(name)
+    sweep(target.parent)
+    path = target.with_name(f".{target.name[:80]}.{secrets.token_hex(4)}{PART}")
     try:
-        yield path
-        path.chmod(0o644)
-        path.replace(target)
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with _held(path):
+            yield path
+            path.replace(target)
+    except OSError as error:
+        if error.filename in (None, str(path)):
+            error.filename = str(target)
+        raise
     finally:
         path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """Make a file and lock it: whoever holds the lock is alive."""
+    with path.open("xb") as stream:
+        # On a file system without locks, nothing is swept either.
+        with suppress(OSError, AttributeError):
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        # A sweep may have come between; its lock was waited for.
+        path.touch()
+        yield
+
+
+def sweep(folder: Path, *, below: bool = False) -> None:
+    """Remove what killed writers left half written in a folder, or anywhere below it."""
+    for path in (folder.rglob if below else folder.glob)(f".*{PART}"):
+        with suppress(OSError, AttributeError), path.open("rb") as left:
+            fcntl.flock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+
+
+def check_output(target: Path, *inputs: Path) -> None:
+    """See that a file can be written, before the work that makes it begins.
+
+    Raises
+    ------
+    FileError
+        When it is a folder or an input, or its folder cannot be written.
+    """
+    if target.is_dir():
+        raise FileError(f"{target} is a folder; name a file to write")
+    if any(target.exists() and path.exists() and target.samefile(path) for path in inputs):
+        raise FileError(f"{target} would be overwritten, and is read; name another file to write")
+    home = next(folder for folder in target.absolute().parents if folder.exists())
+    try:
+        with tempfile.TemporaryFile(dir=home):
+            pass
+    except OSError as error:
+        raise FileError(f"{target} cannot be written: {home}: {error.strerror}") from None
+
+
+def without_formulas(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return a frame whose texts a spreadsheet shows and never computes.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> without_formulas(pl.DataFrame({"model": ["=1+1", "a-1"]}))["model"].to_list()
+    ["'=1+1", 'a-1']
+    """
+    import polars as pl
+
+    text = pl.col(pl.String)
+    shown = pl.when(text.str.contains(_FORMULA)).then("'" + text).otherwise(text)
+    return frame.with_columns(shown.name.keep())
 
 
 def write_json(target: Path, value: Any) -> None:
@@ -47,8 +134,17 @@ def write_json(target: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Return the value of a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Return the value of a JSON file.
+
+    Raises
+    ------
+    FileError
+        When it is torn, not UTF-8, or nested too deeply.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise FileError(f"{path}: is torn or damaged, no JSON: {error}") from None
 
 
 def file_fingerprint(path: Path) -> str:

@@ -10,6 +10,7 @@ from featlab.battles import (
     fitting,
     read_battles,
 )
+from featlab.files import check_output
 from featlab.progress import note, task
 from models.stacking.bundle import load_bundle
 from models.stacking.submission import submission_columns, submission_frame, write_submission
@@ -21,6 +22,7 @@ from pipelines.run.settings import SubmitSettings
 
 def main(settings: SubmitSettings) -> None:
     """Write the submission for the battles of the test file."""
+    check_output(settings.out, settings.test)
     run = RunFolder(settings.run)
     predictor, trained = load_bundle(run.bundle, settings.trust)
     predictor = with_given(predictor, settings.given, trained_given(run))

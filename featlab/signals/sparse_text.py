@@ -32,6 +32,8 @@ Words = NDArray[np.uint64]
 
 _MULTIPLIER = 0x9E3779B97F4A7C15
 _INVERSE = pow(_MULTIPLIER, -1, 2**64)
+MOST_CHARACTERS = 1_000_000
+"""Of a text; what follows is not read, so that one text cannot take gigabytes."""
 _CHUNK_CHARACTERS = 1_000_000
 _CHUNK_TEXTS = 65_536
 _EDGE = "\n"
@@ -92,7 +94,8 @@ class SparseText:
         Parameters
         ----------
         texts : Series of String, length n
-            Their case is ignored; null counts as the empty text.
+            Their case is ignored; null counts as the empty text, and what
+            follows the first `MOST_CHARACTERS` of a text does not count.
 
         Returns
         -------
@@ -105,7 +108,8 @@ class SparseText:
         >>> bool(np.allclose(sparse.linalg.norm(rows, axis=1), 1))
         True
         """
-        chunks = _chunks(texts.fill_null("").str.to_lowercase())
+        read = texts.fill_null("").str.head(MOST_CHARACTERS)
+        chunks = _chunks(read.str.to_lowercase())
         none = sparse.csr_matrix((0, self.buckets), dtype=np.float32)
         return sparse.vstack([none, *in_threads(self._chunk_vectors, chunks)], format="csr")
 

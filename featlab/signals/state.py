@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -74,13 +75,17 @@ def save_state(state: State, folder: Path, name: str) -> None:
 
 
 def save_arrays(arrays: Mapping[str, NDArray[Any]], target: Path) -> None:
-    """Write arrays as safetensors, atomically."""
+    """Write arrays as safetensors, atomically; an OSError where that cannot be."""
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     # The library writes the memory of a view as it lies, and so other numbers.
     contiguous = {key: np.ascontiguousarray(value) for key, value in arrays.items()}
     with atomic_path(target) as path:
-        save_file(contiguous, path)
+        try:
+            save_file(contiguous, path)
+        except SafetensorError as error:
+            raise OSError(errno.EIO, str(error)) from error
 
 
 def load_state(folder: Path, name: str) -> State:
@@ -101,9 +106,14 @@ def load_state(folder: Path, name: str) -> State:
                 f"{folder / VALUES}: holds {description['of']} in format {description['format']}; "
                 f"{name} in format {FORMAT} is needed"
             )
+        if not isinstance(description["values"], dict):
+            raise TypeError(f"{VALUES} holds no names with values")
+        arrays = load_file(folder / ARRAYS)
+        if odd := [name for name, array in arrays.items() if not np.isfinite(array).all()]:
+            raise ValueError(f"{odd[0]} is not finite")
         files = folder / FILES
-        return State(
-            load_file(folder / ARRAYS), description["values"], files if files.is_dir() else None
-        )
+        return State(arrays, description["values"], files if files.is_dir() else None)
+    except BundleError:
+        raise
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise BundleError(f"{folder}: holds no {name}: {error}") from error

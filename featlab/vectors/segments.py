@@ -34,6 +34,7 @@ from featlab.files import atomic_path
 SUFFIX = ".npy"
 KEY_BYTES = 16
 KEY_DTYPE = np.dtype(f"S{KEY_BYTES}")
+_CHECKED_AT_ONCE = 1 << 16
 MAPPED_AT_ONCE = 256
 """Segments mapped at a time: each holds an open file, and a process may have only so many."""
 
@@ -99,6 +100,8 @@ def write_segment(folder: Path, keys: Keys, vectors: Halves) -> Path:
 
 def read_keys(path: Path) -> tuple[Keys, int]:
     """Check a segment against its name; return its keys and the dimension of its vectors."""
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise TornSegmentError(f"{path}: is a link or no regular file")
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
     if digest != path.stem:
@@ -106,9 +109,15 @@ def read_keys(path: Path) -> tuple[Keys, int]:
     try:
         records = mapped_records(path)
         dimension = records.dtype["vector"].shape[0]
-        if records.ndim != 1 or records.dtype != _record_dtype(dimension):
+        if records.ndim != 1 or not dimension or records.dtype != _record_dtype(dimension):
             raise ValueError(f"it holds {records.dtype}")
-    except (ValueError, KeyError, IndexError, TypeError) as error:
+        for start in range(0, len(records), _CHECKED_AT_ONCE):
+            if not np.isfinite(records["vector"][start : start + _CHECKED_AT_ONCE]).all():
+                raise ValueError("a vector is not finite")
+    except OSError:
+        raise
+    # NumPy evaluates a header as Python, which fails in many ways.
+    except Exception as error:
         raise TornSegmentError(f"{path}: is no segment of this store: {error}") from error
     return np.ascontiguousarray(records["key"]).view(KEY_DTYPE), dimension
 

@@ -26,8 +26,6 @@ What it promises:
 from __future__ import annotations
 
 import logging
-import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -36,7 +34,7 @@ import numpy.typing as npt
 
 from featlab.encoder.spec import EncoderSpec
 from featlab.errors import StoreError
-from featlab.files import read_json, value_fingerprint, write_json
+from featlab.files import read_json, sweep, value_fingerprint, write_json
 from featlab.vectors.segments import (
     KEY_DTYPE,
     SUFFIX,
@@ -61,7 +59,6 @@ Places: TypeAlias = npt.NDArray[np.int64]
 
 _ROW_BITS = 32
 _ROW_MASK = (1 << _ROW_BITS) - 1
-_LEFTOVER_AGE = 24 * 3600
 
 
 def open_store(root: Path | str, spec: EncoderSpec, *, read_only: bool = False) -> EmbeddingStore:
@@ -132,7 +129,7 @@ class EmbeddingStore:
         self._places: Places = np.empty(0, np.int64)
         self._unmerged: list[tuple[Keys, Places]] = []
         if not read_only:
-            _remove_leftovers(folder)
+            sweep(folder)
         self.refresh()
 
     def refresh(self) -> None:
@@ -227,14 +224,6 @@ class EmbeddingStore:
             return np.full(len(keys), -1)
         at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
         return np.where(self._keys[at] == keys, self._places[at], -1)
-
-
-def _remove_leftovers(folder: Path) -> None:
-    # Of killed writers; a living writer's file is minutes old.
-    for path in folder.glob(f".*{SUFFIX}.*"):
-        with suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime > _LEFTOVER_AGE:
-                path.unlink()
 
 
 def _check_description(path: Path, spec: EncoderSpec) -> None:

@@ -1,12 +1,9 @@
 """What the trees look at: gain, contributions to single predictions, partial dependence.
 
 Contributions are TreeSHAP's: Lundberg and others, "From local explanations to
-global understanding with explainable AI for trees", Nature Machine
-Intelligence 2, 2020. Partial dependence is Friedman's, "Greedy function
-approximation", Annals of Statistics 29(5), 2001, section 8.2: the exchanged
-battle is given the exchanged value, so the curves have the symmetry of the
-predictions. Columns made of one feature are moved one at a time: read the
-curves as what the model does, not as what voters would.
+global understanding", Nature Machine Intelligence 2, 2020. Partial dependence is
+Friedman's, Annals of Statistics 29(5), 2001, section 8.2: the exchanged battle is
+given the exchanged value, so that the curves are as symmetric as the predictions.
 """
 
 from __future__ import annotations

@@ -42,21 +42,14 @@ def audit(
 ) -> pl.DataFrame:
     """Audit position, verbosity, formatting and refusal, each by votes and by predictions.
 
-    Parameters
-    ----------
-    text : DataFrame
-        `LENGTH`, `MARKDOWN` and `REFUSAL` of both responses.
-    one, other : float64 arrays, shape (n, 3)
-        Predictions of the battles as given, and of the exchanged ones in their
-        own order of sides.
+    `text` has `LENGTH`, `MARKDOWN` and `REFUSAL` of both responses; `one` and `other`
+    are predictions of the battles as given, and of the exchanged ones in their own
+    order of sides.
 
-    Returns
-    -------
-    DataFrame
-        ``bias, favoured, who, battles, of, share, low, high, z``: ``of`` counts
-        decisive votes or sums decisive probability, ``z`` is how many standard
-        errors the share lies from one half. Intervals are Wilson's for votes
-        and linearised over prompts for predictions.
+    The columns are ``bias, favoured, who, battles, of, share, low, high, z``: ``of``
+    counts decisive votes or sums decisive probability, ``z`` is how many standard
+    errors the share lies from one half. Intervals are Wilson's for votes and
+    linearised over prompts for predictions.
     """
     both = (one + other[:, [1, 0, 2]]) / 2
     of_both = both[:, :2].sum(axis=1)

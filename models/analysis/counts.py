@@ -1,27 +1,27 @@
-"""What is counted over battles: outcomes, records of models, languages, oddities, tokens.
+"""What is counted over battles: outcomes, records of models, languages, oddities.
 
 Every table has ``of``, what its counts are shares of, and Wilson's intervals.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import pairwise
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from featlab.battles import OUTCOMES, TIE
 from models.evaluation.intervals import Floats, with_shares
 from models.probabilities import Labels
 
-LENGTH_RATIO_EDGES = (-1.0, -0.3, 0.3, 1.0)
-"""Bounds of the bins of log(characters of a / characters of b)."""
+LENGTH_RATIOS = (1 / 3, 2 / 3, 3 / 2, 3.0)
+"""Bounds of the bins of characters of a / characters of b."""
 
-LENGTH_RATIO_BINS = ("a much shorter", "a shorter", "alike", "a longer", "a much longer")
-
-TOKEN_BINS = 40
+LENGTH_RATIO_BINS = (
+    "less than a third", "a third to two thirds", "about the same", "1.5 to 3 times",
+    "more than 3 times",
+)  # fmt: skip
+"""How long a is, as a multiple of b."""
 
 
 def outcome_counts(labels: Labels) -> pl.DataFrame:
@@ -37,13 +37,7 @@ def outcomes_in(labels: Labels) -> tuple[str, ...]:
 
 
 def counted(values: pl.Series, name: str) -> pl.DataFrame:
-    """Return each value with its battles and share, most frequent first.
-
-    Examples
-    --------
-    >>> counted(pl.Series(["x", "y", "x"]), "kind")["battles"].to_list()
-    [2, 1]
-    """
+    """Return each value with its battles and share, most frequent first."""
     return with_shares(
         pl.DataFrame({name: values})
         .group_by(name)
@@ -81,21 +75,20 @@ def model_records(battles: pl.DataFrame) -> pl.DataFrame:
     return with_shares(records, "wins")
 
 
-def outcomes_by_length_ratio(lengths_a: Floats, lengths_b: Floats, labels: Labels) -> pl.DataFrame:
-    """Return ``bin, range, outcome, battles, of, share, low, high`` by the log ratio of lengths."""
-    log_ratio = np.log(np.maximum(lengths_a, 1.0)) - np.log(np.maximum(lengths_b, 1.0))
-    place = np.digitize(log_ratio, LENGTH_RATIO_EDGES)
+def outcomes_by_length_ratio(
+    lengths_a: Floats, lengths_b: Floats, labels: Labels, ratios: Sequence[float] = LENGTH_RATIOS
+) -> pl.DataFrame:
+    """Return ``length_of_a, outcome, battles, of, share, low, high`` by the ratio of lengths."""
+    place = np.digitize(np.maximum(lengths_a, 1.0) / np.maximum(lengths_b, 1.0), ratios)
     counts = np.zeros((len(LENGTH_RATIO_BINS), 3), int)
     np.add.at(counts, (place, labels), 1)
-    edges = ("", *(f"{edge:g}" for edge in LENGTH_RATIO_EDGES), "")
-    ranges = [f"{low} to {high}".strip() for low, high in pairwise(edges)]
     rows = [
-        (name, interval, outcome, int(counts[index, label]), int(counts[index].sum()))
-        for index, (name, interval) in enumerate(zip(LENGTH_RATIO_BINS, ranges, strict=True))
+        (name, outcome, int(counts[index, label]), int(counts[index].sum()))
+        for index, name in enumerate(LENGTH_RATIO_BINS)
         for label, outcome in enumerate(outcomes_in(labels))
     ]
     return with_shares(
-        pl.DataFrame(rows, ["bin", "range", "outcome", "battles", "of"], orient="row")
+        pl.DataFrame(rows, ["length_of_a", "outcome", "battles", "of"], orient="row")
     )
 
 
@@ -162,33 +155,3 @@ def oddities(battles: pl.DataFrame) -> pl.DataFrame:
         schema={"oddity": pl.String, "battles": pl.Int64, "of": pl.Int64},
     )
     return with_shares(frame)
-
-
-def length_histogram(lengths: NDArray[np.int64], limits: Mapping[str, int]) -> pl.DataFrame:
-    """Count sequences in bins of equal width on a log scale, and those above some limits.
-
-    The columns are ``kind, name, from_tokens, to_tokens, sequences, of, share,
-    low, high``: rows of kind "bin", then rows of kind "limit" for what lies above
-    one.
-
-    Examples
-    --------
-    >>> table = length_histogram(np.array([10, 600]), {"limit": 512})
-    >>> table.filter(pl.col("kind") == "limit")["sequences"].to_list()
-    [1]
-    """
-    longest = int(lengths.max())
-    edges = np.geomspace(max(lengths.min(), 1), longest + 1, TOKEN_BINS + 1)
-    edges = np.unique(edges.round().astype(np.int64))
-    counts, _ = np.histogram(lengths, edges)
-    rows = [
-        ("bin", "", int(low), int(high), int(count))
-        for (low, high), count in zip(pairwise(edges), counts, strict=True)
-    ]
-    rows += [
-        ("limit", name, tokens, longest, int((lengths > tokens).sum()))
-        for name, tokens in limits.items()
-    ]
-    names = ["kind", "name", "from_tokens", "to_tokens", "sequences"]
-    frame = pl.DataFrame(rows, names, orient="row")
-    return with_shares(frame.with_columns(pl.lit(len(lengths), pl.Int64).alias("of")), "sequences")

@@ -8,11 +8,17 @@ Angelopoulos and Chiang, "Does style matter?", LMSYS, 2024).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import polars as pl
+from numpy.typing import ArrayLike
+from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
 
 from featlab.features import FEATURES
 from featlab.features.feature import Feature
+from models.analysis.counts import outcomes_in
 from models.analysis.differences import LENGTH, side_values
 from models.evaluation.intervals import Floats, Groups, Z
 from models.evaluation.metrics import Interval
@@ -24,8 +30,7 @@ FEWEST = 20
 PRIOR_PRECISION = 1e-2
 """Of each coefficient: a standard deviation of 10 on the log-odds scale."""
 
-_STEPS = 60
-_CLOSE = 1e-9
+DISTRIBUTION_BINS = 15
 
 _EFFECTS = [
     f"{kind}{bound}" for kind in ("alone", "at_equal_length") for bound in ("", "_low", "_high")
@@ -71,6 +76,31 @@ def feature_effects(text: pl.DataFrame, labels: Labels, groups: Groups) -> pl.Da
     return pl.DataFrame(records, schema=_SCHEMA, orient="row")
 
 
+def distributions(text: pl.DataFrame, labels: Labels, features: Iterable[str]) -> pl.DataFrame:
+    """Return how each feature's difference, a less b, is spread within each outcome.
+
+    The columns are ``feature, outcome, from_value, to_value, battles, share``, the
+    share being that of the outcome's battles; the outermost bins hold what lies
+    beyond, and the middle one holds 0.
+    """
+    tables = []
+    for name in features:
+        a, b = side_values(text, name)
+        apart = np.nan_to_num(a - b)
+        sizes = np.abs(apart[apart != 0])
+        # A little wider, so that whole numbers never lie on an edge and both sides bin alike.
+        reach = (1 + 1e-9) * (float(np.quantile(sizes, 0.9)) if len(sizes) else 1.0)
+        edges = np.linspace(-reach, reach, DISTRIBUTION_BINS + 1)
+        for label, outcome in enumerate(outcomes_in(labels)):
+            own = np.clip(apart[labels == label], -reach, reach)
+            bins = {"from_value": edges[:-1], "to_value": edges[1:]}
+            counted = pl.DataFrame(bins | {"battles": np.histogram(own, edges)[0]})
+            named = (pl.lit(name).alias("feature"), pl.lit(outcome).alias("outcome"))
+            share = pl.col("battles") / max(len(own), 1)
+            tables.append(counted.select(*named, pl.all(), share.alias("share")))
+    return pl.concat(tables)
+
+
 def _on_both_sides(feature: Feature, text: pl.DataFrame) -> bool:
     sides = {feature.column("response_a"), feature.column("response_b")}
     return bool(feature.pairings) and sides <= set(text.columns)
@@ -89,30 +119,22 @@ def _standardised(values: Floats) -> tuple[Floats, float]:
     return (values / scale if scale else values), scale
 
 
-def fit_logistic(design: Floats, target: Floats, groups: Groups) -> list[Interval]:
+def fit_logistic(
+    design: Floats, target: Floats, groups: Groups, precision: ArrayLike = PRIOR_PRECISION
+) -> list[Interval]:
     """Return the log-odds of `target` for a unit of each column of `design`, of shape (n, k).
 
     Intervals are from the sandwich covariance over groups: Liang and Zeger,
     "Longitudinal data analysis using generalized linear models", Biometrika 73,
-    1986. A column of ones is the intercept; the target is 0 or 1.
+    1986. A column of ones is the intercept; the target is 0 or 1, the precision
+    that of each coefficient's normal prior around 0.
     """
-    prior = PRIOR_PRECISION * np.eye(design.shape[1])
-    coefficients = np.zeros(design.shape[1])
-
-    def residuals_and_information() -> tuple[Floats, Floats]:
-        stated = 1.0 / (1.0 + np.exp(-np.clip(design @ coefficients, -35.0, 35.0)))
-        spread = (design * (stated * (1 - stated))[:, None]).T @ design
-        return target - stated, spread + prior
-
-    for _ in range(_STEPS):
-        residuals, information = residuals_and_information()
-        step = np.linalg.solve(information, design.T @ residuals - prior @ coefficients)
-        # A full step overshoots where the likelihood is flat; 2 log-odds is a long way.
-        step *= min(1.0, 2.0 / max(float(np.abs(step).max()), _CLOSE))
-        coefficients = coefficients + step
-        if np.abs(step).max() < _CLOSE:
-            break
-    residuals, information = residuals_and_information()
+    scale = np.sqrt(np.broadcast_to(precision, design.shape[1]))
+    regression = LogisticRegression(C=1.0, fit_intercept=False, solver="newton-cholesky", tol=1e-8)
+    coefficients = regression.fit(design / scale, target).coef_[0] / scale
+    stated = expit(design @ coefficients)
+    residuals = target - stated
+    information = (design * (stated * (1 - stated))[:, None]).T @ design + np.diag(scale**2)
     scores = design * residuals[:, None]
     _, group = np.unique(groups, return_inverse=True)
     summed = np.column_stack([np.bincount(group, weights=column) for column in scores.T])

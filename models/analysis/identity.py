@@ -1,24 +1,14 @@
-"""What the identity signal found: who is taken for whom, how much of the oracle it wins.
-
-The oracle is told the true names of the battles to be predicted, which no
-submission can be; its gain over the prior is what knowing who wrote the
-responses is worth, and the signal's share of it says how well text gives the
-writer away.
-"""
+"""What the identity signal found: who is taken for whom."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 import polars as pl
 
 from models.analysis.strengths import families_of
-from models.evaluation.intervals import Floats, Groups, ratio
 from models.evaluation.metrics import Interval, bootstrap_mean
-from models.probabilities import Labels, Probabilities, row_log_loss
-
-PRIOR, ORACLE = "prior", "oracle"
 
 OTHERS = "others"
 """Where families of few texts are gathered."""
@@ -87,32 +77,3 @@ def family_confusion(texts: pl.DataFrame, fewest: int = 50) -> pl.DataFrame:
         )
         .sort(["texts", "family", "told"], descending=[True, False, False])
     )
-
-
-def recovered(
-    predictions: Mapping[str, Probabilities], labels: Labels, groups: Groups, seed: int
-) -> pl.DataFrame:
-    """Return what each gains over the `PRIOR`, as a share of what the `ORACLE` gains.
-
-    The columns are ``who, log_loss, low, high``, and for all but the prior
-    ``gain, share, share_low, share_high``.
-    """
-    losses = {who: row_log_loss(stated, labels) for who, stated in predictions.items()}
-    gain: dict[str, Floats] = {who: losses[PRIOR] - loss for who, loss in losses.items()}
-    rows = []
-    for who, loss in losses.items():
-        found = bootstrap_mean(loss, groups, seed)
-        stated: tuple[float | None, ...] = (None,) * 4
-        if who != PRIOR:
-            share = ratio(gain[who], gain[ORACLE], groups)
-            stated = (float(gain[who].mean()), share.value, share.low, share.high)
-        rows.append((who, found.value, found.low, found.high, *stated))
-    names = ["log_loss", "low", "high", "gain", "share", "share_low", "share_high"]
-    schema = {"who": pl.String, **dict.fromkeys(names, pl.Float64)}
-    return pl.DataFrame(rows, schema, orient="row")
-
-
-def strength_logits(expected: Probabilities) -> pl.DataFrame:
-    """Return ``margin`` (odd) and ``tie`` (even): probabilities as logits for a regression."""
-    a, b, tie = expected.T
-    return pl.DataFrame({"margin": np.log(a / b), "tie": np.log(tie / (1.0 - tie))})

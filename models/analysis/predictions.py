@@ -1,11 +1,12 @@
-"""Stated against observed: reliability, confusion, and the loss by kind of battle."""
+"""Stated against observed: reliability, and the loss by kind of battle."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from featlab.randomness import derive_seed
 from models.evaluation.intervals import Floats, Groups, mean, with_shares
@@ -19,7 +20,9 @@ _SLICES = {
     "dimension": pl.String,
     "slice": pl.String,
     "battles": pl.Int64,
-    **dict.fromkeys(("log_loss", "low", "high", "reference"), pl.Float64),
+    **dict.fromkeys(
+        ("log_loss", "low", "high", "reference", "gain", "gain_low", "gain_high"), pl.Float64
+    ),
 }
 
 
@@ -45,21 +48,6 @@ def reliability(probabilities: Probabilities, labels: Labels, bins: int = 10) ->
     )  # fmt: skip
 
 
-def confusion(probabilities: Probabilities, labels: Labels) -> pl.DataFrame:
-    """Return ``outcome, predicted, battles, of, share, low, high``: what was called what.
-
-    ``predicted`` is the likeliest outcome, ``of`` the battles of the true one.
-    """
-    names = outcomes_of(probabilities)
-    counts = np.zeros((len(names), len(names)), int)
-    np.add.at(counts, (labels, probabilities.argmax(axis=1)), 1)
-    rows = [
-        (names[i], names[j], int(count), int(counts[i].sum()))
-        for (i, j), count in np.ndenumerate(counts)
-    ]
-    return with_shares(pl.DataFrame(rows, ["outcome", "predicted", "battles", "of"], orient="row"))
-
-
 def calibration_noise(
     probabilities: Probabilities, seed: int, draws: int = 100
 ) -> tuple[float, float]:
@@ -81,12 +69,10 @@ def calibration_noise(
     return float(low), float(high)
 
 
-def loss_by_slice(
-    slices: Mapping[str, pl.Series], losses: Floats, reference: Floats, groups: Groups
-) -> pl.DataFrame:
-    """Return ``dimension, slice, battles, log_loss, low, high, reference``: mean losses in nats.
-
-    Slices of fewer than `FEWEST` battles are left out.
+def slice_members(
+    slices: Mapping[str, pl.Series], fewest: int = FEWEST
+) -> Iterator[tuple[str, str, NDArray[np.int64]]]:
+    """Yield the dimension, the name and the rows of every slice of so many battles or more.
 
     Parameters
     ----------
@@ -94,10 +80,7 @@ def loss_by_slice(
         Dimension -> the slice of every battle: Enum, whose order is kept;
         String, by size; List(String) where a battle stands in several. Null
         where it is in none.
-    losses, reference : float64 arrays, shape (n,)
-        Row losses of the model, and of what it is compared with.
     """
-    rows = []
     for dimension, names in slices.items():
         battles = pl.DataFrame({"slice": names}).with_row_index("row")
         if isinstance(names.dtype, pl.List):
@@ -106,12 +89,25 @@ def loss_by_slice(
         size = pl.col("row").list.len().cast(pl.Int64)
         order = 0 * size if isinstance(names.dtype, pl.Enum) else -size
         for name, members in found.sort(order, "slice").iter_rows():
-            index = np.array(members)
-            if len(index) < FEWEST:
-                continue
-            loss = mean(losses[index], groups[index])
-            stated = (loss.value, loss.low, loss.high, float(reference[index].mean()))
-            rows.append((dimension, str(name), len(index), *stated))
+            if len(members) >= fewest:
+                yield dimension, str(name), np.array(members, np.int64)
+
+
+def loss_by_slice(
+    slices: Mapping[str, pl.Series], losses: Floats, reference: Floats, groups: Groups
+) -> pl.DataFrame:
+    """Return the mean losses, in nats, in each of `slice_members`.
+
+    The columns are ``dimension, slice, battles, log_loss, low, high, reference,
+    gain, gain_low, gain_high``: the model's losses, those of what it is compared
+    with, and the paired difference, above 0 where the model is better.
+    """
+    rows = []
+    for dimension, name, index in slice_members(slices):
+        group, compared = groups[index], reference[index]
+        loss, gain = mean(losses[index], group), mean(compared - losses[index], group)
+        stated = loss.value, loss.low, loss.high, float(compared.mean())
+        rows.append((dimension, name, len(index), *stated, gain.value, gain.low, gain.high))
     return pl.DataFrame(rows, _SLICES, orient="row")
 
 
@@ -120,7 +116,7 @@ def quantile_slices(values: Floats, parts: int, name: str) -> pl.Series:
     edges = np.quantile(values, np.linspace(0, 1, parts + 1))
     place = np.clip(np.searchsorted(edges, values, side="left") - 1, 0, parts - 1)
     names = {
-        int(number): f"{name} {_short(inside.min())} to {_short(inside.max())}"
+        int(number): f"{_short(inside.min())} to {_short(inside.max())} {name}"
         for number in np.unique(place)
         for inside in [values[place == number]]
     }

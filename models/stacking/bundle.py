@@ -24,17 +24,18 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import lightgbm as lgb
 import numpy as np
 import polars as pl
+from pydantic import Field, TypeAdapter
+from typing_extensions import TypedDict
 
 from featlab.battles import ARENA, BattleSchema, read_battles
 from featlab.columns import Kind
-from featlab.errors import BundleError
+from featlab.errors import BundleError, FeatlabError
 from featlab.files import atomic_path, file_fingerprint, files_of, read_json, write_json
 from featlab.manifest import checked_files
 from featlab.signals import (
@@ -46,6 +47,7 @@ from featlab.signals import (
     save_state,
 )
 from featlab.versions import versions
+from models.checked_json import checked_json
 from models.probabilities import Probabilities
 from models.stacking.blend import Blend
 from models.stacking.kernel import Kernel
@@ -53,6 +55,7 @@ from models.stacking.out_of_fold import load_fitted, save_fitted
 from models.stacking.predictor import Predictor
 from models.stacking.trained_on import NAME as TRAINED_ON
 from models.stacking.trained_on import TrainedOn
+from models.stacking.tree_text import checked_text, read_booster
 from models.stacking.trees import Trees
 
 FORMAT = 5
@@ -92,9 +95,10 @@ def save_bundle(predictor: Predictor, schema: BattleSchema, folder: Path) -> Non
     for stale in (folder / TREES, folder / TRAINED_ON, *(folder / SIGNALS).glob("*")):
         if stale.name not in predictor.signals:
             shutil.rmtree(stale, ignore_errors=True)
+    scalars = [column.name for column in predictor.blend.trees.columns]
     for number, booster in enumerate(predictor.blend.trees.boosters):
         with atomic_path(folder / _tree_file(number)) as path:
-            path.write_text(booster.model_to_string(), encoding="utf-8")
+            path.write_bytes(checked_text(booster.model_to_string().encode(), scalars))
     save_state(predictor.blend.kernel.state(), folder / KERNEL, KERNEL)
     if predictor.trained_on is not None:
         save_state(predictor.trained_on.state(), folder / TRAINED_ON, TRAINED_ON)
@@ -103,7 +107,6 @@ def save_bundle(predictor: Predictor, schema: BattleSchema, folder: Path) -> Non
     write_json(
         folder / PROBE,
         {
-            "tolerance": max(fitted[0].probe_tolerance for fitted in predictor.signals.values()),
             "battles": PROBE_BATTLES,
             "probabilities": _predict_probe(predictor, PROBE_BATTLES).tolist(),
         },
@@ -145,28 +148,39 @@ def load_bundle(folder: Path, trusted: Collection[str] = ()) -> tuple[Predictor,
     """
     manifest = read_manifest(folder)
     checked_files(folder, manifest["sha256"], besides=UNLISTED)
-    signals = {
-        name: load_fitted(find_signal(path, trusted), folder / SIGNALS / name)
-        for name, path in manifest["signals"].items()
-    }
-    boosters = read_boosters(folder, manifest["boosters"])
+    kinds = {name: find_signal(path, trusted) for name, path in manifest["signals"].items()}
+    try:
+        return _load(folder, manifest, kinds), BattleSchema.from_dict(manifest["schema"])
+    except (FeatlabError, OSError, MemoryError):
+        raise
+    # Checksums tell who is careless, not who is hostile: whatever else fails in reading and
+    # trying out a bundle is the bundle's.
+    except Exception as error:
+        raise BundleError(f"{folder}: cannot be used: {error!r}; train again") from error
+
+
+def _load(
+    folder: Path, manifest: Mapping[str, Any], kinds: Mapping[str, type[Signal[Any]]]
+) -> Predictor:
+    signals = {name: load_fitted(kind, folder / SIGNALS / name) for name, kind in kinds.items()}
     kernel = Kernel.from_state(load_state(folder / KERNEL, KERNEL))
     # The trees' columns are known once the signals are there.
-    predictor = Predictor(signals, Blend(Trees((), boosters), kernel), manifest["temperature"])
-    columns = predictor.columns
+    columns = Predictor(signals, Blend(Trees((), ()), kernel), 1.0).columns
     if [column.name for column in columns] != manifest["columns"]:
         raise BundleError(
             f"{folder}: was trained on other columns than this version makes; train again"
         )
     scalars = tuple(column for column in columns if column.kind is not Kind.VECTOR)
+    if manifest["boosters"] != sum(name.startswith(f"{TREES}/") for name in manifest["sha256"]):
+        raise BundleError(f"{folder}: lists another number of trees than it holds; train again")
+    boosters = read_boosters(folder, manifest["boosters"], [column.name for column in scalars])
+    blend = Blend(Trees(scalars, boosters), kernel)
     trained_on = None
     if (folder / TRAINED_ON).is_dir():
         trained_on = TrainedOn.from_state(load_state(folder / TRAINED_ON, TRAINED_ON))
-    predictor = replace(
-        predictor, blend=Blend(Trees(scalars, boosters), kernel), trained_on=trained_on
-    )
+    predictor = Predictor(signals, blend, manifest["temperature"], trained_on)
     _check_probe(predictor, folder, manifest["versions"])
-    return predictor, BattleSchema.from_dict(manifest["schema"])
+    return predictor
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -176,26 +190,56 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     ------
     BundleError
         When there is none, or its format is another.
+    FileError
+        When it is torn, or a part of it is missing or of the wrong type.
     """
-    if not (folder / MANIFEST).is_file():
+    path = folder / MANIFEST
+    if not path.is_file():
         raise BundleError(
             f"{folder} holds no bundle (no {MANIFEST}); run make train-ensemble first"
         )
-    manifest: dict[str, Any] = read_json(folder / MANIFEST)
+    manifest: dict[str, Any] = checked_json(path, _FORMAT)
     if manifest["format"] != FORMAT:
         raise BundleError(
             f"{folder} has bundle format {manifest['format']}, this version reads {FORMAT}; "
             "train again"
         )
+    checked_json(path, _MANIFEST)
     return manifest
 
 
-def read_boosters(folder: Path, count: int) -> tuple[lgb.Booster, ...]:
-    """Return the trees of a bundle, fold by fold, the repeats of a fold together."""
-    return tuple(
-        lgb.Booster(model_str=(folder / _tree_file(number)).read_text(encoding="utf-8"))
-        for number in range(count)
-    )
+def read_boosters(folder: Path, count: int, names: Sequence[str]) -> tuple[lgb.Booster, ...]:
+    """Return the trees of a bundle, fold by fold, the repeats of a fold together.
+
+    Parameters
+    ----------
+    folder : Path
+    count : int
+        How many models there are.
+    names : sequence of str
+        The columns that they know.
+    """
+    files = (folder / _tree_file(number) for number in range(count))
+    return tuple(read_booster(file.read_bytes(), names, str(file)) for file in files)
+
+
+class _Format(TypedDict):
+    format: int
+
+
+class _Manifest(_Format):
+    versions: dict[str, str]
+    temperature: Annotated[float, Field(gt=0, lt=1e6)]
+    signals: Annotated[dict[str, str], Field(min_length=1)]
+    encoders: dict[str, dict[str, Any] | None]
+    columns: list[str]
+    boosters: Annotated[int, Field(gt=0)]
+    outcomes: list[str]
+    schema: dict[str, Any]
+    sha256: dict[str, str]
+
+
+_FORMAT, _MANIFEST = TypeAdapter(_Format), TypeAdapter(_Manifest)
 
 
 def _tree_file(number: int) -> str:
@@ -226,10 +270,13 @@ def _predict_probe(predictor: Predictor, columns: Mapping[str, Sequence[Any]]) -
 
 def _check_probe(predictor: Predictor, folder: Path, recorded: Mapping[str, str]) -> None:
     probe = read_json(folder / PROBE)
-    expected = np.array(probe["probabilities"])
+    expected = np.array(probe["probabilities"], np.float64)
     found = _predict_probe(predictor, probe["battles"])
+    if expected.shape != found.shape or not found.size:
+        raise BundleError(f"{folder / PROBE}: holds no probabilities of its battles; train again")
     gap = float(np.abs(found - expected).max())
-    if not gap <= probe["tolerance"]:
+    # What a signal's own class says, not the file; and a NaN is no small gap.
+    if not gap <= max(fitted[0].probe_tolerance for fitted in predictor.signals.values()):
         here = versions()
         changed = ", ".join(
             f"{name} {old} -> {here.get(name, 'none')}"

@@ -17,7 +17,9 @@ how much: each fold is scored by the trial that the *other* folds choose.
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -27,9 +29,11 @@ from threading import Event
 import numpy as np
 import optuna
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import TrialState
 
+from featlab.errors import FileError
+from featlab.progress import note
 from featlab.randomness import derive_seed
 from featlab.threads import thread_count
 from models.probabilities import log_loss
@@ -41,6 +45,8 @@ from models.stacking.trees import BoostingParameters, FoldTrainer, mean_over_ord
 _log = logging.getLogger(__name__)
 
 FOLD_LOSSES = "fold_losses"
+
+_ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 _LEAST = 1e-3
 """What stands for 0 on a logarithmic scale."""
@@ -182,20 +188,78 @@ def starting_point(plan: SearchPlan) -> dict[str, float]:
 def open_study(journal: Path, name: str) -> optuna.Study:
     """Return the study called `name` in a journal file, made if it is not there.
 
-    Trials that an interruption left running are marked failed, so that they
-    are drawn anew.
+    What a full disk or a power cut left of the last line is cut off; a trial
+    that it belonged to is drawn anew.
+
+    Parameters
+    ----------
+    journal : Path
+        Of which one process at a time is the writer.
+    name : str
+
+    Raises
+    ------
+    FileError
+        When the journal is damaged.
     """
     journal.parent.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(
-        storage=JournalStorage(JournalFileBackend(str(journal))),
-        study_name=name,
-        direction="minimize",
-        load_if_exists=True,
-    )
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        study.tell(trial.number, state=TrialState.FAIL)
+    _cut_torn_tail(journal)
+    try:
+        # Who was killed frees this lock by dying; Optuna's own stays for half a minute.
+        backend = JournalFileBackend(str(journal), lock_obj=_NoLock(str(journal)))
+        storage = JournalStorage(backend)
+        if name in {known.study_name for known in storage.get_all_studies()}:
+            study = optuna.load_study(study_name=name, storage=storage)
+        else:
+            study = optuna.create_study(storage=storage, study_name=name, direction="minimize")
+        _check_trials(study)
+    except (OSError, MemoryError):
+        raise
+    # Optuna reads a journal without checking it, and fails in whatever way it happens to.
+    except Exception as error:
+        raise FileError(
+            f"{journal}: is damaged ({error!r}); remove it, and the search starts anew"
+        ) from error
     return study
+
+
+class _NoLock(JournalFileSymlinkLock):
+    """A lock for a journal in a folder that is locked already."""
+
+    def acquire(self) -> bool:
+        """Do nothing."""
+        return True
+
+    def release(self) -> None:
+        """Do nothing."""
+
+
+def _cut_torn_tail(journal: Path) -> None:
+    """Cut a journal off behind its last whole line."""
+    if not journal.is_file():
+        return
+    whole, lines = 0, 0
+    with journal.open("rb") as stream:
+        for line in stream:
+            try:
+                torn = not line.endswith(b"\n") or not isinstance(json.loads(line), dict)
+            except (ValueError, RecursionError):
+                torn = True
+            if torn:
+                break
+            whole, lines = whole + len(line), lines + 1
+    if lost := journal.stat().st_size - whole:
+        os.truncate(journal, whole)
+        note(f"{journal}: its end was torn; {lost:,} bytes behind line {lines:,} are cut off")
+
+
+def _check_trials(study: optuna.Study) -> None:
+    for trial in study.get_trials(deepcopy=False):
+        if trial.state is TrialState.COMPLETE:
+            suggest(optuna.trial.FixedTrial(trial.params), FINE)  # type: ignore[arg-type]
+            if not np.isfinite([trial.value, *trial.user_attrs[FOLD_LOSSES]]).all():
+                raise ValueError(f"trial {trial.number} has no losses")
 
 
 def search(
@@ -223,6 +287,9 @@ def search(
         Out-of-fold predictions of the kernel half: trials are then scored by
         the blend with it, which is what will predict.
     """
+    # What an interruption left running is drawn anew.
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
     plan = plan_for(len(data.labels))
     hidden_ties = kernel.hidden_ties if kernel else {}
     trainers = [FoldTrainer(data, fold, seed, hidden_ties.get(fold)) for fold in data.fold_numbers]
@@ -288,24 +355,27 @@ def _fold_loss(
 
 
 def _done(study: optuna.Study) -> int:
-    ended = (TrialState.COMPLETE, TrialState.PRUNED)
-    return len(study.get_trials(deepcopy=False, states=ended))
+    return len(study.get_trials(deepcopy=False, states=_ENDED))
 
 
 def _result(study: optuna.Study, plan: SearchPlan) -> SearchResult:
-    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    ended = study.get_trials(deepcopy=False, states=_ENDED)
+    # Optuna also numbers the trials that an interruption cost.
+    numbers = {trial.number: number for number, trial in enumerate(ended)}
+    losses = {
+        numbers[trial.number]: tuple(float(loss) for loss in trial.user_attrs[FOLD_LOSSES])
+        for trial in ended
+        if trial.state is TrialState.COMPLETE
+    }
     return SearchResult(
         parameters=suggest(
             optuna.trial.FixedTrial(study.best_params),  # type: ignore[arg-type]
             plan,
         ),
-        fold_losses={
-            trial.number: tuple(float(loss) for loss in trial.user_attrs[FOLD_LOSSES])
-            for trial in complete
-        },
-        best=study.best_trial.number,
-        finished=len(complete),
-        pruned=_done(study) - len(complete),
+        fold_losses=losses,
+        best=numbers[study.best_trial.number],
+        finished=len(losses),
+        pruned=len(ended) - len(losses),
     )
 
 

@@ -11,28 +11,40 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from featlab.battles import OUTCOMES
 from featlab.battles.turns import TURN_SEPARATOR
-from featlab.files import atomic_path
+from featlab.files import atomic_path, without_formulas
 from featlab.progress import Advance, note, task
 from models.analysis.model_card import model_card
-from models.probabilities import row_log_loss
+from models.analysis.predictions import slice_members
+from models.evaluation.intervals import mean
+from models.probabilities import out_of_fold_prior, row_log_loss
 from models.stacking.bundle import MODEL_CARD
-from pipelines.report import attribution, battles, bias, identity, quality, style, training
-from pipelines.report.figure import Figure, LeftOut, figures_of
-from pipelines.report.page import Example, Section, render_page
+from pipelines.report import attribution, battles, bias, compare, identity, quality, style
+from pipelines.report.explore import spreads
+from pipelines.report.figure import Drawn, Figure, LeftOut, figures_of
+from pipelines.report.page import Example, Section, Summary, render_page
 from pipelines.report.run_data import TEXTS, RunData, load_run
+from pipelines.report.slices import slices_of
 from pipelines.run.console import run_command
 from pipelines.run.folder import RunFolder
 from pipelines.run.settings import ReportSettings
 
-FIGURES = figures_of((battles, style, bias, quality, attribution, identity, training))
+FIGURES = figures_of((compare, quality, battles, style, bias, attribution, identity))
 """Every figure, in the order of the page."""
+
+LEAD = "losses"
+"""The figure of the first screen."""
+
+MOST_FINDINGS, MOST_OF_A_SECTION = 5, 2
+CLEAR = 2.0
+"""Standard errors from nothing to tell that a finding of the first screen must lie."""
 
 README_FIGURES = ("strengths", "outcomes_by_length_ratio", "style_effects", "biases", "losses")
 
-EXAMPLES = 5
+EXAMPLES, EXAMPLES_OF_A_SLICE = 5, 3
 
 log = logging.getLogger(__name__)
 
@@ -40,21 +52,26 @@ log = logging.getLogger(__name__)
 def main(settings: ReportSettings) -> None:
     """Make every figure of the run, and the page of them."""
     run = RunFolder(settings.run)
-    data = load_run(run, settings.trust)
+    against = None if settings.against is None else RunFolder(settings.against)
+    data = load_run(run, settings.trust, against)
     if settings.readme_figures is not None:
         write_readme_figures(data, settings.readme_figures)
         return
     folder = settings.out or run.report
-    with task("report", len(FIGURES)) as advance:
-        sections = make_sections(FIGURES, data, advance)
+    with task("report", len(FIGURES)) as advance, threadpool_limits(1):
+        asked = [each for each in FIGURES if data.against or compare.OTHER not in each.needs]
+        sections = make_sections(asked, data, advance)
+    every, numbers = spreads(data)
+    csv = without_formulas(numbers).write_csv().encode("utf-8")
     drawn = [figure for section in sections for figure in section.figures]
-    for figure in drawn:
-        with atomic_path(folder / "figures" / f"{figure.name}.png") as path:
-            path.write_bytes(figure.png)
-        with atomic_path(folder / "figures" / f"{figure.name}.csv") as path:
-            figure.plot.numbers.write_csv(path)
+    files = {f"{figure.name}.png": figure.png for figure in drawn}
+    files |= {f"{figure.name}.csv": figure.csv for figure in drawn} | {"features.csv": csv}
+    for name, content in files.items():
+        with atomic_path(folder / "figures" / name) as path:
+            path.write_bytes(content)
     shown = examples(data) if settings.examples else ()
-    page = render_page(f"Report on {data.path.resolve().name}", facts(data), sections, shown)
+    title = f"Report on {data.path.resolve().name}"
+    page = render_page(title, facts(data), sections, shown, summary(data, drawn), (every, csv))
     with atomic_path(folder / "index.html") as path:
         path.write_text(page, encoding="utf-8")
     with atomic_path(run.bundle / MODEL_CARD) as path:
@@ -64,13 +81,16 @@ def main(settings: ReportSettings) -> None:
 
 def write_readme_figures(data: RunData, folder: Path) -> None:
     """Write the pictures that the README shows; they hold statistics, no text of any battle."""
-    for figure in (figure for figure in FIGURES if figure.name in README_FIGURES):
-        with atomic_path(folder / f"{figure.name}.png") as path:
-            path.write_bytes(figure.make(data).png)
-    note(f"{len(README_FIGURES)} figures of {len(data.labels):,} battles: {folder}")
+    for section in make_sections([each for each in FIGURES if each.name in README_FIGURES], data):
+        for figure in section.figures:
+            with atomic_path(folder / f"{figure.name}.png") as path:
+                path.write_bytes(figure.png)
+    note(f"figures of {len(data.labels):,} battles: {folder}")
 
 
-def make_sections(figures: Sequence[Figure], data: RunData, advance: Advance) -> list[Section]:
+def make_sections(
+    figures: Sequence[Figure], data: RunData, advance: Advance = lambda *_: None
+) -> list[Section]:
     """Draw the figures, section by section, in their order."""
     sections: dict[str, Section] = {}
     for done, figure in enumerate(figures):
@@ -84,32 +104,54 @@ def make_sections(figures: Sequence[Figure], data: RunData, advance: Advance) ->
     return list(sections.values())
 
 
-def facts(data: RunData) -> list[tuple[str, str]]:
-    """Return what the run was, in a few lines."""
-    loss = data.metrics["ensemble"]["after_calibration"]["log_loss"]
+def summary(data: RunData, drawn: Sequence[Drawn]) -> Summary:
+    """Return the first screen: findings by effect over uncertainty, few of any one section."""
     training = data.training
+    prior = row_log_loss(out_of_fold_prior(data.labels, data.folds), data.labels)
+    gain = mean(prior - row_log_loss(data.calibrated, data.labels), data.groups)
+    section_of = {figure.name: figure.section for figure in FIGURES}
+    findings: list[Drawn] = []
+    for figure in sorted(drawn, key=lambda figure: -figure.plot.telling):
+        section = section_of[figure.name]
+        told = sum(section_of[known.name] == section for known in findings)
+        if figure.plot.telling >= CLEAR and figure.name != LEAD and told < MOST_OF_A_SECTION:
+            findings.append(figure)
+    return Summary(
+        f"{training.battles:,} battles of {training.source}: which of two answers people prefer, "
+        f"what that goes with, and how well an ensemble of {', '.join(training.signals)} states "
+        "the chances of each outcome. All predictions are out of fold, intervals 95 %.",
+        data.metrics["ensemble"]["after_calibration"],
+        gain,
+        [figure for figure in drawn if figure.name == LEAD],
+        findings[:MOST_FINDINGS],
+    )
+
+
+def facts(data: RunData) -> list[tuple[str, str]]:
+    """Return what the run was, in small print."""
+    training, stages = data.training, data.stages.items()
     return [
-        ("battles", f"{training.battles:,} of {training.source}"),
-        ("signals", ", ".join(training.signals)),
-        ("folds", f"{training.folds}, grouped by prompt"),
-        (
-            "log loss",
-            f"{loss['value']:.4f} out of fold (95 % {loss['low']:.4f} to {loss['high']:.4f})",
-        ),
+        ("run", str(data.path)),
+        ("sha256", training.fingerprint),
+        ("seed", str(training.seed)),
+        ("columns", f"{training.columns:,}"),
+        ("seconds", ", ".join(f"{name} {made['seconds']:,.0f}" for name, made in stages)),
+        ("peak memory", f"{max(made.get('peak_memory_mb') or 0 for _, made in stages):,.0f} MB"),
         ("versions", ", ".join(f"{name} {found}" for name, found in training.versions.items())),
     ]
 
 
 def examples(data: RunData) -> list[tuple[str, list[Example]]]:
-    """Return the battles predicted worst, and those predicted with most confidence."""
-    scores = {
-        "the battles predicted worst": row_log_loss(data.calibrated, data.labels),
-        "the most confident predictions": data.calibrated.max(axis=1),
+    """Return the battles predicted worst, with most confidence, and worst in each slice."""
+    losses = row_log_loss(data.calibrated, data.labels)
+    most = np.argsort(-data.calibrated.max(axis=1), kind="stable")[:EXAMPLES]
+    chosen = {
+        "the battles predicted worst": np.argsort(-losses, kind="stable")[:EXAMPLES],
+        "the most confident predictions": most,
     }
-    return [
-        (heading, _examples(data, np.argsort(-score, kind="stable")[:EXAMPLES].tolist()))
-        for heading, score in scores.items()
-    ]
+    for _, name, rows in slice_members(slices_of(data)):
+        chosen[name] = rows[np.argsort(-losses[rows], kind="stable")[:EXAMPLES_OF_A_SLICE]]
+    return [(heading, _examples(data, rows.tolist())) for heading, rows in chosen.items()]
 
 
 def _examples(data: RunData, rows: list[int]) -> list[Example]:

@@ -10,17 +10,24 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from featlab.columns import parities
+from featlab.features.pairing import LOG_DIFFERENCE
 from models.analysis.attribution import grouped_attribution, partial_dependence
 from pipelines.report import charts
 from pipelines.report.figure import LeftOut, Plot, figure
 from pipelines.report.run_data import RunData
 from pipelines.report.theme import BLUE, VERMILLION
-from pipelines.report.words import outcome_name, percent, share_text, shortened, whole
+from pipelines.report.words import (
+    outcome_name,
+    percent,
+    share_text,
+    shortened,
+    spaced,
+    whole,
+)
 
 SECTION = "What the model looks at"
 
-MOST_FEATURES = 25
-MOST_CURVES = 10
+MOST_CURVES = 6
 MOVED_ROWS = 200
 """Battles on which a column is moved, the same for every model."""
 
@@ -28,59 +35,43 @@ STYLES = {"contribution": (BLUE, "o"), "gain": (VERMILLION, "s")}
 LINES = {"a": "-", "b": "--", "tie": ":"}
 
 
-def _words(name: str) -> str:
-    return name.replace("__", ": ").replace("_", " ")
-
-
-def _grouped(data: RunData, group_of: Mapping[str, str]) -> pl.DataFrame:
-    battles = sum(len(rows) for rows in data.attributed_rows.values())
+def _importance(data: RunData, group_of: Mapping[str, str], what: str) -> Plot:
+    """Return the shares of groups of columns, the strongest first."""
+    battles, models = sum(map(len, data.attributed_rows.values())), len(data.models)
     frame = grouped_attribution(data.attribution, group_of)
-    return frame.with_columns(battles=battles, models=len(data.models))
-
-
-def _plot(frame: pl.DataFrame, title: str, each: float, around: float) -> Plot:
-    top, row = frame.head(MOST_FEATURES), frame.row(0, named=True)
+    frame = frame.with_columns(battles=battles, models=models)
+    top, first = frame.head(charts.FOLD), frame.row(0, named=True)
+    named = top.with_columns(pl.col("group").str.replace_all("_+", " "))
 
     def draw(axes: Axes) -> None:
-        long = charts.side_by_side(top, "group", {kind: kind for kind in STYLES})
-        bounds = ("value", "low", "high")
-        charts.dots(axes, long, "group", bounds, series="kind", styles=STYLES, along="")
+        long = charts.side_by_side(named, "group", {kind: kind for kind in STYLES})
+        charts.dots(axes, long, "group", charts.VALUE, series="kind", styles=STYLES, along="")
         axes.set_xlim(left=0)
         charts.percent_axis(axes.xaxis, "share of all")
 
     return Plot(
         frame,
-        title,
+        f"Of {len(frame)} {what}, {', '.join(named['group'].head(3))} move predictions most; the "
+        f"first makes {share_text(first, 'contribution')} of all contributions",
         "The trees, one of the two members of the ensemble: shares of all gain in training, and "
-        f"of the mean absolute TreeSHAP contribution to predictions of n = {whole(row['battles'])} "
-        f"held-out battles. Bars: least to greatest of {row['models']} fold models.",
+        f"of the mean absolute TreeSHAP contribution to predictions of n = {whole(battles)} "
+        f"held-out battles. Bars: least to greatest of {models} fold models."
+        + charts.folded(len(frame)),
         draw,
-        charts.rows_height(len(top), each, around),
+        charts.rows_height(len(top), 0.25, 0.9),
     )
 
 
 @figure(SECTION)
 def importance_of_families(data: RunData) -> Plot:
     """Show how much each family of columns moves predictions."""
-    frame = _grouped(data, {column.name: column.family for column in data.columns})
-    first, second = frame.row(0, named=True), frame.row(min(1, len(frame) - 1), named=True)
-    title = (
-        f"The largest share of all contributions, {share_text(first, 'contribution')}, is that of "
-        f"{first['group']}, then {second['group']}, {share_text(second, 'contribution')}"
-    )
-    return _plot(frame, title, 0.24, 1.8)
+    return _importance(data, {each.name: each.family for each in data.columns}, "families")
 
 
 @figure(SECTION)
 def importance_of_features(data: RunData) -> Plot:
     """Show how much each feature moves predictions."""
-    frame = _grouped(data, {column.name: column.feature for column in data.columns})
-    names = [_words(name) for name in frame["group"].head(3)]
-    title = (
-        f"Of {len(frame)} features, {', '.join(names)} move predictions most; {names[0]}: "
-        f"{share_text(frame.row(0, named=True), 'contribution')} of all contributions"
-    )
-    return _plot(frame, title, 0.19, 1.9)
+    return _importance(data, {each.name: each.feature for each in data.columns}, "features")
 
 
 @figure(SECTION, name="partial_dependence")
@@ -114,23 +105,24 @@ def dependence(data: RunData) -> Plot:
                 axes.fill_between(
                     part["value"], part["low"], part["high"], color=colour, alpha=0.18
                 )
-            axes.set_xlabel(shortened(_words(column), 42), fontsize=7)
+            axes.set_xlabel(shortened(spaced(column).replace("log difference", "ratio"), 28))
             charts.percent_axis(axes.yaxis)
-            axes.xaxis.set_major_locator(MaxNLocator(5))
-            axes.tick_params(labelsize=6.5)
+            axes.xaxis.set_major_locator(MaxNLocator(4))
+            if column.endswith(LOG_DIFFERENCE.name):
+                charts.ratio_axis(axes.xaxis)
         for axes in panels[len(names) :]:
             axes.set_axis_off()
         charts.legend_above(panels[0])
 
     return Plot(
         frame,
-        f"Moving {_words(name)} alone takes P(A) from {percent(least)} to {percent(greatest)}, "
-        "more than any other of the ten strongest columns",
+        f"Moving {spaced(name)} alone takes P(A) from {percent(least)} to {percent(greatest)}, "
+        "more than any other of the strongest columns",
         "The trees, one of the two members of the ensemble: mean probability when one column is "
         f"set to each value and everything else stays, n = {whole(len(rows))} battles, both "
         "orders. Bands: least to greatest of the fold models. Columns that move together are "
         "moved one at a time.",
         draw,
-        1.3 + 1.35 * panels[0],
+        0.4 + 1.5 * panels[0],
         panels,
     )

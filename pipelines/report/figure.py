@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import ModuleType
@@ -10,6 +11,7 @@ import numpy as np
 import polars as pl
 from matplotlib.figure import Figure as Canvas
 
+from featlab.files import without_formulas
 from pipelines.report.run_data import RunData
 from pipelines.report.theme import render
 
@@ -27,6 +29,10 @@ class Need:
 
 
 NAMES = Need(lambda data: bool(data.named.any()), "the training file names no models")
+BATTLES = Need(
+    lambda data: len(data.labels) >= 50 and len(set(data.labels.tolist())) > 1,
+    "there are too few battles: fewer than 50, or all with one outcome",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,15 +42,19 @@ class Plot:
     The CSV holds exactly the frame of `numbers`; the title is the finding, the
     note says units, n and what the intervals are. `draw` is called with the axes
     of each of the `panels` (rows, columns), which share their vertical axis. The
-    height is in inches.
+    height is in inches. `telling` is how many standard errors the finding lies
+    from "nothing to see": the page begins with the most telling ones. The table
+    is `opened` where it is the figure, and rows whose column `few` holds are grey.
     """
 
     numbers: pl.DataFrame
     title: str
     note: str
     draw: Callable[..., None]
-    height: float = 3.2
+    height: float = 2.6
     panels: tuple[int, int] = (1, 1)
+    telling: float = 0.0
+    opened: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +64,12 @@ class Drawn:
     name: str
     plot: Plot
     png: bytes
+    svg: str
+
+    @property
+    def csv(self) -> bytes:
+        """The numbers as a file."""
+        return without_formulas(self.plot.numbers).write_csv().encode("utf-8")
 
 
 @dataclass(frozen=True)
@@ -70,7 +86,10 @@ class Figure:
         for need in self.needs:
             if not need.met(data):
                 raise LeftOut(need.otherwise)
-        return self.show(data)
+        plot = self.show(data)
+        if re.search(r"\b(nan|inf)\b", plot.title):
+            raise LeftOut("there are too few battles of the kind that it compares")
+        return plot
 
     def make(self, data: RunData) -> Drawn:
         """Return the figure, drawn; raise `LeftOut` where the run cannot have it."""
@@ -80,14 +99,14 @@ class Figure:
             panels = canvas.subplots(*plot.panels, sharey=plot.panels != (1, 1), squeeze=False)
             plot.draw(*np.ravel(panels))
 
-        return Drawn(self.name, plot, render(draw, plot.title, plot.note, plot.height))
+        return Drawn(self.name, plot, *render(draw, plot.title, plot.note, plot.height, self.name))
 
 
 def figure(
     section: str, *needs: Need, name: str = ""
 ) -> Callable[[Callable[[RunData], Plot]], Figure]:
     """Declare a figure under a heading of the page; its name is the function's by default."""
-    return lambda show: Figure(name or show.__name__, section, needs, show)
+    return lambda show: Figure(name or show.__name__, section, (BATTLES, *needs), show)
 
 
 def figures_of(modules: Iterable[ModuleType]) -> tuple[Figure, ...]:

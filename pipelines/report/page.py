@@ -1,25 +1,35 @@
-"""The report as one page: pictures inline, no script, no address to fetch anything from.
+"""The report as one page: pictures, style and script inline, no address to fetch anything from.
 
 Battles hold markup, control characters and text of any direction. All of it is
 text here: escaped by the template, cut to a length a reader can bear, control
-characters made visible, direction isolated.
+characters made visible, direction isolated. The page's policy lets run the one
+script and apply the one style sheet whose hashes it states, and nothing else.
 """
 
 from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from models.evaluation.metrics import Interval
 from pipelines.report.figure import Drawn
+from pipelines.report.words import spaced
 
 SHOWN_CHARACTERS = 1500
-SHOWN_NUMBERS = 40
+SHOWN_NUMBERS = 400
+
+TALL = 4.0
+"""Inches from which a figure takes two rows of the grid."""
+
+UNFOLDED = 2
+"""Groups of example battles that come first; the others are kinds of battles, folded."""
 
 # C0 without tab and line feed, DEL and C1: invisible, and U+0000 is no character in HTML.
 _CONTROLS = {
@@ -54,6 +64,17 @@ class Section:
     left_out: list[tuple[str, str]]
 
 
+@dataclass(frozen=True)
+class Summary:
+    """The first screen: what the run is, its scores, the leading figure, findings."""
+
+    intro: str = ""
+    scores: Mapping[str, Any] | None = None
+    gain: Interval | None = None
+    lead: Sequence[Drawn] = ()
+    findings: Sequence[Drawn] = ()
+
+
 def shown(text: str, limit: int = SHOWN_CHARACTERS) -> str:
     r"""Return a text as it may stand on the page: cut, its invisible characters visible.
 
@@ -75,20 +96,45 @@ def render_page(
     facts: Sequence[tuple[str, str]],
     sections: Sequence[Section],
     examples: Sequence[tuple[str, Sequence[Example]]] = (),
+    summary: Summary = Summary(),
+    spreads: tuple[Sequence[Mapping[str, Any]], bytes] = ((), b""),
 ) -> str:
-    """Return the page as HTML text: facts of the run, figures, and battles under headings."""
+    """Return the page as HTML text.
+
+    The `facts` say in small print what the run was. A slice's row links to the
+    `examples` under its name. The `spreads` are every feature, and their CSV.
+    """
+    here = Path(__file__).parent
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True,
+        loader=FileSystemLoader(here), autoescape=True,
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"shown": shown, "cell": _cell, "picture": _picture}
-    template = environment.get_template("page.html")
-    values = {"title": title, "facts": facts, "sections": sections, "examples": examples}
-    return template.render(values, shown_numbers=SHOWN_NUMBERS)
+    environment.filters |= {
+        "shown": shown, "cell": _cell, "data": _data, "digest": _digest, "spaced": spaced,
+        # No line begins with the sign of the number that ends the one before.
+        "joined": lambda text: text.replace(" %", "\u00a0%"), "layout": _layout,
+    }  # fmt: skip
+    links = {heading: f"battles-{index}" for index, (heading, _) in enumerate(examples, 1)}
+    return environment.get_template("page.html").render(
+        title=title, facts=facts, sections=sections, examples=examples, summary=summary,
+        spreads=spreads[0], spread_numbers=spreads[1], links=links, shown_numbers=SHOWN_NUMBERS,
+        unfolded=UNFOLDED, tall=TALL,
+        style=(here / "page.css").read_text("utf-8"),
+        script=(here / "page.js").read_text("utf-8"),
+    )  # fmt: skip
 
 
-def _picture(png: bytes) -> str:
-    return f"data:image/png;base64,{b64encode(png).decode('ascii')}"
+def _layout(figures: Sequence[Drawn]) -> list[Drawn]:
+    """Order figures so that a grid packs them without holes: the widest, then the tallest."""
+    return sorted(figures, key=lambda each: (not each.plot.opened, each.plot.height < TALL))
+
+
+def _data(content: bytes, kind: str) -> str:
+    return f"data:{kind};base64,{b64encode(content).decode('ascii')}"
+
+
+def _digest(text: str) -> str:
+    return f"sha256-{b64encode(sha256(text.encode('utf-8')).digest()).decode('ascii')}"
 
 
 def _cell(value: Any) -> str:

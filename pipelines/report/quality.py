@@ -1,23 +1,29 @@
-"""Figures of how good the model is: losses, calibration, confusion, slices, learning curve."""
+"""Figures of how good the model is: losses, calibration, slices, more data, the search."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
-from models.analysis.predictions import calibration_noise, confusion, reliability
+from models.analysis.predictions import calibration_noise, reliability
 from models.evaluation.metrics import expected_calibration_error, outcomes_of
 from pipelines.report import charts
 from pipelines.report.charts import LOSS
 from pipelines.report.figure import LeftOut, Plot, figure
 from pipelines.report.run_data import RunData
 from pipelines.report.slices import PRIOR, loss_slices
+from pipelines.report.study import plot_study, study_words
 from pipelines.report.theme import BLUE, GREY, VERMILLION
-from pipelines.report.words import loss_text, outcome_name, percent, share_text, whole
+from pipelines.report.words import (
+    errors_from,
+    loss_text,
+    outcome_name,
+    whole,
+)
 
 SECTION = "How good the model is"
 
@@ -27,12 +33,14 @@ MEASURED, POWER_LAW = "measured", "power law"
 
 @figure(SECTION)
 def losses(data: RunData) -> Plot:
-    """Show the loss of each signal, of the members and of the whole."""
+    """Show the ladder: the prior, length alone, each signal, the members, the whole."""
     metrics, battles = data.metrics, len(data.labels)
     named = {PRIOR: metrics["prior"]}
+    if data.length_only is not None:
+        named["length only"] = data.length_only
     for name, values in metrics["signals"].items():
-        named[f"{name} alone, untuned"] = values["after_calibration"]
-    named |= {f"{name}, member of it": values for name, values in data.members.items()}
+        named[f"{name} alone"] = values["after_calibration"]
+    named |= {f"{name}, member": values for name, values in data.members.items()}
     for when in (BEFORE, AFTER):
         named[f"ensemble, {when}"] = metrics["ensemble"][when.replace(" ", "_")]
     frame = pl.DataFrame(
@@ -45,16 +53,16 @@ def losses(data: RunData) -> Plot:
         }
         for name, values in named.items()
     )
-    prior, last = frame.row(0, named=True), frame.row(-1, named=True)
-    along, reference = "log loss (nats), lower is better", prior["log_loss"]
+    last, reference = frame.row(-1, named=True), frame["log_loss"][0]
+    gain, along = reference - last["log_loss"], "log loss (nats), lower is better"
     return Plot(
         frame,
-        f"The ensemble reaches a log loss of {loss_text(last, form='.4f')}, the prior "
-        f"{reference:.4f}",
-        f"n = {whole(battles)} battles, out of fold, nats. Temperatures are cross-fitted. Dashed: "
-        "the prior. Bars: 95 % over resampled prompts.",
+        f"The ensemble's log loss is {loss_text(last, form='.4f')}, {abs(gain):.4f} "
+        f"{'below' if gain > 0 else 'above'} the prior's",
+        f"n = {whole(battles)} battles, out of fold, nats. Signals alone are untuned; temperatures "
+        "are cross-fitted. Prior: of the other folds, dashed. Bars: 95 % over resampled prompts.",
         lambda axes: charts.dots(axes, frame, "predictor", LOSS, reference=reference, along=along),
-        charts.rows_height(len(frame), 0.26, 1.4),
+        charts.rows_height(len(frame), 0.26),
     )
 
 
@@ -88,34 +96,8 @@ def added_by_signals(data: RunData) -> Plot:
         f"n = {whole(len(data.labels))} battles, out of fold, nats, calibrated; paired "
         "differences, parameters kept. Bars: 95 % over resampled prompts.",
         lambda axes: charts.dots(axes, frame, "signal", bounds, reference=0, along=along),
-        charts.rows_height(len(frame), 0.26, 1.5),
-    )
-
-
-@figure(SECTION, name="confusion")
-def outcome_confusion(data: RunData) -> Plot:
-    """Show what was predicted for what happened."""
-    frame = confusion(data.calibrated, data.labels)
-    right = frame.filter(pl.col("outcome") == pl.col("predicted"))
-    ties = right.filter(pl.col("outcome") == "tie").to_dicts()
-    found = f"; ties are found in {share_text(ties[0])}" if ties else ""
-    texts = [
-        share_text(row).replace(" (", "\n").replace(")", f"\n{row['battles']:,} battles")
-        for row in frame.to_dicts()
-    ]
-
-    def draw(axes: Axes) -> None:
-        shares = frame["share"].to_numpy().reshape(len(right), len(right))
-        charts.shaded(axes, shares, ["A", "B", "tie"][: len(right)], texts, 0.65, 8)
-        axes.set(xlabel="predicted", ylabel="voted")
-
-    return Plot(
-        frame,
-        f"The likeliest outcome is right in "
-        f"{percent(int(right['battles'].sum()) / len(data.labels), 1)} of battles{found}",
-        f"Share of each row, n = {whole(frame['battles'].sum())} battles, out of fold. Ranges: "
-        "95 % Wilson intervals.",
-        draw,
+        charts.rows_height(len(frame), 0.26),
+        telling=errors_from(0.0, first, "gain"),
     )
 
 
@@ -141,13 +123,15 @@ def stated_and_observed(data: RunData) -> Plot:
                 part = frame.filter(pl.col("outcome") == outcome, pl.col("when") == when)
                 bounds = ("observed", "low", "high")
                 charts.interval(axes, part["stated"], part, bounds, style=style, label=when)
-            axes.set_title(outcome_name(outcome), fontsize=8)
+            axes.set_title(outcome_name(outcome), fontsize=9)
             charts.percent_axis(axes.xaxis, "stated probability" if axes is panels[1] else "")
             charts.percent_axis(axes.yaxis, "observed" if axes is panels[0] else "")
-            axes.tick_params(labelsize=6.5)
+            axes.xaxis.set_major_locator(MaxNLocator(2))
             if axes is not panels[0]:
                 axes.sharex(panels[0])
-        panels[0].legend(loc="upper left", fontsize=6, handletextpad=0.2, borderaxespad=0)
+        panels[0].figure.legend(
+            *panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=2
+        )
 
     return Plot(
         frame,
@@ -164,31 +148,33 @@ def stated_and_observed(data: RunData) -> Plot:
 
 @figure(SECTION)
 def slices(data: RunData) -> Plot:
-    """Show for which battles the model is good."""
-    frame = loss_slices(data)
-    ordered = frame.filter(pl.col("dimension") != "outcome").sort("log_loss").to_dicts()
-    best, worst = (f"{row['slice']}, {loss_text(row)}" for row in (ordered[0], ordered[-1]))
+    """Show for which battles the model gains on the prior."""
+    frame = loss_slices(data).sort("gain", descending=True)
+    known = frame.filter(pl.col("dimension") != "outcome")
+    if len(known) < 2:
+        raise LeftOut("fewer than two kinds of battles have 15 each")
+    best, worst = (
+        f"{row['slice']}, {loss_text(row, 'gain', '+.3f')} nats"
+        for row in known[[0, -1]].to_dicts()
+    )
+    half = charts.FOLD // 2
+    drawn = known if len(known) <= 2 * half else pl.concat([known.head(half), known.tail(half)])
+    total = float(frame["gain"].to_numpy().mean())
 
     def draw(axes: Axes) -> None:
-        row = pl.format("{} ({})", "slice", "battles").alias("row")
-        reference = [pl.col("reference").alias(name) for name in LOSS]
-        long = pl.concat(
-            frame.select(row, pl.lit(who).alias("who"), *columns)
-            for who, columns in ((PRIOR, reference), ("model", LOSS))
-        )
-        styles = {PRIOR: (GREY, "|"), "model": (BLUE, "o")}
-        charts.dots(axes, long, "row", LOSS, series="who", styles=styles, along="log loss (nats)")
-        for start in np.flatnonzero(frame["dimension"].ne(frame["dimension"].shift(1)).to_numpy()):
-            axes.axhline(start - 0.5, color="#CCCCCC", linewidth=0.8)
+        bounds = ("gain", "gain_low", "gain_high")
+        charts.dots(axes, drawn, "slice", bounds, reference=0, along="gain on the prior (nats)")
+        axes.axvline(total, color=GREY, linewidth=0.8, linestyle=":")
 
     return Plot(
         frame,
-        f"Easiest: {best}; hardest: {worst}",
-        f"Log loss in nats, out of fold, n = {whole(len(data.labels))} battles, of each slice in "
-        "brackets; slices overlap where a battle has several. Bars: 95 % over prompts, one slice "
-        "at a time: the extremes of so many slices are partly luck.",
+        f"The model gains most on the prior with {best}, and least with {worst}",
+        f"Log loss of the prior less the model's, out of fold, n = {whole(len(data.labels))} "
+        f"battles; the {len(drawn)} of {len(known)} slices at both ends; dotted: their mean. They "
+        "overlap where a battle has several. Bars: 95 % over prompts, one slice at a time: the "
+        "extremes of so many are partly luck.",
         draw,
-        charts.rows_height(len(frame), 0.155, 1.8),
+        charts.rows_height(len(drawn), 0.25),
     )
 
 
@@ -226,3 +212,12 @@ def learning_curve(data: RunData) -> Plot:
         "band: 95 % over resampled prompts; beyond the last bar the law is a guess.",
         draw,
     )
+
+
+@figure(SECTION)
+def study(data: RunData) -> Plot:
+    """Show the loss of every trial."""
+    frame = data.trials
+    if frame is None:
+        raise LeftOut("there is no study.journal in the run folder; train again")
+    return Plot(frame, *study_words(frame), lambda axes: plot_study(axes, frame))

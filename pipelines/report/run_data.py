@@ -16,28 +16,30 @@ import lightgbm as lgb
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
 
 from featlab.battles import PROBABILITIES, joined_turns
 from featlab.columns import Column
-from featlab.encoder.spec import EncoderSpec
+from featlab.errors import ConfigError
 from featlab.features import BattleColumns
 from featlab.files import read_json, value_fingerprint
 from featlab.randomness import derive_seed
 from models.analysis.attribution import Matrix, column_attribution
+from models.analysis.differences import LENGTH, side_values
+from models.analysis.effects import feature_effects
 from models.analysis.model_card import TrainingSummary
 from models.evaluation.intervals import Groups
+from models.evaluation.metrics import evaluate
 from models.probabilities import Labels, Probabilities, Rows
 from models.stacking.bundle import read_boosters
-from models.stacking.kernel import fit_kernel
 from models.stacking.out_of_fold import load_fitted
 from models.stacking.search import open_study
-from models.stacking.table import Table, stacked_frame
+from models.stacking.table import Table
 from models.stacking.trees import mean_over_orders, predict_both_orders
 from pipelines.features import training_file
 from pipelines.report.study import trials_of
 from pipelines.run.finished import FinishedRun, finished_run
 from pipelines.run.folder import RunFolder
-from pipelines.run.presets import resolve
 from pipelines.run.stages.blend import read_members
 
 ATTRIBUTED_ROWS = 1500
@@ -52,12 +54,13 @@ class RunData:
 
     The `battles` have ``id, label, group, model_a, model_b, language`` (null
     where the file has none) and what is odd about each, `text` every feature of
-    them, and `stages` ``stage, seconds, peak_memory_mb``. Predictions are out of
+    them, and `stages` what the manifest says of each. Predictions are out of
     fold: `calibrated` at the cross-fitted temperature; before it, `one_order` for
     the battles as given and `other_order`, in their own order of sides, for the
     exchanged ones. The trees read `columns` of the `table`; `models` has for each
     fold a booster that never saw it. `metrics` is ``metrics.json``, and `members`
-    what it says of each member of the blend.
+    what it says of each member of the blend. `against` is the name of another run of
+    the same battles, and its predictions.
     """
 
     path: Path
@@ -70,11 +73,11 @@ class RunData:
     table: Table
     columns: tuple[Column, ...]
     models: Mapping[int, lgb.Booster]
-    encoder: EncoderSpec | None
     metrics: dict[str, Any]
     members: dict[str, Any]
-    stages: pl.DataFrame
+    stages: Mapping[str, Any]
     _run: FinishedRun
+    against: tuple[str, Probabilities] | None = None
 
     @property
     def labels(self) -> Labels:
@@ -85,6 +88,19 @@ class RunData:
     def folds(self) -> Rows:
         """0 to K - 1, shape (n,)."""
         return self.table.folds
+
+    @cached_property
+    def length_only(self) -> dict[str, Any] | None:
+        """What a logistic regression on the two lengths scores out of fold; None on few battles."""
+        a, b = np.log1p(side_values(self.text, LENGTH))
+        design, stated = np.column_stack([a - b, abs(a - b)]), np.zeros((len(a), 3))
+        for fold in np.unique(self.folds):
+            training, held = self.folds != fold, self.folds == fold
+            if len(set(self.labels[training].tolist())) < 2:
+                return None
+            fitted = LogisticRegression().fit(design[training], self.labels[training])
+            stated[np.ix_(held, fitted.classes_)] = fitted.predict_proba(design[held])
+        return evaluate(stated, self.labels, self.groups, self.training.seed)
 
     @property
     def rows(self) -> tuple[Matrix, Matrix]:
@@ -136,23 +152,15 @@ class RunData:
             for model in self.models.values()
         ]
 
-    def kernel_predictions(
-        self, frame: pl.DataFrame, columns: Sequence[Column], rows: Rows
-    ) -> Probabilities:
-        """Return out-of-fold predictions of a kernel regression on columns of some battles."""
-        outcomes, folds = self.table.outcomes.take(rows), self.folds[rows]
-        table = Table(frame, tuple(columns), outcomes, folds)
-        return fit_kernel(table, self.training.seed)[1].probabilities
-
     def fitted(self, signal: str) -> dict[int, Any]:
         """Return fold -> the signal fitted without it."""
         fitted = load_fitted(self._run.kinds[signal], self._run.folder.fitted(signal))
         return dict(zip(self.models, fitted, strict=True))
 
-    def signal_columns(self, signal: str) -> tuple[pl.DataFrame, list[Column]]:
-        """Return a signal's out-of-fold columns, as the members see them."""
-        frame, columns = pl.read_parquet(self._run.folder.signal(signal)), self._run.columns(signal)
-        return stacked_frame(frame, columns), list(columns)
+    @cached_property
+    def effects(self) -> pl.DataFrame:
+        """`models.analysis.effects.feature_effects` of the battles."""
+        return feature_effects(self.text, self.labels, self.groups)
 
     @cached_property
     def trials(self) -> pl.DataFrame | None:
@@ -175,25 +183,26 @@ class RunData:
         )
 
 
-def load_run(folder: RunFolder, trusted: Collection[str] = ()) -> RunData:
-    """Read a finished run.
+def load_run(
+    folder: RunFolder, trusted: Collection[str] = (), against: RunFolder | None = None
+) -> RunData:
+    """Read a finished run, and the predictions of another one to compare it with.
 
-    Parameters
-    ----------
-    folder : RunFolder
-    trusted : collection of str
-        Modules outside this project whose signals may be imported.
+    Signals of the `trusted` modules outside this project may be imported.
 
     Raises
     ------
     ConfigError
-        When the run is not finished, or a stage is older than what it is made from.
+        When a run is not finished, or a stage is older than what it is made from;
+        when the other run is not of the same battles.
     """
     run = finished_run(folder, trusted)
     table, bundle, made = run.table(), run.bundle, run.manifest["stages"]
     members, metrics = read_members(folder.members), read_json(folder.metrics)
     folds = table.fold_numbers
-    boosters = read_boosters(folder.bundle, bundle["boosters"])
+    boosters = read_boosters(
+        folder.bundle, bundle["boosters"], [column.name for column in table.scalars]
+    )
     source = training_file(run.settings.data)
     return RunData(
         path=folder.path,
@@ -211,7 +220,7 @@ def load_run(folder: RunFolder, trusted: Collection[str] = ()) -> RunData:
         ),
         battles=_battles(folder).with_columns(pl.read_parquet(folder.folds)["group"]),
         text=_text(folder),
-        calibrated=_calibrated(folder),
+        calibrated=_stated(pl.read_parquet(folder.out_of_fold)),
         one_order=members.one_order,
         other_order=members.other_order,
         table=table,
@@ -219,11 +228,11 @@ def load_run(folder: RunFolder, trusted: Collection[str] = ()) -> RunData:
         models={
             fold: boosters[index * len(boosters) // len(folds)] for index, fold in enumerate(folds)
         },
-        encoder=resolve(run.settings).context.encoder,
         metrics=metrics,
         members=metrics["members"],
-        stages=_stages(run.manifest),
+        stages=made,
         _run=run,
+        against=None if against is None else _predictions_of(against, folder, trusted),
     )
 
 
@@ -232,20 +241,36 @@ def _fingerprint(inputs: Mapping[str, str]) -> str:
     return next(iter(inputs.values())) if len(inputs) == 1 else value_fingerprint(dict(inputs))
 
 
-def _calibrated(run: RunFolder) -> Probabilities:
+def _stated(frame: pl.DataFrame) -> Probabilities:
     """Return the probabilities of three outcomes; without ties, a tie has none."""
-    frame = pl.read_parquet(run.out_of_fold)
     stated: Probabilities = frame.select(
         pl.col(name) if name in frame.columns else pl.lit(0.0).alias(name) for name in PROBABILITIES
     ).to_numpy()
     return stated
 
 
-def _stages(manifest: Mapping[str, Any]) -> pl.DataFrame:
-    stages = manifest["stages"].items()
-    rows = [(name, stage["seconds"], stage.get("peak_memory_mb")) for name, stage in stages]
-    names = ["stage", "seconds", "peak_memory_mb"]
-    return pl.DataFrame(rows, names, orient="row", infer_schema_length=None)
+def _predictions_of(
+    other: RunFolder, own: RunFolder, trusted: Collection[str]
+) -> tuple[str, Probabilities]:
+    """Return the name of another run, and its predictions in the order of this one's battles."""
+    finished_run(other, trusted)
+    found = (
+        pl.read_parquet(own.out_of_fold)
+        .select("id", "label")
+        .join(
+            pl.read_parquet(other.out_of_fold),
+            on=["id", "label"],
+            how="left",
+            maintain_order="left",
+        )
+    )
+    stated = _stated(found).astype(float)
+    if np.isnan(stated).any():
+        raise ConfigError(
+            f"{other.path} was not trained on all battles of this run, with the same outcomes; "
+            "compare runs of one training file"
+        )
+    return other.path.resolve().name, stated
 
 
 def _battles(run: RunFolder) -> pl.DataFrame:

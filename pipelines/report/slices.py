@@ -12,51 +12,53 @@ from models.analysis.strengths import families_of
 from models.probabilities import out_of_fold_prior, row_log_loss
 from pipelines.report.run_data import RunData
 
-PRIOR = "prior of the other folds"
+PRIOR = "prior"
 
 KINDS = {
-    "concerns_code": "code",
-    "concerns_mathematics": "mathematics",
+    "concerns_code": "prompts about code",
+    "concerns_mathematics": "prompts about mathematics",
     "asks_for_creativity": "creative writing",
-    "asks_for_list": "a list",
-    "asks_to_explain": "an explanation",
-    "asks_for_opinion": "an opinion",
-    "asks_to_transform": "a text to change",
-    "sets_a_role": "a role to play",
-    "is_sensitive": "a sensitive matter",
-    "concerns_the_model": "the model itself",
+    "asks_for_list": "prompts for a list",
+    "asks_to_explain": "prompts for an explanation",
+    "asks_for_opinion": "prompts for an opinion",
+    "asks_to_transform": "prompts with a text to change",
+    "sets_a_role": "prompts that set a role",
+    "is_sensitive": "sensitive matters",
+    "concerns_the_model": "prompts about the model itself",
 }
-"""Feature of the prompt -> what the prompt is about, in words."""
+"""Feature of the prompt -> what such prompts are, in words."""
+
+OTHER_KINDS = "other prompts"
 
 MOST_FAMILIES = 12
 MOST_LANGUAGES = 8
 
 
-def loss_slices(data: RunData) -> pl.DataFrame:
-    """Return `models.analysis.predictions.loss_by_slice` of all that a battle is sliced by."""
+def slices_of(data: RunData) -> dict[str, pl.Series]:
+    """Return all that a battle is sliced by, as `models.analysis.predictions` takes it.
+
+    Nothing here depends on the predictions: slices by the model's own confidence
+    would say how confident it is, not where it is good.
+    """
     a, b = side_values(data.text, LENGTH)
-    apart = abs(data.calibrated[:, 0] - data.calibrated[:, 1])
-    unlike = np.abs(np.log1p(a) - np.log1p(b)) > 0.3
+    unlike = np.abs(np.log(np.maximum(a, 1)) - np.log(np.maximum(b, 1))) > np.log(1.5)
     turns = np.minimum(data.battles["turns"], 2) - 1
     slices = {
-        "outcome": _chosen(["voted A", "voted B", "voted a tie"], data.labels),
+        "outcome": _chosen(["votes for A", "votes for B", "ties"], data.labels),
         "turns": _chosen(["one turn", "two turns or more"], turns),
-        "length": quantile_slices(a + b, 4, "characters:"),
-        "lengths": _chosen(["like lengths", "unlike lengths"], unlike),
-        "closeness": quantile_slices(apart.round(3), 4, "|P(A) − P(B)|:"),
-        "tie": quantile_slices(data.calibrated[:, 2].round(3), 3, "P(tie):"),
+        "length": quantile_slices(a + b, 4, "characters"),
+        "lengths": _chosen(["responses of like length", "responses of unlike length"], unlike),
         "language": _languages(data),
         "prompt": _kinds(data.text),
     }
-    if not data.table.ties:
-        del slices["tie"]
-    if data.named.any():
-        slices["family"] = _families(data)
+    return slices | ({"family": _families(data)} if data.named.any() else {})
+
+
+def loss_slices(data: RunData) -> pl.DataFrame:
+    """Return `models.analysis.predictions.loss_by_slice` of `slices_of` against the prior."""
     prior = out_of_fold_prior(data.labels, data.folds)
-    losses, losses_of_prior = (
-        row_log_loss(stated, data.labels) for stated in (data.calibrated, prior)
-    )
-    return loss_by_slice(slices, losses, losses_of_prior, data.groups)
+    losses, of_prior = (row_log_loss(each, data.labels) for each in (data.calibrated, prior))
+    return loss_by_slice(slices_of(data), losses, of_prior, data.groups)
 
 
 def _chosen(names: list[str], numbers: object) -> pl.Series:
@@ -77,13 +79,13 @@ def _languages(data: RunData) -> pl.Series:
 
 
 def _kinds(text: pl.DataFrame) -> pl.Series:
-    """For each prompt the kinds it is of, "anything else" where it is of none: List(String)."""
+    """For each prompt the kinds it is of, `OTHER_KINDS` where it is of none: List(String)."""
     held = [
-        pl.when(pl.col(f"prompt__{feature}") > 0).then(pl.lit(f"prompt: {name}"))
+        pl.when(pl.col(f"prompt__{feature}") > 0).then(pl.lit(name))
         for feature, name in KINDS.items()
     ]
     kinds = pl.concat_list(held).list.drop_nulls()
-    nothing = pl.lit(["prompt: anything else"])
+    nothing = pl.lit([OTHER_KINDS])
     return text.select(pl.when(kinds.list.len() > 0).then(kinds).otherwise(nothing)).to_series()
 
 
@@ -92,4 +94,7 @@ def _families(data: RunData) -> pl.Series:
     pair = [families_of(data.battles[f"model_{side}"]).alias(side) for side in "ab"]
     found = pl.DataFrame(pair).select(pl.concat_list("a", "b").list.drop_nulls().list.unique())
     kept = _commonest(found.to_series().explode(), MOST_FAMILIES)
-    return found.select(pl.first().list.filter(pl.element().is_in(kept)).list.sort()).to_series()
+    return found.select(
+        pl.first().list.filter(pl.element().is_in(kept)).list.sort()
+        .list.eval(pl.format("battles of {}", pl.element()))
+    ).to_series()  # fmt: skip

@@ -76,6 +76,8 @@ def plot_study(axes: Axes, frame: pl.DataFrame) -> None:
 def draw_study(study: optuna.Study, target: Path) -> None:
     """Write the figure of a search that has just ended."""
     frame = trials_of(study.get_trials(deepcopy=False))
-    png = render(lambda canvas: plot_study(canvas.subplots(), frame), *study_words(frame), 3.2)
+    png, _ = render(
+        lambda canvas: plot_study(canvas.subplots(), frame), *study_words(frame), 2.6, "study"
+    )
     with atomic_path(target) as path:
         path.write_bytes(png)

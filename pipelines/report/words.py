@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from models.evaluation.intervals import Z
 from pipelines.report.theme import LABEL_LENGTH
 
 
@@ -32,14 +33,30 @@ def share_text(row: Mapping[str, Any], of: str = "", digits: int = 0) -> str:
     >>> share_text({"share": 0.5, "low": 0.4, "high": 0.6}, digits=1)
     '50.0 % (40.0 % to 60.0 %)'
     """
-    names = (of, f"{of}_low", f"{of}_high") if of else ("share", "low", "high")
-    share, low, high = (percent(row[name], digits) for name in names)
+    share, low, high = (percent(row[name], digits) for name in (of or "share", *_ends(row, of)))
     return f"{share} ({low} to {high})"
 
 
+def errors_from(nothing: float, row: Mapping[str, Any], of: str = "") -> float:
+    """Return how many standard errors a value lies from where there is nothing to tell."""
+    value, low, high = row[of or "share"], *(row[end] for end in _ends(row, of))
+    return abs(value - nothing) * 2 * Z / (high - low) if high > low else 0.0
+
+
 def loss_text(row: Mapping[str, Any], of: str = "log_loss", form: str = ".3f") -> str:
-    """Return a loss with the interval ``low, high``; only its bounds have a sign."""
-    return f"{row[of]:{form.strip('+')}} ({row['low']:{form}} to {row['high']:{form}})"
+    """Return a loss with its interval; only the bounds have a sign."""
+    low, high = (row[end] for end in _ends(row, of))
+    return f"{row[of]:{form.strip('+')}} ({low:{form}} to {high:{form}})"
+
+
+def _ends(row: Mapping[str, Any], of: str) -> tuple[str, str]:
+    """Return the columns of the bounds of a value: ``x_low, x_high``, or ``low, high``."""
+    return (f"{of}_low", f"{of}_high") if f"{of}_low" in row else ("low", "high")
+
+
+def spaced(name: str) -> str:
+    """Return the name of a column or a feature in words."""
+    return name.replace("__", ": ").replace("_", " ")
 
 
 def outcome_name(outcome: str) -> str:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import logging
+import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TypeVar
+from contextlib import contextmanager, suppress
+from typing import NoReturn, TypeVar
 
+from polars.exceptions import PanicException, PolarsError
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from featlab.errors import FeatlabError
+from featlab.errors import FeatlabError, visible
 from featlab.progress import Advance, Progress, report_to
 from pipelines.run.settings import CommandSettings
 
@@ -22,6 +28,7 @@ Settings = TypeVar("Settings", bound=CommandSettings)
 
 EXIT_BAD_INPUT = 2
 SECONDS_BETWEEN_LINES = 30.0
+EXIT_BROKEN_PIPE = 128 + signal.SIGPIPE
 console = Console(stderr=True, highlight=False)
 
 
@@ -30,7 +37,7 @@ class ConsoleReporter:
 
     def note(self, message: str) -> None:
         """Print one line."""
-        console.print(message, markup=False, soft_wrap=True)
+        console.print(visible(message), markup=False, soft_wrap=True)
 
     @contextmanager
     def task(self, title: str, total: int) -> Iterator[Advance]:
@@ -73,20 +80,84 @@ def run_command(
     program: str,
     arguments: list[str] | None = None,
 ) -> None:
-    """Load settings, run the command, and end with status 2 and a sentence on bad input."""
+    """Load settings and run the command; what a person can mend ends in one sentence.
+
+    Raises
+    ------
+    SystemExit
+        With status 2 after a `FeatlabError` or a file that cannot be read or
+        written, 130 after an interruption, 143 after a request to terminate,
+        and 141 when nobody reads the output any more.
+    """
+    # What a terminal's encoding lacks is shown as its escape.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        loaded = settings.load(sys.argv[1:] if arguments is None else arguments, program)
-        logging.basicConfig(
-            level=logging.INFO if loaded.verbose else logging.WARNING,
-            format="%(message)s",
-            handlers=[RichHandler(console=console, show_path=False)],
-            force=True,
-        )
-        report_to(ConsoleReporter())
-        command(loaded)
+        with _signals_raise():
+            loaded = settings.load(sys.argv[1:] if arguments is None else arguments, program)
+            handler = RichHandler(console=console, show_path=False)
+            handler.setFormatter(_VisibleFormatter("%(message)s"))
+            logging.basicConfig(
+                level=logging.INFO if loaded.verbose else logging.WARNING,
+                handlers=[handler],
+                force=True,
+            )
+            report_to(ConsoleReporter())
+            command(loaded)
+            sys.stdout.flush()
     except FeatlabError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(EXIT_BAD_INPUT) from None
-    except KeyboardInterrupt:
-        print("interrupted; run the same command again to go on from here", file=sys.stderr)
-        raise SystemExit(130) from None
+        _end(f"error: {error}", EXIT_BAD_INPUT)
+    except BrokenPipeError:
+        # Python flushes once more as it ends, into a pipe that is closed.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(EXIT_BROKEN_PIPE) from None
+    except OSError as error:
+        what = error.strerror or str(error)
+        where = f"{error.filename}: " if error.filename else ""
+        advice = _ADVICE.get(error.errno or 0, "")
+        _end(f"error: {where}{what}{advice}", EXIT_BAD_INPUT)
+    except MemoryError:
+        _end(f"error: there is not enough memory{_ADVICE[errno.ENOMEM]}", EXIT_BAD_INPUT)
+    except (PolarsError, PanicException) as error:
+        _end(f"error: a table cannot be read or written: {error}", EXIT_BAD_INPUT)
+    except KeyboardInterrupt as interruption:
+        number = interruption.args[0] if interruption.args else signal.SIGINT
+        _end("interrupted; run the same command again to go on from here", 128 + number)
+
+
+_ADVICE = {
+    errno.ENOSPC: "; free some space and run the command again",
+    errno.EDQUOT: "; free some space and run the command again",
+    errno.EMFILE: "; allow more open files (ulimit -n) and run the command again",
+    errno.ENOMEM: "; free or allow more of it (ulimit -v) and run the command again",
+}
+
+
+class _VisibleFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
+
+
+@contextmanager
+def _signals_raise() -> Iterator[None]:
+    """Let requests to stop unwind the stack, so that locks are freed and files cleaned up."""
+
+    def stop(number: int, _: object) -> None:
+        raise KeyboardInterrupt(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end(message: str, status: int) -> NoReturn:
+    with suppress(OSError):
+        print(visible(message), file=sys.stderr)
+    raise SystemExit(status) from None

@@ -7,8 +7,6 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import ValidationError
-
 from featlab.columns import Column
 from featlab.errors import ConfigError
 from featlab.signals import Signal, find_signal, load_signal
@@ -74,7 +72,7 @@ def finished_run(folder: RunFolder, trusted: Collection[str] = ()) -> FinishedRu
     try:
         values = tomllib.loads(folder.config.read_text(encoding="utf-8"))
         settings = TrainSettings(**{**values, "run": folder.path})
-    except (tomllib.TOMLDecodeError, ValidationError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(
             f"{folder.config} is not as train-ensemble wrote it; train again"
         ) from error

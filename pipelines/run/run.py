@@ -15,22 +15,25 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
 
 from filelock import FileLock, Timeout
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
 
-from featlab.errors import ConfigError
+from featlab.errors import ConfigError, FileError
 from featlab.files import (
     atomic_path,
     file_fingerprint,
     files_of,
     fingerprints,
-    read_json,
+    sweep,
     value_fingerprint,
     write_json,
 )
 from featlab.progress import note
 from featlab.versions import versions
+from models.checked_json import checked_json
 from pipelines.run.code import code_fingerprint
 from pipelines.run.folder import RunFolder
 
@@ -171,6 +174,7 @@ def open_run(path: Path, config: str | None = None) -> Iterator[Run]:
         raise ConfigError(f"{path} is no place for a run: {error.strerror}") from None
     try:
         with FileLock(path / LOCK, timeout=0):
+            sweep(path, below=True)
             yield Run(RunFolder(path), config)
     except Timeout:
         raise ConfigError(
@@ -179,11 +183,39 @@ def open_run(path: Path, config: str | None = None) -> Iterator[Run]:
 
 
 def read_manifest(folder: RunFolder) -> dict[str, Any]:
-    """Return a run's manifest; that of an empty run where there is none."""
-    found: dict[str, Any] = (
-        read_json(folder.manifest) if folder.manifest.is_file() else {"stages": {}}
-    )
+    """Return a run's manifest; that of an empty run where there is none, or a damaged one.
+
+    Every stage can be made again, so that a torn manifest costs time and no more.
+    """
+    empty: dict[str, Any] = {"stages": {}}
+    if not folder.manifest.is_file():
+        return empty
+    try:
+        found: dict[str, Any] = checked_json(folder.manifest, _MANIFEST)
+    except FileError as error:
+        note(f"{error}; every stage counts as not made")
+        return empty
     return found
+
+
+class _MadeFrom(TypedDict):
+    inputs: dict[str, str]
+    values: str
+    code: str
+
+
+class _Stage(TypedDict):
+    made_from: _MadeFrom
+    seconds: float
+    outputs: dict[str, str]
+
+
+class _Manifest(TypedDict):
+    stages: dict[str, _Stage]
+    versions: NotRequired[dict[str, str]]
+
+
+_MANIFEST = TypeAdapter(_Manifest)
 
 
 def require_finished(folder: RunFolder, *stages: str) -> dict[str, Any]:
@@ -198,7 +230,8 @@ def require_finished(folder: RunFolder, *stages: str) -> dict[str, Any]:
     Raises
     ------
     ConfigError
-        When a stage is missing, or was made from an older output of another.
+        When a stage is missing, was made from an older output of another, or
+        wrote something else than what is there.
     """
     manifest = read_manifest(folder)
     made = manifest["stages"]
@@ -211,6 +244,10 @@ def require_finished(folder: RunFolder, *stages: str) -> dict[str, Any]:
         seen.add(name)
         if name not in made:
             raise _unfinished(folder, f"no {name}")
+        for output, digest in made[name]["outputs"].items():
+            file = folder.path / output
+            if not file.is_file() or file_fingerprint(file) != digest:
+                raise _unfinished(folder, f"{output} is not as {name} wrote it")
         for path, digest in made[name]["made_from"]["inputs"].items():
             if maker := makers.get(path):
                 if made[maker]["outputs"][path] != digest:

@@ -8,7 +8,6 @@ Every command reads the settings it needs and refuses the ones it does not know.
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -234,7 +233,7 @@ class CommandSettings(BaseSettings):
                 for problem in error.errors()
             )
             raise ConfigError(f"settings are wrong: {problems}") from None
-        except (SettingsError, tomllib.TOMLDecodeError) as error:
+        except (SettingsError, ValueError, RecursionError) as error:
             raise ConfigError(f"settings cannot be read: {error}") from None
         finally:
             _toml_path = None
@@ -383,6 +382,9 @@ class ReportSettings(BundleSettings):
     """Settings of ``pipelines.report.__main__``."""
 
     out: Path | None = Field(None, description="folder to write; the run's report folder if none")
+    against: Path | None = Field(
+        None, description="another run of the same battles to compare with"
+    )
     examples: bool = Field(True, description="show example battles, collapsed, on the page")
     readme_figures: Path | None = Field(
         None, description="write the README's figures into this folder, and nothing else"

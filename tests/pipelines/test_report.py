@@ -1,12 +1,12 @@
 import base64
 import csv
+import hashlib
 import json
 import re
 import shutil
 import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +20,15 @@ from PIL import Image
 
 from featlab.errors import BundleError, ConfigError
 from models.stacking.bundle import load_bundle
-from pipelines.report.__main__ import FIGURES, README_FIGURES, main, make_sections
-from pipelines.report.figure import NAMES, Plot
+from pipelines.report.__main__ import (
+    CLEAR,
+    FIGURES,
+    README_FIGURES,
+    main,
+    make_sections,
+    summary,
+)
+from pipelines.report.figure import NAMES, Drawn, Plot
 from pipelines.report.page import SHOWN_CHARACTERS, Example, Section, render_page, shown
 from pipelines.report.run_data import RunData, load_run
 from pipelines.run.console import run_command
@@ -31,6 +38,8 @@ from pipelines.run.settings import ReportSettings
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # No curve was measured, and on 240 battles the tuned trees split on nothing.
 LEFT_OUT = {"learning_curve", "partial_dependence"}
+# Drawn with --against only.
+COMPARED = {"against"}
 
 NASTY = Example(
     id='7"><img src=x onerror=alert(1)>',
@@ -54,6 +63,8 @@ class Parsed(HTMLParser):
         self._inside = False
         self.feed(page)
         self.close()
+        policy = next(each["content"] or "" for _, each in self.tags if "http-equiv" in each)
+        self.policy = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = dict(attrs)
@@ -91,10 +102,10 @@ def report(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_page_a_picture_and_numbers_for_every_figure(report: Path) -> None:
     page = (report / "index.html").read_text(encoding="utf-8")
     assert len(page) < 5_000_000
-    names = {figure.name for figure in FIGURES}
-    assert len(names) == len(FIGURES)
+    names = {figure.name for figure in FIGURES} - COMPARED
+    assert len(names) == len(FIGURES) - len(COMPARED)
     for name in names - LEFT_OUT:
-        assert f'<figure id="{name}">' in page, name
+        assert f'<figure id="{name}" ' in page, name
         with (report / "figures" / f"{name}.csv").open(newline="", encoding="utf-8") as stream:
             assert len(list(csv.reader(stream))) > 1, name
         with Image.open(report / "figures" / f"{name}.png") as image:
@@ -103,17 +114,57 @@ def test_a_page_a_picture_and_numbers_for_every_figure(report: Path) -> None:
         assert f"Left out, {name}: " in page
 
 
+def digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode()
+
+
+def own_script(page: str) -> str:
+    """The page's script, whose hash its policy names; it has no other."""
+    policy = Parsed(page).policy
+    (script,), (style,) = (
+        re.findall(f"<{tag}>(.*?)</{tag}>", page, re.DOTALL) for tag in ("script", "style")
+    )
+    assert policy["script-src"] == f"'{digest(script)}'"
+    assert policy["style-src"] == f"'{digest(style)}'"
+    assert policy["default-src"] == "'none'"
+    return script
+
+
 def test_the_page_names_nothing_outside_itself(report: Path) -> None:
-    parsed = Parsed((report / "index.html").read_text(encoding="utf-8"))
-    assert not {tag for tag, _ in parsed.tags} & {"script", "iframe", "object", "embed", "base"}
+    page = (report / "index.html").read_text(encoding="utf-8")
+    parsed = Parsed(page)
+    assert not {tag for tag, _ in parsed.tags} & {"iframe", "object", "embed", "base", "img"}
+    own_script(page)
     for tag, values in parsed.tags:
-        assert not any(name.startswith("on") for name in values), tag
-        for name in ("src", "href", "srcset", "action"):
+        assert not any(name.startswith("on") or name == "style" for name in values), tag
+        for name in ("src", "href", "xlink:href", "srcset", "action"):
             assert (values.get(name) or "#").startswith(("#", "data:")), (tag, values.get(name))
-        if tag == "img":
-            assert values["alt"]
-            data = (values["src"] or "").removeprefix("data:image/png;base64,")
-            Image.open(BytesIO(base64.b64decode(data))).verify()
+    ids = [values["id"] for _, values in parsed.tags if "id" in values]
+    assert len(ids) == len(set(ids))
+    names = {values.get("href", "") for tag, values in parsed.tags if tag in ("a", "use")}
+    assert {(name or "").removeprefix("#") for name in names if (name or "")[:1] == "#"} <= set(ids)
+
+
+def test_every_figure_can_be_taken_home(report: Path) -> None:
+    parsed = Parsed((report / "index.html").read_text(encoding="utf-8"))
+    taken = {
+        values["download"]: values["href"] for _, values in parsed.tags if "download" in values
+    }
+    written = {path.name: path.read_bytes() for path in (report / "figures").iterdir()}
+    assert set(taken) == set(written)
+    for name, content in written.items():
+        assert base64.b64decode((taken[name] or "").split(",", 1)[1]) == content, name
+
+
+def test_a_picture_takes_its_colours_from_the_page_and_its_text_is_text(data: RunData) -> None:
+    for name in ("losses", "pairs", "importance_of_features"):
+        svg = next(figure for figure in FIGURES if figure.name == name).make(data).svg
+        assert not re.search(r"""(fill|stroke)="(?!none|var\(--)""", svg), name
+        assert "style=" not in svg
+    assert (
+        "lower is better</text>"
+        in next(figure for figure in FIGURES if figure.name == "losses").make(data).svg
+    )
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +175,11 @@ def data(trained: Path) -> RunData:
 @pytest.fixture(scope="module")
 def plots(data: RunData) -> dict[str, Plot]:
     """What each figure shows of the trained run."""
-    return {figure.name: figure.plot(data) for figure in FIGURES if figure.name not in LEFT_OUT}
+    return {
+        figure.name: figure.plot(data)
+        for figure in FIGURES
+        if figure.name not in LEFT_OUT | COMPARED
+    }
 
 
 def test_titles_are_sentences_with_numbers_and_notes_state_n(plots: dict[str, Plot]) -> None:
@@ -164,12 +219,86 @@ def test_what_battles_without_names_cannot_show_is_left_out(data: RunData) -> No
     nobody = pl.lit(None, pl.String)
     nameless = replace(data, battles=data.battles.with_columns(model_a=nobody, model_b=nobody))
     needing = [figure for figure in FIGURES if NAMES in figure.needs]
-    sections = make_sections(needing, nameless, lambda *_: None)
+    sections = make_sections(needing, nameless)
     assert not any(section.figures for section in sections)
     reasons = [reason for section in sections for _, reason in section.left_out]
     assert reasons == ["the training file names no models"] * len(needing)
+    for figure in FIGURES:
+        if NAMES not in figure.needs and figure.name not in LEFT_OUT | COMPARED:
+            assert SENSE.search(figure.plot(nameless).title) is None, figure.name
     (slices,) = (figure.plot(nameless) for figure in FIGURES if figure.name == "slices")
     assert "family" not in slices.numbers["dimension"]
+
+
+SENSE = re.compile(r"\bnan\b|\binf\b|-\d+(\.\d+)? %|\d{4,} %|[2-9]\d\d %")
+
+
+def reduced(data: RunData, rows: np.ndarray) -> RunData:
+    """The run as if it had these battles only."""
+    table = replace(
+        data.table,
+        frame=data.table.frame[rows],
+        outcomes=data.table.outcomes.take(rows),
+        folds=np.arange(len(rows)) % 3,
+    )
+    return replace(
+        data,
+        battles=data.battles[rows],
+        text=data.text[rows],
+        calibrated=data.calibrated[rows],
+        one_order=data.one_order[rows],
+        other_order=data.other_order[rows],
+        table=table,
+    )
+
+
+@pytest.mark.parametrize("what", ["no ties", "one fold", "few", "one outcome"])
+def test_thin_data_have_sensible_headlines_or_a_reason(data: RunData, what: str) -> None:
+    rows = {
+        "no ties": np.flatnonzero(data.labels < 2),
+        "one fold": np.flatnonzero(data.folds == 0),
+        "few": np.arange(30),
+        "one outcome": np.flatnonzero(data.labels == 0),
+    }[what]
+    sections = make_sections(FIGURES, reduced(data, rows))
+    reasons = [reason for section in sections for _, reason in section.left_out]
+    assert all(len(reason) > 20 for reason in reasons)
+    drawn = [figure for section in sections for figure in section.figures]
+    assert bool(drawn) == (what in ("no ties", "one fold"))
+    for figure in drawn:
+        assert SENSE.search(figure.plot.title) is None, figure.plot.title
+
+
+def test_the_first_screen_tells_the_clearest_findings(
+    data: RunData, plots: dict[str, Plot]
+) -> None:
+    first = summary(data, [Drawn(name, plot, b"", "") for name, plot in plots.items()])
+    assert [figure.name for figure in first.lead] == ["losses"]
+    told = [figure.plot.telling for figure in first.findings]
+    assert told == sorted(told, reverse=True)
+    assert len(told) <= 5
+    assert min(told, default=CLEAR) >= CLEAR
+
+
+def test_another_run_of_the_same_battles_is_set_beside(trained: Path, data: RunData) -> None:
+    figure = next(figure for figure in FIGURES if figure.name == "against")
+    beside = load_run(RunFolder(trained), against=RunFolder(trained))
+    plot = figure.plot(beside)
+    assert "not clearly better or worse" in plot.title
+    assert plot.numbers["gain"].abs().max() == 0
+    better = (beside.against or ("", None))[0], np.full_like(data.calibrated, 1 / 3)
+    worse = replace(beside, against=better, calibrated=np.eye(3)[data.labels] * 0.7 + 0.1)
+    assert figure.plot(worse).title.startswith("This run is better than trained")
+
+
+def test_a_run_of_other_battles_is_not_set_beside(trained: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(trained, other)
+    kept = pl.read_parquet(other / "oof.parquet").head(200)
+    (other / "oof.parquet").unlink()
+    kept.write_parquet(other / "oof.parquet")
+    with pytest.raises((ConfigError, BundleError)):
+        load_run(RunFolder(trained), against=RunFolder(other))
 
 
 def drawn_axes(plot: Plot) -> list[Axes]:
@@ -198,8 +327,8 @@ def test_a_measured_learning_curve_is_drawn(trained: Path, tmp_path: Path) -> No
 
 def test_examples_are_collapsed_behind_a_warning(report: Path) -> None:
     page = (report / "index.html").read_text(encoding="utf-8")
-    assert page.index('class="warning"') < page.index('<details class="examples">')
-    assert '<details class="examples" open' not in page
+    assert page.index('class="warning"') < page.index('<details class="examples"')
+    assert not any("open" in values for _, values in Parsed(page).tags)
 
 
 def test_examples_can_be_left_out(trained: Path, tmp_path: Path) -> None:
@@ -236,19 +365,14 @@ def test_a_folder_that_is_no_run_is_named_as_such(tmp_path: Path) -> None:
         load_run(RunFolder(tmp_path))
 
 
-def test_other_battles_are_refused(trained: Path, generated: Path, tmp_path: Path) -> None:
-    lines = (generated / "train.csv").read_bytes()
-    (tmp_path / "train.csv").write_bytes(lines + b"\r\n")
-    with pytest.raises(ConfigError, match="other battles"):
-        load_run(RunFolder(trained), tmp_path)
-
-
-def test_a_bundle_of_another_training_is_refused(trained: Path, tmp_path: Path) -> None:
+def test_a_run_whose_stages_do_not_fit_is_refused(trained: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(trained, run)
-    out_of_fold = pl.read_parquet(run / "oof.parquet")
-    out_of_fold.reverse().write_parquet(run / "oof.parquet")
-    with pytest.raises(BundleError, match="something else"):
+    manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
+    outputs = manifest["stages"]["battles"]["outputs"]
+    outputs.update(dict.fromkeys(outputs, "0" * 64))
+    (run / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    with pytest.raises(ConfigError, match="is older than"):
         load_run(RunFolder(run))
 
 
@@ -256,7 +380,8 @@ def test_texts_of_battles_are_text_and_nothing_more() -> None:
     page = nasty_page()
     parsed = Parsed(page)
     tags = [tag for tag, _ in parsed.tags]
-    assert "script" not in tags
+    own_script(page)
+    assert tags.count("script") == 1
     assert not {"b", "u", "i", "img"} & set(tags)
     assert tags.count("title") == 1
     prompt, response_a, response_b = parsed.texts
@@ -309,7 +434,7 @@ def test_a_browser_shows_the_text_runs_nothing_and_asks_for_nothing(
     own = re.compile(r"https?://[^/]*\.(?:google|googleapis|gvt1)\.com(?:/|$)")
     assert not {url for url in asked if not own.match(url)}
     parsed = Parsed(dom)
-    assert "script" not in [tag for tag, _ in parsed.tags]
+    assert [tag for tag, _ in parsed.tags].count("script") == 1
     if what == "nasty":
         assert "<title>stolen</title>" not in dom
         assert parsed.texts[0] == NASTY.prompt

@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 import multiprocessing
-import os
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from hypothesis import strategies as st
 
 from featlab.encoder.spec import EncoderSpec
 from featlab.errors import StoreError
+from featlab.files import atomic_path
 from featlab.vectors import EmbeddingStore, Keys, content_keys, open_store
 from featlab.vectors.segments import TornSegmentError, read_keys, write_segment
 from tests.featlab.hash_encoder import DIMENSION, SPEC, hashed
@@ -240,16 +240,15 @@ def test_the_same_batch_twice_is_one_segment(tmp_path: Path) -> None:
     assert segments(tmp_path) == before
 
 
-def test_only_old_leftovers_are_removed(tmp_path: Path) -> None:
+def test_only_what_nobody_writes_any_more_is_removed(tmp_path: Path) -> None:
     open_store(tmp_path, SPEC)
-    old, young = (tmp_path / SPEC.id / f".ab.npy.{name}" for name in ("old", "young"))
-    for path in (old, young):
-        path.write_bytes(b"half")
-    os.utime(old, (0, 0))
-    open_store(tmp_path, SPEC, read_only=True)
-    assert old.exists()
-    open_store(tmp_path, SPEC)
-    assert (old.exists(), young.exists()) == (False, True)
+    left = tmp_path / SPEC.id / ".ab.npy.0123abcd.part"
+    with atomic_path(tmp_path / SPEC.id / "cd.npy") as written:
+        left.write_bytes(b"half")
+        open_store(tmp_path, SPEC, read_only=True)
+        assert left.exists()
+        open_store(tmp_path, SPEC)
+        assert (left.exists(), written.exists()) == (False, True)
 
 
 def _append_texts(root: Path, name: str, count: int) -> None:

@@ -10,12 +10,9 @@ from featlab.battles import joined_turns, read_battles
 from featlab.generated import generate_battles
 from featlab.signals.identity.model_families import family
 from models.analysis.identity import (
-    ORACLE,
     OTHERS,
-    PRIOR,
     family_accuracy,
     family_confusion,
-    recovered,
     taken_for,
 )
 
@@ -70,17 +67,3 @@ def test_the_confusion_of_a_family_adds_up(texts: pl.DataFrame, battles: pl.Data
     assert set(confusion["family"]) - {OTHERS} == kept
     own = confusion.filter(pl.col("family") == pl.col("told"), pl.col("family") != OTHERS)
     assert own["share"].to_numpy().min() > 0.5
-
-
-def test_the_oracle_is_the_measure_of_what_is_recovered() -> None:
-    labels = np.random.default_rng(0).integers(0, 3, 300)
-    told = {
-        who: np.full((300, 3), (1 - sure) / 3) + sure * np.eye(3)[labels]
-        for who, sure in ((PRIOR, 0.0), ("identity", 0.2), (ORACLE, 0.4))
-    }
-    prior, identity, oracle = recovered(told, labels, np.arange(300), seed=0).rows(named=True)
-    assert prior["gain"] is None
-    assert oracle["share"] == 1.0
-    assert identity["gain"] == pytest.approx(prior["log_loss"] - identity["log_loss"])
-    assert identity["share"] == pytest.approx(identity["gain"] / oracle["gain"])
-    assert identity["share_low"] <= identity["share"] <= identity["share_high"]
