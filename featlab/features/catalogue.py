@@ -5,13 +5,19 @@ from __future__ import annotations
 import polars as pl
 
 from featlab.features import (
+    agreement,
     characters,
+    code,
+    compliance,
+    ending,
     lexicon,
     markdown,
     newlines,
     overlap,
     prompt,
     punctuation,
+    repetition,
+    stance,
     verbosity,
 )
 from featlab.features.feature import Feature, checked
@@ -26,6 +32,12 @@ FEATURES: tuple[Feature, ...] = checked(
         *characters.FEATURES,
         *prompt.FEATURES,
         *overlap.FEATURES,
+        *code.FEATURES,
+        *ending.FEATURES,
+        *repetition.FEATURES,
+        *stance.FEATURES,
+        *agreement.FEATURES,
+        *compliance.FEATURES,
     )
 )
 """The built-in features in the order of their columns."""

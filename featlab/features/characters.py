@@ -46,7 +46,12 @@ FEATURES = (
     ),
     *(
         Feature(
-            name, partial(Text.count, pattern=pattern), pl.UInt32, FAMILY, meaning, (Scope.PROMPT,)
+            name,
+            partial(Text.count, pattern=pattern, of="beyond_ascii"),
+            pl.UInt32,
+            FAMILY,
+            meaning,
+            (Scope.PROMPT,),
         )
         for name, (pattern, meaning) in SCRIPTS.items()
     ),
@@ -54,7 +59,7 @@ FEATURES = (
     _count("digits", partial(Text.count, pattern="[0-9]"), meaning="ASCII digits", scopes=BOTH),
     _count(
         "capitals",
-        partial(Text.count, pattern="[A-Z]"),
+        partial(Text.count_bytes, first="A", last="Z"),
         meaning="ASCII capital letters",
         scopes=BOTH,
     ),

@@ -1,4 +1,4 @@
-"""Phrases that give a response away: refusals, apologies, hedges, openers, closers."""
+"""Phrases that give a response away: refusals, apologies, hedges, openers; of prose only."""
 
 from __future__ import annotations
 
@@ -95,24 +95,6 @@ OPENERS = {
 }
 """Feature name -> (regular expression on the first 120 characters, meaning)."""
 
-CLOSERS = {
-    "closes_with_offer": (
-        (
-            r"let me know|feel free|hope (?:this|that|it)|happy to|"
-            r"(?:further|other|more) questions|anything else|would you like"
-        ),
-        "offers more help within the last 240 characters",
-    ),
-    "closes_with_question": (r"\?[\"')\s]*$", "ends with a question mark"),
-    "closes_with_summary": (
-        r"\b(?:overall|in conclusion|in summary|to sum|ultimately|remember)\b",
-        "sums up within the last 240 characters",
-    ),
-    "closes_unfinished": (r"[\w,:;\-(]\s*$", "ends without a mark that ends a sentence"),
-    "closes_with_exclamation": (r"![\"')\s]*$", "ends with an exclamation mark"),
-}
-"""Feature name -> (regular expression on the last 240 characters in lower case, meaning)."""
-
 
 def _per_hundred_words(text: Text, name: str) -> pl.Expr:
     return per(text.feature(name), text.feature("words")) * 100
@@ -122,7 +104,7 @@ _feature = partial(Feature, family=FAMILY, pairings=COUNT_PAIRINGS)
 
 FEATURES = (
     *(
-        _feature(name, partial(search, pattern=pattern), pl.UInt32, meaning=meaning)
+        _feature(name, partial(search, pattern=pattern, of="prose"), pl.UInt32, meaning=meaning)
         for search, patterns in (
             (partial(Text.count), COUNTED),
             (partial(Text.count, ignore_case=True), COUNTED_IN_ANY_CASE),
@@ -130,12 +112,13 @@ FEATURES = (
         for name, (pattern, meaning) in patterns.items()
     ),
     *(
-        _feature(name, partial(search, pattern=pattern), pl.UInt8, meaning=f"1 where it {meaning}")
-        for search, patterns in (
-            (partial(Text.begins), OPENERS),
-            (partial(Text.ends, ignore_case=True), CLOSERS),
+        _feature(
+            name,
+            partial(Text.begins, pattern=pattern, of="prose"),
+            pl.UInt8,
+            meaning=f"1 where it {meaning}",
         )
-        for name, (pattern, meaning) in patterns.items()
+        for name, (pattern, meaning) in OPENERS.items()
     ),
     _feature(
         "refusal_density",

@@ -1,7 +1,8 @@
-"""Markdown, code and mathematics: how a response is dressed.
+"""Markdown and mathematics in prose: how a response is dressed.
 
-Headers, bold and lists are the style covariates of the Arena's own style
-control (Li, Angelopoulos and Chiang, "Does style matter?", LMSYS blog, 2024).
+Headers, lists and bold are counted as the Arena's own style control counts them
+(Li, Angelopoulos and Chiang, "Does style matter?", LMSYS blog, 2024), outside
+fenced code, where a comment would pass for a header.
 """
 
 from __future__ import annotations
@@ -16,16 +17,18 @@ from featlab.features.text import Text, per
 
 FAMILY = "markdown"
 
+_SPACE = r"(?:[ \t]|(?m:$))"
+
 LINES = {
-    "headers": ("#{1,6} ", "lines that begin with # to ######"),
-    "bullets": (
-        # Literals, not " {0,4}": that makes the search three times slower.
-        "(?:| |  |   |    )[-*+•] ",
-        "lines that begin with - * + or a bullet, indented up to four spaces",
-    ),
+    "headers": (f"#{{1,6}}{_SPACE}", "lines that begin with # to ######"),
+    "bullets": (f"[ \t]*[-*+]{_SPACE}", "lines that begin with - * or +, indented or not"),
     "numbered_items": (
-        "[0-9]{1,2}[.)]",
-        "lines that begin with a number of one or two digits and . or )",
+        rf"[ \t]*[0-9]+\.{_SPACE}",
+        "lines that begin with a number and a full stop, indented or not",
+    ),
+    "other_items": (
+        f"[ \t]*(?:[•‣◦▪●]|[0-9]+[)、]|[a-zA-Z][.)]){_SPACE}",
+        "lines that begin with a bullet character, a letter, or a number and a bracket",
     ),
     "block_quotes": ("> ", "lines that begin with >"),
     "horizontal_rules": (r"(?m:(?:-{3,}|\*{3,}|_{3,})$)", "lines of three or more - * or _"),
@@ -36,7 +39,6 @@ LINES = {
 SPANS = {
     "bold_spans": (r"\*\*[^*\n]+\*\*|__[^_\n]+__", "spans in ** or __"),
     "italic_spans": (r"(?:^|[^*\\])\*[^*\s][^*\n]*\*", "spans in single *"),
-    "fences": ("```", "code fences, opening and closing"),
     "inline_code_spans": (r"`[^`\n]+`", "spans in single backticks"),
     "web_links": (r"https?://", "http and https addresses"),
     "markdown_links": (r"\]\([^)\n]+\)", "links and images in [text](target) form"),
@@ -48,7 +50,7 @@ SPANS = {
 }
 """Feature name -> (regular expression, meaning)."""
 
-_ALSO_OF_PROMPT = {"fences", "web_links", "latex_spans", "html_tags", "numbered_items"}
+_ALSO_OF_PROMPT = {"web_links", "latex_spans", "html_tags", "numbered_items"}
 
 
 def _list_items(text: Text) -> pl.Expr:
@@ -59,17 +61,13 @@ def _list_line_share(text: Text) -> pl.Expr:
     return per(text.feature("list_items"), text.feature("newlines") + 1)
 
 
-def _unclosed_fence(text: Text) -> pl.Expr:
-    return text.feature("fences") % 2
-
-
 _feature = partial(Feature, family=FAMILY, pairings=COUNT_PAIRINGS)
 
 FEATURES = (
     *(
         _feature(
             name,
-            partial(search, pattern=pattern),
+            partial(search, pattern=pattern, of="prose"),
             pl.UInt32,
             meaning=meaning,
             scopes=(Scope.PROMPT, Scope.RESPONSE) if name in _ALSO_OF_PROMPT else (Scope.RESPONSE,),
@@ -79,10 +77,4 @@ FEATURES = (
     ),
     _feature("list_items", _list_items, pl.UInt32, meaning="bullets and numbered items together"),
     _feature("list_line_share", _list_line_share, pl.Float32, meaning="list items for each line"),
-    _feature(
-        "has_unclosed_fence",
-        _unclosed_fence,
-        pl.UInt8,
-        meaning="1 where a code fence is left open, a sign of a cut answer",
-    ),
 )

@@ -22,9 +22,11 @@ def _words_of_prompt(response: Text, prompt: Text) -> pl.Expr:
 
 
 def _jaccard(first: Text, second: Text) -> pl.Expr:
-    shared = _shared(first, second).cast(pl.Int64)
-    either = first.feature("distinct_words").cast(pl.Int64) + second.feature("distinct_words")
-    return per(shared, either - shared)
+    # Counting the words of either is twice as fast as finding those of both, and what stands
+    # twice in an expression is computed twice.
+    either = pl.concat_list(first.vocabulary, second.vocabulary).list.n_unique().clip(1)
+    both = first.feature("distinct_words").cast(pl.Float64) + second.feature("distinct_words")
+    return both.clip(1) / either - 1.0
 
 
 def _coverage(response: Text, prompt: Text) -> pl.Expr:

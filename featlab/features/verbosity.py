@@ -24,7 +24,7 @@ def _characters(text: Text) -> pl.Expr:
 
 
 def _words(text: Text) -> pl.Expr:
-    return text.words.list.len()
+    return text.hashed_words.list.len()
 
 
 def _distinct_words(text: Text) -> pl.Expr:
@@ -36,8 +36,9 @@ def _distinct_word_share(text: Text) -> pl.Expr:
 
 
 def _sentences(text: Text) -> pl.Expr:
-    latin = text.count(r"[.!?](?:[ \n]|$)")
-    return latin + text.count_literal("。")
+    # An end of the text within the search would make it half as fast.
+    within = text.count("[.!?][ \n]", of="prose") + text.count_literal("。", of="prose")
+    return within + text.prose.str.contains("[.!?]$")
 
 
 def _paragraphs(text: Text) -> pl.Expr:

@@ -114,7 +114,7 @@ def test_planned_columns_pickle(raw_battles: pl.DataFrame) -> None:
 
 
 def test_a_family_that_does_not_exist() -> None:
-    with pytest.raises(FeatureError, match="no feature family 'newline'; there are characters"):
+    with pytest.raises(FeatureError, match="no feature family 'newline'; there are agreement"):
         BattleColumns(families=["newlines", "newline"])
 
 

@@ -28,8 +28,21 @@ def blank_lines(text: str) -> int:
     return sum(len(run) // 2 for run in re.findall(r"\n+", text))
 
 
+def prose(text: str) -> str:
+    return re.sub(r"```.*?(?:```|\Z)", "", text, flags=re.DOTALL)
+
+
+def lines(text: str, pattern: str) -> int:
+    return sum(bool(re.match(pattern, line)) for line in prose(text).split("\n"))
+
+
 def share(part: float, whole: float) -> float:
     return part / whole if whole else 0.0
+
+
+def repeated(words: list[str], size: int) -> float:
+    runs = [tuple(words[first : first + size]) for first in range(len(words) - size + 1)]
+    return share(len(runs) - len(set(runs)), len(runs))
 
 
 ONE_TEXT: dict[str, Callable[[str], float]] = {
@@ -37,7 +50,9 @@ ONE_TEXT: dict[str, Callable[[str], float]] = {
     "words": lambda text: len(words(text)),
     "distinct_words": lambda text: len(set(words(text))),
     "distinct_word_share": lambda text: share(len(set(words(text))), len(words(text))),
-    "sentences": lambda text: len(re.findall(r"[.!?](?=[ \n]|\Z)", text)) + text.count("。"),
+    "sentences": lambda text: (
+        len(re.findall(r"[.!?](?=[ \n]|\Z)", prose(text))) + prose(text).count("。")
+    ),
     "paragraphs": lambda text: len(
         [part for part in re.split(r"\n{2,}", text.strip("\n")) if part]
     ),
@@ -47,24 +62,18 @@ ONE_TEXT: dict[str, Callable[[str], float]] = {
     "single_newlines": lambda text: text.count("\n") - 2 * blank_lines(text),
     "longest_line": longest_runs,
     "commas": lambda text: text.count(","),
-    "backticks": lambda text: text.count("`"),
-    "headers": lambda text: sum(bool(re.match("#{1,6} ", line)) for line in text.split("\n")),
-    "bullets": lambda text: sum(
-        bool(re.match(r" {0,4}[-*+•] ", line)) for line in text.split("\n")
-    ),
-    "numbered_items": lambda text: sum(
-        bool(re.match(r"[0-9]{1,2}[.)]", line)) for line in text.split("\n")
-    ),
-    "horizontal_rules": lambda text: sum(
-        len(line) > 2 and set(line) in ({"-"}, {"*"}, {"_"}) for line in text.split("\n")
-    ),
-    "table_rows": lambda text: sum(line.startswith("|") for line in text.split("\n")),
+    "headers": lambda text: lines(text, r"#{1,6}(\s|\Z)"),
+    "bullets": lambda text: lines(text, r"\s*[-*+](\s|\Z)"),
+    "numbered_items": lambda text: lines(text, r"\s*[0-9]+\.(\s|\Z)"),
+    "horizontal_rules": lambda text: lines(text, r"(-{3,}|\*{3,}|_{3,})\Z"),
+    "table_rows": lambda text: lines(text, r"\|"),
     "fences": lambda text: text.count("```"),
     "list_line_share": lambda text: (
-        sum(bool(re.match(r" {0,4}[-*+•] |[0-9]{1,2}[.)]", line)) for line in text.split("\n"))
-        / (text.count("\n") + 1)
+        lines(text, r"\s*([-*+]|[0-9]+\.)(\s|\Z)") / (text.count("\n") + 1)
     ),
-    "first_person": lambda text: len(re.findall(r"\b(?:I|my|me|My)\b", text)),
+    "repeated_2grams": lambda text: repeated(words(text), 2),
+    "repeated_4grams": lambda text: repeated(words(text), 4),
+    "first_person": lambda text: len(re.findall(r"\b(?:I|my|me|My)\b", prose(text))),
     "closes_with_question": lambda text: bool(re.search(r"\?[\"')\s]*\Z", text)),
     "capitals": lambda text: sum("A" <= character <= "Z" for character in text),
     "digits": lambda text: sum("0" <= character <= "9" for character in text),
