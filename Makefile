@@ -9,6 +9,7 @@ TRIALS ?= 15
 N ?= 100
 
 BIN := .venv/bin
+CORE := .venv/.core
 READY := .venv/.ready
 PACKAGES := featlab models pipelines
 FAST := tests/featlab/features tests/featlab/battles tests/featlab/signals tests/featlab/generated \
@@ -21,14 +22,22 @@ FAST := tests/featlab/features tests/featlab/battles tests/featlab/signals tests
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-$(READY): pyproject.toml constraints.txt
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+# What trains and predicts, without an encoder: no torch.
+$(CORE): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		--editable ".[ensemble,encoder,data,docs,bench,dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip>=25.1"
+	$(INSTALL) --editable . --group ensemble
 	touch $@
 
-demo: $(READY)  ## the whole main job on generated battles, no data or network needed
-	$(BIN)/python -m pipelines.demo --run runs/demo $(ARGS)
+$(READY): $(CORE)
+	$(INSTALL) --editable ".[encoder]" --group ensemble --group data --group docs --group bench \
+		--group dev
+	touch $@
+
+demo: $(CORE)  ## the whole main job on generated battles, no data or network needed
+	$(BIN)/python -m pipelines.demo $(ARGS)
 
 test: $(READY)  ## the test suite
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(ARGS)
@@ -37,8 +46,7 @@ test-fast: $(READY)  ## the tests of single parts, in under a minute
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(FAST) $(ARGS)
 
 test-ray: $(READY)  ## shards on a Ray cluster of two workers, one killed; installs Ray
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		--editable ".[ray]"
+	$(INSTALL) --editable ".[ray]"
 	$(BIN)/python -m pytest -q tests/featlab/shards/test_on_ray.py $(ARGS)
 
 check: $(READY)  ## format, lint and types
@@ -51,33 +59,33 @@ format: $(READY)  ## put the code into the format that check wants
 	$(BIN)/ruff check --fix .
 
 data: $(READY)  ## fetch the training battles into DATA
-	$(BIN)/python -m pipelines.data --data $(DATA) $(ARGS)
+	$(BIN)/python -m pipelines.data --data "$(DATA)" $(ARGS)
 
-features: $(READY)  ## text features of DATA into RUN
-	$(BIN)/python -m pipelines.features --data $(DATA) --run $(RUN) $(ARGS)
+features: $(CORE)  ## text features of DATA into RUN
+	$(BIN)/python -m pipelines.features --data "$(DATA)" --run "$(RUN)" $(ARGS)
 
 train-ensemble: $(READY)  ## train on DATA into RUN with PRESET
-	$(BIN)/python -m pipelines.train_ensemble --data $(DATA) --run $(RUN) --preset $(PRESET) $(ARGS)
+	$(BIN)/python -m pipelines.train_ensemble --data "$(DATA)" --run "$(RUN)" --preset $(PRESET) $(ARGS)
 
 learning-curve: $(READY)  ## loss of RUN by training battles, with a power law, for the report
-	$(BIN)/python -m pipelines.learning_curve --run $(RUN) $(ARGS)
+	$(BIN)/python -m pipelines.learning_curve --run "$(RUN)" $(ARGS)
 
 report: $(READY)  ## figures, bias audit and model report of RUN, as one page
-	$(BIN)/python -m pipelines.report --run $(RUN) $(ARGS)
+	$(BIN)/python -m pipelines.report --run "$(RUN)" $(ARGS)
 
 kaggle: $(READY)  ## pack RUN for Kaggle, where there is no network, into kaggle/
-	$(BIN)/python -m pipelines.kaggle_kit --run $(RUN) $(ARGS)
+	$(BIN)/python -m pipelines.kaggle_kit --run "$(RUN)" $(ARGS)
 
 test-kaggle: $(READY)  ## install a kit and predict 25,000 battles with no network, in minutes
 	$(BIN)/python -m pytest -q -s tests/pipelines/offline_kaggle.py $(ARGS)
 
 docs: $(READY)  ## the guide and every docstring as pages, into build/docs
-	rm -rf build/guide build/docs
-	mkdir -p build && cp -r assets/guide build/guide
+	rm -rf build/guide build/battles build/docs
+	mkdir -p build && cp -r assets/guide assets/battles build
 	$(BIN)/python -m sphinx --quiet --fail-on-warning -b html build/guide build/docs
 
 readme-figures: $(READY)  ## the README's figures from RUN
-	$(BIN)/python -m pipelines.report --run $(RUN) --readme-figures assets/battles $(ARGS)
+	$(BIN)/python -m pipelines.report --run "$(RUN)" --readme-figures assets/battles $(ARGS)
 
 bench: $(READY)  ## time and memory of the main parts; TRIALS=100 runs the whole search
 	$(BIN)/python -m tests.bench.features $(ARGS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -16,6 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featlab.errors import FileError
+
+try:
+    import fcntl
+except ImportError:
+    # Without these locks (Windows), what killed writers leave is not swept.
+    fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     import polars as pl
@@ -71,7 +76,7 @@ def _held(path: Path) -> Iterator[None]:
     """Make a file and lock it: whoever holds the lock is alive."""
     with path.open("xb") as stream:
         # On a file system without locks, nothing is swept either.
-        with suppress(OSError):
+        with suppress(OSError, AttributeError):
             fcntl.flock(stream, fcntl.LOCK_EX)
         # A sweep may have come between; its lock was waited for.
         path.touch()
@@ -81,7 +86,7 @@ def _held(path: Path) -> Iterator[None]:
 def sweep(folder: Path, *, below: bool = False) -> None:
     """Remove what killed writers left half written in a folder, or anywhere below it."""
     for path in (folder.rglob if below else folder.glob)(f".*{PART}"):
-        with suppress(OSError), path.open("rb") as left:
+        with suppress(OSError, AttributeError), path.open("rb") as left:
             fcntl.flock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
             path.unlink()
 

@@ -33,3 +33,11 @@ if sys.argv[:1] == ["-m"]:
     _refuse_to_starve()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end_at_once)
+
+# With -m, this runs before the command's imports, which take seconds that --help need not wait.
+if sys.argv[:1] == ["-m"] and {"-h", "--help", "--version"} & set(sys.argv[1:]):
+    from pipelines.run.help import answer
+
+    _name = sys.orig_argv[sys.orig_argv.index("-m") + 1].removeprefix("pipelines").lstrip(".")
+    if (_name or sys.argv[1].startswith("-")) and answer(_name, sys.argv[1:]):
+        raise SystemExit(0)

@@ -9,40 +9,18 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Literal
-
-from pydantic import Field
 
 from featlab.battles import ARENA, check_battles
 from featlab.errors import FeatlabError
 from featlab.files import atomic_path, file_fingerprint
 from featlab.progress import note
 from pipelines.download.errors import DownloadError, writable
-from pipelines.download.hub import RELEASE, fetch_from_hub
-from pipelines.download.kaggle import COMPETITION, fetch_from_kaggle, has_credentials
+from pipelines.download.hub import fetch_from_hub
+from pipelines.download.kaggle import fetch_from_kaggle, has_credentials
 from pipelines.run.console import run_command
-from pipelines.run.settings import CommandSettings
+from pipelines.run.settings import DataCommandSettings
 
-ROWS = 57_477
-COMPETITION_SHA256 = "0692154a"
 COMPETITION_BYTES = 184_175_071
-
-
-class DataCommandSettings(CommandSettings):
-    """Settings of ``pipelines.data``."""
-
-    data: Path = Field(Path("data"), description="folder to put train.csv into")
-    source: Literal["auto", "hub", "kaggle"] = Field(
-        "auto", description="where from; auto is kaggle with credentials for it, else hub"
-    )
-    release: str = Field(RELEASE, description="dataset on the hub")
-    competition: str = Field(COMPETITION, description="competition on Kaggle")
-    rows: int = Field(ROWS, ge=1, description="battles that train.csv must hold")
-    sha256: str = Field(
-        COMPETITION_SHA256,
-        pattern="^[0-9a-f]{0,64}$",
-        description="how the sha256 of Kaggle's train.csv must begin; empty for any",
-    )
 
 
 def check_training_file(path: Path, rows: int) -> None:

@@ -9,29 +9,15 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
-from pydantic import Field
 
 from featlab.battles import PROBABILITIES
 from featlab.generated import expected_log_loss, truth_matrix, write_battles
 from featlab.progress import note
 from models.probabilities import Probabilities, prior
 from pipelines.run.console import run_command
-from pipelines.run.settings import Preset, SubmitSettings, TrainSettings
+from pipelines.run.settings import DemoSettings, SubmitSettings, TrainSettings
 from pipelines.submit import main as submit
 from pipelines.train_ensemble import main as train_ensemble
-
-
-class DemoSettings(TrainSettings):
-    """Settings of ``pipelines.demo``."""
-
-    preset: Preset = Field("fast", description="which signals take part")
-    trials: int = Field(8, ge=1, description="Optuna trials, pruned ones included")
-    repeats: int = Field(1, ge=1, description="seeds a fold whose models are averaged")
-    fold_repeats: int = Field(
-        1, ge=0, description="other foldings on which the tuned parameters are scored again"
-    )
-    battles_to_train: int = Field(2000, ge=50, description="generated training battles")
-    battles_to_test: int = Field(1000, ge=50, description="generated test battles")
 
 
 def main(settings: DemoSettings) -> None:

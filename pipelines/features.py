@@ -16,10 +16,9 @@ from featlab.errors import ConfigError
 from featlab.features import feature_table
 from featlab.files import files_matching
 from featlab.progress import note
-from featlab.signals.text import TextSignal
 from pipelines.run.console import run_command
 from pipelines.run.folder import RunFolder
-from pipelines.run.presets import context_of
+from pipelines.run.presets import context_of, text_kind
 from pipelines.run.run import Run, open_run
 from pipelines.run.settings import DataSettings, FeatureSettings
 from pipelines.run.stages.battles import make_battles
@@ -34,9 +33,10 @@ _GET_DATA = (
 def main(settings: FeatureSettings) -> None:
     """Compute the text signal, or list the features."""
     if settings.list:
-        print_feature_table()
+        print_feature_table(settings)
         return
-    signal = TextSignal.from_settings(context_of(settings), 0)
+    kind = text_kind(settings)
+    signal = kind.from_settings(context_of(settings), 0)
     source = training_file(settings.data)
     # The settings of a training stay: its later stages are then older than the columns.
     trained = RunFolder(settings.run).config.is_file()
@@ -52,8 +52,8 @@ def main(settings: FeatureSettings) -> None:
                 "fitted": run.folder.fitted("text"),
             },
             key=signal.recipe(),
-            code=[TextSignal],
-            kind=TextSignal,
+            code=[kind],
+            kind=kind,
             context=context_of(settings),
         )
     features = len(signal.battle_columns.features)
@@ -123,7 +123,7 @@ def read_once(run: Run, source: Path, settings: DataSettings) -> BattleSchema:
     return schema
 
 
-def print_feature_table() -> None:
+def print_feature_table(settings: DataSettings) -> None:
     """Print the table of features, as it stands, to standard output."""
     with pl.Config(
         tbl_rows=-1,
@@ -132,7 +132,7 @@ def print_feature_table() -> None:
         tbl_width_chars=240,
         tbl_hide_dataframe_shape=True,
     ):
-        print(feature_table())
+        print(feature_table(text_kind(settings)().battle_columns.available))
 
 
 if __name__ == "__main__":

@@ -13,33 +13,14 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from pydantic import Field
-
 from featlab.errors import ConfigError
 from featlab.progress import note
-from pipelines.download.kaggle import COMPETITION
 from pipelines.kaggle.bundle import encoders_of
 from pipelines.kaggle.kit import estimate, write_dataset, write_notebook
 from pipelines.kaggle.wheels import write_wheels
 from pipelines.run.console import run_command
 from pipelines.run.folder import RunFolder
-from pipelines.run.settings import CommandSettings
-
-
-class KaggleKitSettings(CommandSettings):
-    """Settings of ``pipelines.kaggle_kit``."""
-
-    out: Path = Field(Path("kaggle"), description="folder to write the kit into")
-    owner: str | None = Field(None, description="your name on Kaggle; KAGGLE_USERNAME by default")
-    name: str = Field(
-        "featlab-kit", pattern="^[a-z0-9-]{6,45}$", description="the dataset's name on Kaggle"
-    )
-    competition: str = Field(COMPETITION, description="competition on Kaggle")
-    python_version: str = Field("3.12", pattern=r"^3\.\d+$", description="Python of Kaggle's image")
-    all_wheels: bool = Field(False, description="also the packages that the image has, torch apart")
-    sample: Path | None = Field(
-        None, description="battles to time the bundle on; generated ones by default"
-    )
+from pipelines.run.settings import KaggleKitSettings
 
 
 def main(settings: KaggleKitSettings) -> None:

@@ -8,29 +8,13 @@ at the end, and the others are made nevertheless.
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
-
-from pydantic import Field
 
 from featlab.features import BattleColumns
 from featlab.progress import Progress, clock, note, task
 from featlab.shards import FeatureShards, find_sources, make_shards
 from pipelines.run.code import code_fingerprint
 from pipelines.run.console import run_command
-from pipelines.run.settings import BattleSettings, CommandSettings
-
-
-class ShardSettings(CommandSettings):
-    """Settings of ``pipelines.shard_features``."""
-
-    shards: str = Field(description="pattern of battle files, quoted: 'in/*.parquet'")
-    out: Path = Field(description="folder that gets a parquet file of features for each")
-    battles: BattleSettings = BattleSettings()
-    families: list[str] | None = Field(None, description="feature families; all by default")
-    ray: bool = Field(False, description="work on the Ray cluster that RAY_ADDRESS names")
-    workers: int | None = Field(
-        None, ge=1, description="Ray workers, one core each; all cores by default"
-    )
+from pipelines.run.settings import ShardSettings
 
 
 def main(settings: ShardSettings) -> None:

@@ -16,18 +16,25 @@ from models.stacking.bundle import load_bundle
 from models.stacking.submission import submission_columns, submission_frame, write_submission
 from pipelines.run.console import run_command
 from pipelines.run.folder import RunFolder
+from pipelines.run.given_files import trained_given, with_given
 from pipelines.run.settings import SubmitSettings
 
 
 def main(settings: SubmitSettings) -> None:
     """Write the submission for the battles of the test file."""
     check_output(settings.out, settings.test)
-    predictor, trained = load_bundle(RunFolder(settings.run).bundle, settings.trust)
+    run = RunFolder(settings.run)
+    predictor, trained = load_bundle(run.bundle, settings.trust)
+    predictor = with_given(predictor, settings.given, trained_given(run))
     columns = submission_columns(trained.layout, predictor.outcomes, settings.out_columns)
     schema = schema_of_test(settings, trained)
     decode_once(settings.test, schema)
     count = check_battles(settings.test, schema, outcomes=False)
     battles = read_battles(settings.test, schema, outcomes=False)
+    if known := predictor.trained_on:
+        overlap = known.overlap(battles)
+        if overlap.ids or overlap.texts:
+            note(str(overlap))
     with explained(settings.test, schema), task("predicting", count) as advance:
         ids, probabilities = predictor.predict(battles, advance)
     write_submission(submission_frame(ids, probabilities, columns), ids, settings.out, columns)

@@ -6,6 +6,7 @@ and kept while nothing it depends on changes.
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import polars as pl
@@ -16,8 +17,10 @@ from featlab.progress import note
 from featlab.signals.signal import Cost
 from pipelines.features import read_once, training_file
 from pipelines.run.battle_files import BattleFiles
+from pipelines.run.changes import changed, flat, read_config
 from pipelines.run.console import run_command
 from pipelines.run.folder import RunFolder
+from pipelines.run.given_files import say_what_they_know, training_files
 from pipelines.run.presets import Recipe, resolve
 from pipelines.run.run import Run, open_run
 from pipelines.run.settings import TrainSettings
@@ -32,6 +35,9 @@ from pipelines.run.stages.study import make_study_figure
 from pipelines.run.training import battle_files, table_files
 from pipelines.time_estimate import estimate_run
 
+FEWEST_BATTLES = 50
+"""Training battles below which no figure is shown."""
+
 
 def main(settings: TrainSettings) -> None:
     """Run every stage that is not up to date, and print what came out."""
@@ -40,6 +46,7 @@ def main(settings: TrainSettings) -> None:
     for file in extra:
         files_at(file.path)
     with open_run(settings.run, settings.as_toml()) as run:
+        say_what_changed(settings)
         files = run.folder
         schema = read_once(run, source, settings)
         if settings.signals is None:
@@ -68,11 +75,41 @@ def main(settings: TrainSettings) -> None:
         if settings.dry_run:
             estimate_run(files, recipe, training)
             return
+        say_what_they_know(training_files(settings.given), files.folds)
         for name in recipe.kinds:
             learn_signal(run, recipe, name, training)
         stack(run, recipe, training, settings, schema)
         run.finish()
+    battles = len(pl.read_parquet(files.folds, columns=["fold"]))
+    if battles < FEWEST_BATTLES:
+        note(f"{battles} battles are too few for figures; {FEWEST_BATTLES} are the least")
+        return
     print_summary(read_json(files.metrics))
+    print(next_commands(settings))
+
+
+def say_what_changed(settings: TrainSettings) -> None:
+    """Say which settings differ from those that the run folder was made with."""
+    run = RunFolder(settings.run)
+    if run.config.is_file():
+        for line in changed(read_config(run), flat(settings.as_toml()), "setting"):
+            note(f"since the last time in {run.path}: {line}")
+
+
+def next_commands(settings: TrainSettings) -> str:
+    """Return what a person may want to do with a trained run."""
+    program = ".venv/bin/python -m pipelines"
+    run = shlex.quote(str(settings.run))
+    trust = f" --trust {shlex.quote(str(settings.features))}" if settings.features else ""
+    return "\n".join(
+        [
+            "next:",
+            f"  make report RUN={run}",
+            f"  {program}.predict --run {run}{trust} --prompt P --response-a A --response-b B",
+            f"  {program}.explain --run {run}{trust} --prompt P --response-a A --response-b B",
+            f"  {program}.submit --run {run}{trust} --test data/test.csv --out submission.csv",
+        ]
+    )
 
 
 def names_models(files: RunFolder) -> bool:

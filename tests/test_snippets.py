@@ -42,6 +42,8 @@ SHORT = {
     "FEATLAB_FOLD_REPEATS": "0",
     "FEATLAB_SIGNALS": '["text"]',
 }
+READY = ("-o", ".venv/.core", "-o", ".venv/.ready")
+PACKAGES = {"pipelines.report": "pipelines.report.__main__"}
 NOT_OURS = ("pip install", "kaggle ")
 
 
@@ -113,7 +115,16 @@ def resolved(line: str) -> list[tuple[list[str], dict[str, str]]]:
         return [(words[2:], variables)]
     # What make would run, with the environment taken as ready.
     planned = subprocess.run(
-        ["make", "--no-print-directory", "-n", "-o", ".venv/.ready", *words[1:]],
+        [
+            "make",
+            "--no-print-directory",
+            "-n",
+            "-o",
+            ".venv/.core",
+            "-o",
+            ".venv/.ready",
+            *words[1:],
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -121,7 +132,8 @@ def resolved(line: str) -> list[tuple[list[str], dict[str, str]]]:
     )
     assert planned.returncode == 0, f"{line}: {planned.stderr}"
     steps = [shlex.split(step) for step in planned.stdout.splitlines()]
-    return [(step[2:], variables) for step in steps if step[:2] == [".venv/bin/python", "-m"]]
+    called = [step[2:] for step in steps if step[:2] == [".venv/bin/python", "-m"]]
+    return [([PACKAGES.get(name, name), *rest], variables) for name, *rest in called]
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if commands(p)], ids=NAMES.get)

@@ -154,7 +154,7 @@ def recognise(
     Raises
     ------
     BattleError
-        When the source cannot be read.
+        When the source cannot be read, or lacks the columns of the layout asked for.
 
     Examples
     --------
@@ -167,6 +167,15 @@ def recognise(
     frame = scan_source(source)
     present = _schema_of(frame, source)
     card = _card_of(set(present), layout)
+    if card is None and layout != "auto" and not roles.keys() >= {"response_a", "response_b"}:
+        card = next(card for card in LAYOUTS if card.name == layout)
+        sides = dict.fromkeys((*card.marks, *card.a, *card.b))
+        raise BattleError(
+            f"has not the columns of layout {layout} ({', '.join(sides)}); "
+            f"it has {', '.join(present.names())}",
+            source=source_name(source),
+            remedy="leave --battles.layout out, or name the roles of its columns",
+        )
     if card is None:
         base = WSDM if layout == "wsdm" else ARENA
         schema = replace(

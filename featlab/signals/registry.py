@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Collection
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from featlab.errors import ConfigError
@@ -29,7 +30,7 @@ def find_signal(name: str, trusted: Collection[str] | None = None) -> type[Signa
         A name of `REGISTRY`, or ``module:Class`` of one that is not in this
         project.
     trusted : collection of str, optional
-        Modules whose code may run. By default any, since the name came from
+        Modules, and files of features, whose code may run. By default any, since the name came from
         whoever runs the command; a bundle's names come from a stranger, so
         loading one passes the modules that the user trusts.
 
@@ -48,6 +49,14 @@ def find_signal(name: str, trusted: Collection[str] | None = None) -> type[Signa
     featlab.errors.ConfigError: no signal lexicon; there are text, lexical, identity, embedding,
     encoder, and your own as my_module:MySignal
     """
+    if name.startswith("given:"):
+        from featlab.signals.given import given_signal
+
+        return given_signal(name.partition(":")[2])
+    if name.startswith("text+"):
+        from featlab.signals.text import text_signal_with
+
+        return text_signal_with(_trusted_file(name.partition("+")[2], trusted or ()))
     module, colon, attribute = REGISTRY.get(name, name).partition(":")
     if not colon:
         raise ConfigError(
@@ -65,3 +74,14 @@ def find_signal(name: str, trusted: Collection[str] | None = None) -> type[Signa
     if not (inspect.isclass(found) and issubclass(found, Signal)):
         raise ConfigError(f"{name} is no subclass of featlab.Signal")
     return found
+
+
+def _trusted_file(name: str, trusted: Collection[str]) -> Path:
+    """Return where the trusted file of a name lies."""
+    for given in trusted:
+        if Path(given).name == name:
+            return Path(given)
+    raise ConfigError(
+        f"the text signal has features of {name}, code from outside this project; if you trust "
+        f"it, add --trust with its path: --trust {name}"
+    )

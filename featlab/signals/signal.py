@@ -88,6 +88,8 @@ class Signal(ABC, Generic[PreparedT]):
     needs: ClassVar[frozenset[Need]] = frozenset()
     cost: ClassVar[Cost] = Cost.ONE_THREAD
     probe_tolerance: ClassVar[float] = 1e-6
+    address: ClassVar[str | None] = None
+    """How a bundle names it, where neither a name nor ``module:Class`` will do."""
 
     @classmethod
     @abstractmethod

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, Self
 
 import polars as pl
 
 from featlab.columns import Column
 from featlab.features import FEATURES, BattleColumns, Feature
+from featlab.features.own import load_features
 from featlab.signals.outcomes import Outcomes, Rows
 from featlab.signals.signal import Context, Cost, Signal
 from featlab.signals.state import State
+
+ADDRESS = "text+"
+"""How bundles name text signals with features of a file, followed by the file's name."""
 
 
 class TextSignal(Signal[pl.DataFrame]):
@@ -73,3 +79,29 @@ class TextSignal(Signal[pl.DataFrame]):
     def recipe(self) -> dict[str, Any]:
         """Return the fingerprint of every expression."""
         return {"columns": self.battle_columns.fingerprint()}
+
+
+@lru_cache(maxsize=8)
+def text_signal_with(file: Path) -> type[TextSignal]:
+    """Return the text signal with the features of a file beside the built-in ones.
+
+    Raises
+    ------
+    FeatureError
+        When the file declares none, or one that is there already.
+    """
+    features = (*FEATURES, *load_features(file))
+    BattleColumns(features)
+
+    class OwnTextSignal(TextSignal):
+        address = ADDRESS + file.name
+
+        @classmethod
+        def from_settings(cls, context: Context, fold: int) -> Self:
+            return cls(features, context.families)
+
+        @classmethod
+        def from_state(cls, state: State) -> Self:
+            return cls(features, state.values["families"])
+
+    return OwnTextSignal

@@ -9,6 +9,7 @@ file                            content
 ``kernel/``                     the kernel's state, one pair of regressions a fold
 ``signals/{name}/{fold}/``      the state of every signal, as `featlab.signals.state`
                                 writes it
+``trained_on/``                 means of the even columns, hashes of the training battles
 ``probe.json``                  battles and the probabilities they were given when the
                                 bundle was written
 ==============================  ========================================================
@@ -52,6 +53,8 @@ from models.stacking.blend import Blend
 from models.stacking.kernel import Kernel
 from models.stacking.out_of_fold import load_fitted, save_fitted
 from models.stacking.predictor import Predictor
+from models.stacking.trained_on import NAME as TRAINED_ON
+from models.stacking.trained_on import TrainedOn
 from models.stacking.tree_text import checked_text, read_booster
 from models.stacking.trees import Trees
 
@@ -89,7 +92,7 @@ def save_bundle(predictor: Predictor, schema: BattleSchema, folder: Path) -> Non
     """
     for name in UNLISTED:
         (folder / name).unlink(missing_ok=True)
-    for stale in (folder / TREES, *(folder / SIGNALS).glob("*")):
+    for stale in (folder / TREES, folder / TRAINED_ON, *(folder / SIGNALS).glob("*")):
         if stale.name not in predictor.signals:
             shutil.rmtree(stale, ignore_errors=True)
     scalars = [column.name for column in predictor.blend.trees.columns]
@@ -97,6 +100,8 @@ def save_bundle(predictor: Predictor, schema: BattleSchema, folder: Path) -> Non
         with atomic_path(folder / _tree_file(number)) as path:
             path.write_bytes(checked_text(booster.model_to_string().encode(), scalars))
     save_state(predictor.blend.kernel.state(), folder / KERNEL, KERNEL)
+    if predictor.trained_on is not None:
+        save_state(predictor.trained_on.state(), folder / TRAINED_ON, TRAINED_ON)
     for name, fitted in predictor.signals.items():
         save_fitted(fitted, folder / SIGNALS / name)
     write_json(
@@ -170,7 +175,10 @@ def _load(
         raise BundleError(f"{folder}: lists another number of trees than it holds; train again")
     boosters = read_boosters(folder, manifest["boosters"], [column.name for column in scalars])
     blend = Blend(Trees(scalars, boosters), kernel)
-    predictor = Predictor(signals, blend, manifest["temperature"])
+    trained_on = None
+    if (folder / TRAINED_ON).is_dir():
+        trained_on = TrainedOn.from_state(load_state(folder / TRAINED_ON, TRAINED_ON))
+    predictor = Predictor(signals, blend, manifest["temperature"], trained_on)
     _check_probe(predictor, folder, manifest["versions"])
     return predictor
 
@@ -250,6 +258,8 @@ def _encoders(predictor: Predictor) -> dict[str, Any]:
 
 def _class_name(signal: Signal[Any]) -> str:
     kind = type(signal)
+    if kind.address is not None:
+        return kind.address
     path = f"{kind.__module__}:{kind.__qualname__}"
     return signal.name if REGISTRY.get(signal.name) and find_signal(signal.name) is kind else path
 

@@ -31,6 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cholesky, solve_triangular
 from scipy.optimize import minimize
 from scipy.special import expit
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from featlab.battles.schema import TIE
 from featlab.columns import Column, Kind
@@ -64,7 +65,7 @@ _ARRAYS = ("landmarks_odd", "landmarks_even", "margin", "tie")
 _JITTER = 1e-6
 _STEPS = 60
 _ROUGHLY, _CLOSELY = 1e-6, 1e-10
-_TILE = 384
+_TILE = 48
 
 
 @dataclass(frozen=True)
@@ -160,16 +161,21 @@ class SymmetricKernel:
     def _logits(self, frame: pl.DataFrame) -> tuple[Floats, Floats]:
         odd, even = self.coordinates.place(frame)
         margin, tie = np.empty(len(frame)), np.empty(len(frame))
-        with threadpool_limits(limits=1, user_api="blas"):
+        landmarks = (self.landmarks_odd.astype(np.float64), self.landmarks_even.astype(np.float64))
+        with _libraries().limit(limits=1, user_api="blas"):
             for first in range(0, len(frame), _TILE):
                 rows = slice(first, first + _TILE)
-                near_odd, near_even = _kernels(
-                    _tile(odd[rows]), _tile(even[rows]), self.landmarks_odd, self.landmarks_even
-                )
+                near_odd, near_even = _kernels(_tile(odd[rows]), _tile(even[rows]), *landmarks)
                 size = len(margin[rows])
                 margin[rows] = (near_odd * self.margin).sum(axis=1)[:size]
                 tie[rows] = (near_even * self.tie).sum(axis=1)[:size] + self.tie_intercept
         return margin, tie
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """Return the loaded libraries, which take as long to find as a battle to predict."""
+    return ThreadpoolController()
 
 
 def _tile(rows: Floats) -> Floats:
@@ -185,10 +191,9 @@ def _tile(rows: Floats) -> Floats:
 
 
 def _kernels(
-    odd: Floats, even: Floats, rounded_odd: Matrix, rounded_even: Matrix
+    odd: Floats, even: Floats, landmarks_odd: Floats, landmarks_even: Floats
 ) -> tuple[Floats, Floats]:
     """Return the odd and the even kernel between battles and landmarks, (n, landmarks) each."""
-    landmarks_odd, landmarks_even = rounded_odd.astype(np.float64), rounded_even.astype(np.float64)
     apart = (
         (odd**2).sum(axis=1)[:, None]
         + (landmarks_odd**2).sum(axis=1)
@@ -226,6 +231,7 @@ class Kernel:
     def predict(self, frame: pl.DataFrame) -> Probabilities:
         """Return raw probabilities, float64 of shape (n, 3), exactly symmetric in the sides."""
         total = np.zeros((len(frame), 3))
+        frame = frame.cast(pl.Float64)
         for model in self.models:
             total += model.predict(frame)
         return total / len(self.models)
@@ -345,14 +351,10 @@ def fit_symmetric_kernel(table: Table, rows: Rows, seed: int) -> SymmetricKernel
     landmarks = np.sort(drawn)
     # Rounded as they are stored, so that a bundle predicts what was fitted.
     landmarks_odd, landmarks_even = (part[landmarks].astype(np.float32) for part in (odd, even))
-    kernels = _kernels(odd, even, landmarks_odd, landmarks_even)
+    rounded = landmarks_odd.astype(np.float64), landmarks_even.astype(np.float64)
+    kernels = _kernels(odd, even, *rounded)
     # From the rounded points on both sides: a kernel that is not quite symmetric has no root.
-    between = _kernels(
-        landmarks_odd.astype(np.float64),
-        landmarks_even.astype(np.float64),
-        landmarks_odd,
-        landmarks_even,
-    )
+    between = _kernels(*rounded, *rounded)
     decisive = shares[:, 0] + shares[:, 1]
     margin = _Regression.of(
         kernels[0], between[0], shares[:, 0], decisive, folds, decisive > 0, intercept=False

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,14 @@ import polars as pl
 
 from featlab.battles import OUTCOMES, TIE
 from featlab.columns import Column
+from featlab.signals.given import GivenSignal, given_signal
 from featlab.signals.signal import Signal
 from models.probabilities import Probabilities
 from models.stacking.blend import Blend
 from models.stacking.calibration import apply_temperature
 from models.stacking.out_of_fold import mean_columns
 from models.stacking.table import stacked_columns, stacked_frame
+from models.stacking.trained_on import TrainedOn
 
 BATCH = 5_000
 
@@ -32,11 +35,14 @@ class Predictor:
         table's columns.
     blend : Blend
     temperature : float
+    trained_on : TrainedOn, optional
+        What is known of the training battles.
     """
 
     signals: Mapping[str, Sequence[Signal[Any]]] = field(repr=False)
     blend: Blend = field(repr=False)
     temperature: float
+    trained_on: TrainedOn | None = field(default=None, repr=False)
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -46,6 +52,16 @@ class Predictor:
             for fitted in self.signals.values()
             for column in stacked_columns(fitted[0].columns())
         )
+
+    @property
+    def given_names(self) -> list[str]:
+        """The other models whose probabilities it reads."""
+        return [name for name, fitted in self.signals.items() if isinstance(fitted[0], GivenSignal)]
+
+    def with_given(self, files: Mapping[str, Path]) -> Predictor:
+        """Return the predictor with other models' probabilities of the battles to predict."""
+        read = {name: [given_signal(name)(file)] for name, file in files.items()}
+        return replace(self, signals={**self.signals, **read})
 
     @property
     def outcomes(self) -> tuple[str, ...]:

@@ -66,5 +66,9 @@ def _symlog(frame: pl.DataFrame, names: Sequence[str]) -> Floats:
 
 def column_values(frame: pl.DataFrame, names: Sequence[str]) -> Floats:
     """Return some columns as float64 of shape (n, columns), null as NaN."""
+    # Indexing plans no query, which would take longer than everything else for a single battle.
+    chosen = frame[list(names)]
+    if any(dtype != pl.Float64 for dtype in chosen.dtypes):
+        chosen = chosen.cast(pl.Float64)
     # A frame without columns would forget how many rows it has.
-    return frame.select(names).cast(pl.Float64).to_numpy().reshape(len(frame), len(names))
+    return chosen.to_numpy().reshape(len(frame), len(names))

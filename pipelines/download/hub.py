@@ -25,7 +25,6 @@ from featlab.files import file_fingerprint
 from featlab.progress import note
 from pipelines.download.errors import AGAIN, BY_HAND, DownloadError, writable
 
-RELEASE = "lmarena-ai/arena-human-preference-55k"
 # The base of every failure of the client's transport, which was another library in each version.
 _TransportError: type[Exception] = HfHubHTTPError.__bases__[0]
 

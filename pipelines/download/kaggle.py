@@ -12,7 +12,6 @@ from pathlib import Path
 
 from pipelines.download.errors import AGAIN, BY_HAND, DownloadError, writable
 
-COMPETITION = "llm-classification-finetuning"
 _HOW = (
     "set KAGGLE_API_TOKEN, or KAGGLE_USERNAME and KAGGLE_KEY, or put kaggle.json into ~/.kaggle "
     "(kaggle.com, Settings, API)"

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NoReturn, TypeVar
@@ -16,15 +17,17 @@ from typing import NoReturn, TypeVar
 from polars.exceptions import PanicException, PolarsError
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
 
 from featlab.errors import FeatlabError, visible
-from featlab.progress import Advance, report_to
+from featlab.progress import Advance, Progress, report_to
 from pipelines.run.settings import CommandSettings
 
 Settings = TypeVar("Settings", bound=CommandSettings)
 
 EXIT_BAD_INPUT = 2
+SECONDS_BETWEEN_LINES = 30.0
 EXIT_BROKEN_PIPE = 128 + signal.SIGPIPE
 console = Console(stderr=True, highlight=False)
 
@@ -38,7 +41,10 @@ class ConsoleReporter:
 
     @contextmanager
     def task(self, title: str, total: int) -> Iterator[Advance]:
-        """Show a bar with the time left."""
+        """Show a bar with the time left on a terminal, and a line now and then elsewhere."""
+        if not console.is_terminal:
+            yield self._lines(title, total)
+            return
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -46,13 +52,26 @@ class ConsoleReporter:
             TimeRemainingColumn(),
             TextColumn("{task.fields[remark]}"),
         )
-        with Progress(*columns, console=console, transient=True) as bar:
+        with Bars(*columns, console=console, transient=True) as bar:
             shown = bar.add_task(title, total=total, remark="")
 
             def advance(done: int, remark: str = "", /) -> None:
                 bar.update(shown, completed=done, remark=remark)
 
             yield advance
+
+    def _lines(self, title: str, total: int) -> Advance:
+        start = last = time.monotonic()
+
+        def advance(done: int, remark: str = "", /) -> None:
+            nonlocal last
+            now = time.monotonic()
+            if now - last >= SECONDS_BETWEEN_LINES:
+                last = now
+                name = f"{title} ({remark})" if remark else title
+                self.note(str(Progress(name, done, total, done / max(total, 1), now - start)))
+
+        return advance
 
 
 def run_command(

@@ -11,8 +11,11 @@ from featlab.columns import Column
 from featlab.encoder.spec import MINILM, MODERNBERT_BASE, EncoderSpec
 from featlab.errors import ConfigError, WeightsError
 from featlab.signals import REGISTRY, Context, Need, Signal, find_signal
+from featlab.signals.given import ADDRESS
+from featlab.signals.text import TextSignal, text_signal_with
 from models.stacking.table import stacked_columns
 from pipelines.run.folder import RunFolder
+from pipelines.run.given_files import training_files
 from pipelines.run.settings import DataSettings, EncoderSettings, Preset, TrainSettings
 
 ALWAYS = "text"
@@ -89,8 +92,14 @@ def context_of(settings: DataSettings, encoder: EncoderSpec | None = None) -> Co
         options={
             "fine_tuning": settings.encoder.fine_tuning().to_dict(),
             "soft_labels": None if teacher is None else str(teacher),
+            "given": training_files(settings.given),
         },
     )
+
+
+def text_kind(settings: DataSettings) -> type[TextSignal]:
+    """Return the text signal, with the user's own features where there are any."""
+    return TextSignal if settings.features is None else text_signal_with(settings.features)
 
 
 def resolve(settings: TrainSettings) -> Recipe:
@@ -114,8 +123,9 @@ def resolve(settings: TrainSettings) -> Recipe:
         chosen = dict.fromkeys([ALWAYS, *settings.signals])
         names = [name for name in (*REGISTRY, *chosen) if name in chosen]
     kinds = {}
-    for name in dict.fromkeys(names):
-        kind = find_signal(name)
+    given = [ADDRESS + name for name in training_files(settings.given)]
+    for name in dict.fromkeys([*names, *given]):
+        kind = text_kind(settings) if name == ALWAYS else find_signal(name)
         if Need.ENCODER in kind.needs and find_spec("torch") is None:
             raise ConfigError(f"the {name} signal needs torch: install featlab[encoder]")
         if kind.name in kinds or kind.name in STAGES:

@@ -18,6 +18,7 @@ from models.stacking.bundle import save_bundle
 from models.stacking.calibration import cross_fitted_temperature, fit_temperature
 from models.stacking.out_of_fold import load_fitted
 from models.stacking.predictor import Predictor
+from models.stacking.trained_on import TrainedOn
 from models.stacking.trees import TreesOutOfFold
 from pipelines.run.stages.kernel import read_kernel, read_kernel_out_of_fold
 from pipelines.run.stages.search import read_search
@@ -77,6 +78,7 @@ def make_blend(
         {name: load_fitted(kinds[name], folder) for name, folder in fitted.items()},
         blend,
         fit_temperature(raw, labels),
+        TrainedOn.of(data, pl.scan_parquet(table.training.battles)),
     )
     save_bundle(predictor, schema, bundle)
     trees = prediction.trees

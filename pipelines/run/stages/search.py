@@ -46,7 +46,10 @@ def make_search(
     same = value_fingerprint([data, columns, code_fingerprint([search.__module__]), seed])
     name = f"blend-{same[:16]}"
     study = open_study(journal, name)
-    note(f"study {name} in {journal}; watch it with: optuna-dashboard {journal}")
+    note(
+        f"study {name} in {journal}; watch it with: optuna-dashboard {journal}, "
+        "which pip install .[dashboard] brings"
+    )
     with task("search", trials) as advance:
         result = search(
             read_table(table, signals),

@@ -174,7 +174,7 @@ def content(run: Path) -> dict[str, tuple[bytes, int]]:
     ("arguments", "word"),
     [
         (["--families", "newline"], "newline"),
-        (["--battles.layout", "wsdm"], "winner"),
+        (["--battles.layout", "chosen-rejected"], "chosen"),
         (["--battles.winner", "verdict"], "verdict"),
         (["--signals", "smell"], "smell"),
         (["--signals", "nowhere:Smell"], "nowhere"),

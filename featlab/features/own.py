@@ -1,0 +1,39 @@
+"""Features of the user's own, from a Python file."""
+
+from __future__ import annotations
+
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+from featlab.errors import FeatureError
+from featlab.features.feature import Feature
+
+
+def load_features(file: Path) -> tuple[Feature, ...]:
+    """Run a Python file, and return the features that it declares at its top level.
+
+    Parameters
+    ----------
+    file : Path
+        Single `Feature` objects count, and sequences of them.
+
+    Raises
+    ------
+    FeatureError
+        When there is no such file, it fails, or it declares no feature.
+    """
+    spec = spec_from_file_location(file.stem, file)
+    if not file.is_file() or spec is None or spec.loader is None:
+        raise FeatureError(f"{file} is no Python file")
+    module = module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise FeatureError(f"{file} fails: {type(error).__name__}: {error}") from error
+    found: list[Feature] = []
+    for value in vars(module).values():
+        parts = value if isinstance(value, list | tuple) else [value]
+        found += [part for part in parts if isinstance(part, Feature) and part not in found]
+    if not found:
+        raise FeatureError(f"{file} declares no feature: NAME = Feature(...)")
+    return tuple(found)

@@ -1,0 +1,99 @@
+"""What a command line answers: help, versions, and names that do not exist."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from featlab import __version__
+from featlab.errors import ConfigError
+from pipelines.run.commands import COMMANDS
+from pipelines.run.help import help_text, options
+from pipelines.run.settings import SubmitSettings, TrainSettings
+
+ROOT = Path(__file__).parents[2]
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_is_a_sentence_two_examples_and_every_option_in_plain_words(name: str) -> None:
+    text, command = help_text(name), COMMANDS[name]
+    assert command.sentence in text
+    assert text.count(f"  python -m pipelines.{name}") == 2
+    assert all(
+        option.name in text or option.positional for option in options(command.settings_class())
+    )
+    assert not {"``", "<class", "Optional", "None", "typing", "Literal"} & set(text.split())
+    assert "`" not in text
+    assert max(map(len, text.splitlines())) <= 110
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_examples_are_understood(name: str) -> None:
+    import shlex
+
+    for example in COMMANDS[name].examples:
+        COMMANDS[name].settings_class().load(shlex.split(example), f"python -m pipelines.{name}")
+
+
+def test_every_command_is_a_module_with_its_settings() -> None:
+    there = {path.stem for path in (ROOT / "pipelines").glob("*.py")} | {"report"}
+    assert set(COMMANDS) <= there
+    for path in (ROOT / "pipelines").glob("*.py"):
+        if "run_command(" in path.read_text():
+            assert path.stem in COMMANDS
+
+
+def test_help_loads_no_library_that_takes_seconds() -> None:
+    program = """
+import runpy, sys
+sys.argv = ["-m", "--help"]
+sys.orig_argv = ["python", "-m", "pipelines.train_ensemble", "--help"]
+try:
+    import pipelines
+except SystemExit:
+    pass
+heavy = {"lightgbm", "optuna", "torch", "sklearn", "scipy", "matplotlib", "huggingface_hub"}
+print(sorted(heavy & set(sys.modules)))
+"""
+    result = python("-c", program)
+    assert "--trials NUMBER" in result.stdout, result.stderr
+    assert result.stdout.splitlines()[-1] == "[]"
+
+
+def test_commands_are_listed_in_order_and_called_by_name() -> None:
+    listed = python("-m", "pipelines").stdout
+    places = [listed.index(f"  {name} ") for name in COMMANDS]
+    assert places == sorted(places)
+    assert python("-m", "pipelines", "--version").stdout == f"featlab {__version__}\n"
+    assert python("-m", "pipelines.submit", "--version").stdout == f"featlab {__version__}\n"
+    assert python("-m", "pipelines", "runs", "--help").stdout.strip() == help_text("runs")
+    wrong = python("-m", "pipelines", "sumbit")
+    assert wrong.returncode == 2
+    assert "did you mean submit?" in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"), [("--trails", "--trials"), ("--battles.promt=x", "--battles.prompt")]
+)
+def test_an_unknown_option_is_answered_with_the_nearest(given: str, meant: str) -> None:
+    with pytest.raises(ConfigError, match=f"did you mean {meant}"):
+        TrainSettings.load([given, "5"], "train")
+
+
+def test_an_unknown_variable_is_answered_and_one_of_another_command_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("FEATLAB_TRIALS", "5")
+    monkeypatch.setenv("FEATLAB_BATTLES__PROMPT", "question")
+    monkeypatch.setenv("FEATLAB_THREADS", "1")
+    SubmitSettings.load([], "submit")
+    monkeypatch.setenv("FEATLAB_TRAILS", "5")
+    with pytest.raises(ConfigError, match="FEATLAB_TRAILS; did you mean FEATLAB_TRIALS"):
+        SubmitSettings.load([], "submit")
