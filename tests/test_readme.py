@@ -20,9 +20,3 @@ def test_every_make_target_exists() -> None:
 @pytest.mark.parametrize("path", re.findall(r"\]\(([^)#:]+)\)", README))
 def test_every_linked_file_exists(path: str) -> None:
     assert (ROOT / path).is_file()
-
-
-def test_the_number_of_features_is_the_stated_one() -> None:
-    from featlab import FEATURES
-
-    assert f"**{len(FEATURES)} declared features**" in README

@@ -167,9 +167,9 @@ def recognise(
     frame = scan_source(source)
     present = _schema_of(frame, source)
     card = _card_of(set(present), layout)
-    if card is None and layout != "auto" and not roles.keys() >= {"response_a", "response_b"}:
-        card = next(card for card in LAYOUTS if card.name == layout)
-        sides = dict.fromkeys((*card.marks, *card.a, *card.b))
+    asked = next((known for known in LAYOUTS if known.name == layout), None)
+    if card is None and asked is not None and not _sides(asked, present, roles):
+        sides = dict.fromkeys((*asked.marks, *asked.a, *asked.b))
         raise BattleError(
             f"has not the columns of layout {layout} ({', '.join(sides)}); "
             f"it has {', '.join(present.names())}",
@@ -215,8 +215,12 @@ def _card_of(present: Collection[str], layout: str) -> Layout | None:
     return next((card for card in LAYOUTS if card.name == layout and _sides(card, present)), None)
 
 
-def _sides(card: Layout, present: Collection[str]) -> bool:
-    return any(name in present for name in card.a) and any(name in present for name in card.b)
+def _sides(card: Layout, present: Collection[str], given: Collection[str] = ()) -> bool:
+    """Whether both responses are there under one of their names, or their roles are given."""
+    return all(
+        role in given or any(name in present for name in names)
+        for role, names in (("response_a", card.a), ("response_b", card.b))
+    )
 
 
 def _schema_for(card: Layout, present: Collection[str]) -> BattleSchema:

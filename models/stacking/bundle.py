@@ -253,7 +253,7 @@ def _encoders(predictor: Predictor) -> dict[str, Any]:
         for name, fitted in predictor.signals.items()
         if Need.ENCODER in fitted[0].needs
     }
-    return {name: None if it.files else it.values["encoder"] for name, it in states.items()}
+    return {name: None if it.files else it.values.get("encoder") for name, it in states.items()}
 
 
 def _class_name(signal: Signal[Any]) -> str:

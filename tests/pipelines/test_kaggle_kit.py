@@ -16,8 +16,9 @@ import polars as pl
 import pytest
 from safetensors.numpy import save_file
 
+from featlab.battles import OUTCOMES
 from featlab.encoder.spec import EncoderSpec
-from featlab.errors import BundleError, ConfigError
+from featlab.errors import BundleError, ConfigError, FeatlabError
 from featlab.files import file_fingerprint, write_json
 from featlab.manifest import checked_files
 from models.stacking.bundle import FORMAT
@@ -225,7 +226,19 @@ def bundle_of(folder: Path, files: dict[str, Any], **more: Any) -> Path:
     for name, value in files.items():
         write_json(folder / name, value)
     sha256 = {name: file_fingerprint(folder / name) for name in files}
-    write_json(folder / "manifest.json", {"format": FORMAT, "sha256": sha256, **more})
+    told: dict[str, Any] = {
+        "format": FORMAT,
+        "versions": {},
+        "temperature": 1.0,
+        "signals": {"text": "text"},
+        "encoders": {},
+        "columns": [],
+        "boosters": 1,
+        "outcomes": list(OUTCOMES),
+        "schema": {},
+        "sha256": sha256,
+    }
+    write_json(folder / "manifest.json", told | more)
     return folder
 
 
@@ -265,8 +278,8 @@ def test_a_frozen_encoder_comes_along(tmp_path: Path) -> None:
 def test_what_is_no_bundle_is_refused_and_nothing_leaves_the_kit(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="holds no bundle"):
         encoders_of(tmp_path)
-    with pytest.raises(BundleError, match="which encoders"):
-        encoders_of(bundle_of(tmp_path / "silent", {}))
+    with pytest.raises(FeatlabError, match="encoders"):
+        encoders_of(bundle_of(tmp_path / "silent", {}, encoders=[]))
     bundle = bundle_of(tmp_path / "bundle", {"probe.json": {}}, encoders={})
     (tmp_path / "payload.py").write_text("")
     (bundle / "link").symlink_to(".")

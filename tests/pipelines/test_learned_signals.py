@@ -26,7 +26,7 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_signal_is_out_of_fold_and_in_the_order_of_the_battles(data: Path, run: Path) -> None:
-    ids = pl.read_csv(data / "train.csv")["id"].to_list()
+    ids = pl.read_csv(data / "train.csv", infer_schema=False)["id"].to_list()
     for name in ("text", "lexical", "identity", "embedding", "encoder"):
         frame = pl.read_parquet(run / "signals" / f"{name}.parquet")
         assert frame["id"].to_list() == ids
@@ -91,7 +91,7 @@ def test_extra_battles_train_and_none_of_the_runs_own_prompts_comes_back(
         made = pl.read_parquet(tmp_path / "run" / "signals" / "extra" / f"{name}.parquet")
         assert made["id"].equals(extra["id"])
     own_ids = pl.read_parquet(tmp_path / "run" / "oof.parquet")["id"]
-    assert own_ids.to_list() == own["id"].cast(pl.Int64).to_list()
+    assert own_ids.to_list() == own["id"].to_list()
 
     train(data, tmp_path / "run", *arguments, "--extra", f"{tmp_path / 'mixed.csv'}:0.5")
     assert "blend: unchanged, nothing recomputed" in capsys.readouterr().err

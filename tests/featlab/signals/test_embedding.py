@@ -227,7 +227,7 @@ def test_a_state_that_fits_nothing_is_refused(tmp_path: Path, field: str, value:
     made = signal()
     made.prepare(many(5).lazy())
     save_signal(made, tmp_path)
-    path = tmp_path / "signal.json"
+    path = tmp_path / "state.json"
     description = json.loads(path.read_text())
     description["values"][field] = value
     path.write_text(json.dumps(description))

@@ -331,7 +331,7 @@ def test_equal_sequences_are_encoded_once(encoder_folder: Path, tmp_path: Path) 
     counted: list[tuple[int, int]] = []
     tokens = BattleTokens(pl.Series(["0"] * 4), [sequence] * 4, [sequence] * 4)
     logits = PreferenceModel(signal.state(), "cpu").logits(
-        tokens, lambda done, total: counted.append((done, total))
+        tokens, lambda progress: counted.append((progress.done, progress.total))
     )
     assert logits.shape == (4, 3)
     assert counted == [(3, 3)]
