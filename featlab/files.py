@@ -74,13 +74,19 @@ def atomic_path(target: Path) -> Iterator[Path]:
 @contextmanager
 def _held(path: Path) -> Iterator[None]:
     """Make a file and lock it: whoever holds the lock is alive."""
-    with path.open("xb") as stream:
-        # On a file system without locks, nothing is swept either.
-        with suppress(OSError, AttributeError):
-            fcntl.flock(stream, fcntl.LOCK_EX)
-        # A sweep may have come between; its lock was waited for.
-        path.touch()
-        yield
+    while True:
+        with path.open("xb") as stream:
+            # On a file system without locks, nothing is swept either.
+            with suppress(OSError, AttributeError):
+                fcntl.flock(stream, fcntl.LOCK_EX)
+            try:
+                own = os.path.samestat(os.fstat(stream.fileno()), path.stat())
+            except FileNotFoundError:
+                own = False
+            if own:
+                yield
+                return
+            # A sweep came between making and locking: the file is made again.
 
 
 def sweep(folder: Path, *, below: bool = False) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -76,16 +75,13 @@ def save_state(state: State, folder: Path, name: str) -> None:
 
 def save_arrays(arrays: Mapping[str, NDArray[Any]], target: Path) -> None:
     """Write arrays as safetensors, atomically; an OSError where that cannot be."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     # The library writes the memory of a view as it lies, and so other numbers.
     contiguous = {key: np.ascontiguousarray(value) for key, value in arrays.items()}
     with atomic_path(target) as path:
-        try:
-            save_file(contiguous, path)
-        except SafetensorError as error:
-            raise OSError(errno.EIO, str(error)) from error
+        # The library's own writing would put another file in the place of the one that is held.
+        path.write_bytes(save(contiguous))
 
 
 def load_state(folder: Path, name: str) -> State:

@@ -1,0 +1,24 @@
+"""Files that several processes write into one folder."""
+
+import multiprocessing
+from pathlib import Path
+
+from featlab.files import PART, atomic_path
+
+
+def _write(folder: Path, name: str) -> None:
+    for number in range(150):
+        with atomic_path(folder / f"{name}-{number % 5}") as path:
+            path.write_text("whole")
+
+
+def test_writers_at_once_never_sweep_each_others_files(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("forkserver")
+    writers = [context.Process(target=_write, args=(tmp_path, name)) for name in "abcd"]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
+    assert [writer.exitcode for writer in writers] == [0] * 4
+    assert len(list(tmp_path.iterdir())) == 20
+    assert not list(tmp_path.glob(f"*{PART}"))
