@@ -27,7 +27,7 @@ from pipelines.report.words import (
 
 SECTION = "How good the model is"
 
-BEFORE, AFTER = "before calibration", "after calibration"
+BEFORE, AFTER = "uncalibrated", "calibrated"
 MEASURED, POWER_LAW = "measured", "power law"
 
 
@@ -41,8 +41,9 @@ def losses(data: RunData) -> Plot:
     for name, values in metrics["signals"].items():
         named[f"{name} alone"] = values["after_calibration"]
     named |= {f"{name}, member": values for name, values in data.members.items()}
-    for when in (BEFORE, AFTER):
-        named[f"ensemble, {when}"] = metrics["ensemble"][when.replace(" ", "_")]
+    ensemble = metrics["ensemble"]
+    named[f"ensemble, {BEFORE}"] = ensemble["before_calibration"]
+    named[f"ensemble, {AFTER}"] = ensemble["after_calibration"]
     frame = pl.DataFrame(
         {
             "predictor": name,
