@@ -14,6 +14,7 @@ import polars as pl
 
 from featlab.battles.csv_files import scan_csv
 from featlab.battles.pandas_frames import from_pandas, is_pandas
+from featlab.battles.sizes import check_size
 from featlab.errors import BattleError
 from featlab.files import files_matching
 
@@ -126,13 +127,18 @@ def _from_rows(rows: Sequence[Mapping[str, Any]]) -> pl.LazyFrame:
 def _scan_file(path: Path) -> pl.LazyFrame:
     scan: Callable[[Path], pl.LazyFrame] = {
         "csv": scan_csv,
-        "parquet": lambda path: pl.scan_parquet(path, glob=False),
+        "parquet": _scan_parquet,
         "lines": _scan_lines,
     }[kind_of(path) or "csv"]
     with engine_explained(path, quiet=True):
         frame = scan(path)
         frame.collect_schema()
     return frame
+
+
+def _scan_parquet(path: Path) -> pl.LazyFrame:
+    check_size(path)
+    return pl.scan_parquet(path, glob=False)
 
 
 def _scan_lines(path: Path) -> pl.LazyFrame:
