@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from featlab.battles.csv_files import scan_csv
+from featlab.battles.json_files import scan_json
 from featlab.battles.pandas_frames import from_pandas, is_pandas
 from featlab.battles.sizes import check_size
 from featlab.errors import BattleError
@@ -27,7 +27,6 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "lines": (".jsonl", ".ndjson", ".json"),
 }
 PACKED = (".gz", ".zst")
-_IDS = ("id", "question_id", "prompt_id", "uid", "uuid")
 
 
 def source_name(source: Source) -> str:
@@ -128,7 +127,7 @@ def _scan_file(path: Path) -> pl.LazyFrame:
     scan: Callable[[Path], pl.LazyFrame] = {
         "csv": scan_csv,
         "parquet": _scan_parquet,
-        "lines": _scan_lines,
+        "lines": scan_json,
     }[kind_of(path) or "csv"]
     with engine_explained(path, quiet=True):
         frame = scan(path)
@@ -139,20 +138,6 @@ def _scan_file(path: Path) -> pl.LazyFrame:
 def _scan_parquet(path: Path) -> pl.LazyFrame:
     check_size(path)
     return pl.scan_parquet(path, glob=False)
-
-
-def _scan_lines(path: Path) -> pl.LazyFrame:
-    """JSON lines, or one JSON list; ids stay the text that they are written as."""
-    if path.stat().st_size == 0:
-        raise BattleError("the file is empty", source=str(path))
-    escaped = glob.escape(str(path))
-    if path.suffix.lower() == ".json":
-        with path.open("rb") as stream:
-            if stream.read(64).lstrip().startswith(b"["):
-                return pl.read_json(path, infer_schema_length=None).lazy()
-    schema = pl.scan_ndjson(escaped, infer_schema_length=None).collect_schema()
-    as_text = {name: pl.String for name in _IDS if name in schema}
-    return pl.scan_ndjson(escaped, infer_schema_length=None, schema_overrides=as_text)
 
 
 @contextmanager
