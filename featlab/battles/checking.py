@@ -117,7 +117,7 @@ def settled(source: Source, schema: BattleSchema) -> tuple[BattleSchema, list[st
 
     Where ids repeat, as those of several votes on one battle do, the rows'
     numbers take their place; sides are exchanged at random where every outcome
-    is a.
+    is a, or every one b.
 
     Parameters
     ----------
@@ -135,10 +135,11 @@ def settled(source: Source, schema: BattleSchema) -> tuple[BattleSchema, list[st
             f"ids in column '{schema.id}' repeat or are missing; rows are told by their numbers"
         )
         schema = replace(schema, id=None)
-    always = "label" in seen.columns and len(seen) > 1 and seen["label"].eq_missing(0).all()
-    if schema.exchange is not None or always:
+    labels = set(seen["label"]) if "label" in seen.columns and len(seen) > 1 else set()
+    if schema.exchange is not None or labels in ({0}, {1}):
+        place = "second" if labels == {1} else "first"
         said.append(
-            "the chosen answer always stands first; sides are exchanged at random by the seed"
+            f"the chosen answer always stands {place}; sides are exchanged at random by the seed"
         )
         schema = replace(schema, exchange=schema.exchange or 0)
     return schema, said

@@ -7,6 +7,7 @@ import gzip
 import io
 import re
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -22,6 +23,7 @@ Form = Literal["plain", "blank lines", "odd"]
 _SHOWN = 5
 _CHUNK = 1 << 20
 _EMPTY_AND_MORE = re.compile(rb'[,\n]""[^",\r\n]')
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _BLANK = pl.all_horizontal(pl.all().is_null())
 
 
@@ -38,7 +40,14 @@ def scan_csv(path: Path) -> pl.LazyFrame:
         more or fewer fields than its header; lines are named.
     """
     status = path.stat()
-    form = _looked_through(path, status.st_size, status.st_mtime_ns)
+    try:
+        form = _looked_through(path, status.st_size, status.st_mtime_ns)
+    except (OSError, EOFError, zlib.error) as error:
+        if getattr(error, "errno", None):
+            raise
+        raise BattleError(
+            f"cannot be unpacked: {error}", source=str(path), remedy="get it whole"
+        ) from None
     if form == "odd":
         return _read_by_python(path).lazy()
     frame = _scanned(path)
@@ -136,13 +145,10 @@ def _check_end(path: Path) -> None:
 
 def _header_of(path: Path) -> str:
     """Return the first line, which must be UTF-8; the engine would replace bytes."""
-    try:
-        with _opened(path) as stream:
+    with _opened(path) as stream:
+        line = stream.readline(_CHUNK)
+        while line and not line.strip():
             line = stream.readline(_CHUNK)
-            while line and not line.strip():
-                line = stream.readline(_CHUNK)
-    except (OSError, EOFError) as error:
-        raise BattleError(f"cannot be unpacked: {error}", source=str(path)) from None
     try:
         text = line.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -218,10 +224,12 @@ def _records(path: Path) -> Iterator[csv._reader]:  # type: ignore[name-defined]
 
 
 def _opened(path: Path) -> IO[bytes]:
-    """Return the bytes of a file, unpacked."""
-    if path.suffix.lower() == ".gz":
+    """Return the bytes of a file, unpacked; as in the engine, its name does not matter."""
+    with path.open("rb") as stream:
+        begin = stream.read(4)
+    if begin.startswith(_GZIP):
         return cast(IO[bytes], gzip.open(path, "rb"))
-    if path.suffix.lower() == ".zst":
+    if begin == _ZSTD:
         # Python unpacks zstd from 3.14 on; the engine does it line by line.
         lines = pl.read_lines(path).to_series()
         return io.BytesIO("\n".join(lines.fill_null("")).encode())

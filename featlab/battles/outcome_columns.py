@@ -133,9 +133,13 @@ def _words(words: str | Sequence[str]) -> pl.Series:
 
 
 def _plain(text: pl.Expr) -> pl.Expr:
-    """Lower case, one underscore for blanks, hyphens and brackets, and ``1.00`` as ``1``."""
+    """Lower case, one underscore for blanks, hyphens and brackets, and ``1.00`` as ``1``.
+
+    The sign of a number is no hyphen: ``-1`` is not ``1``.
+    """
     return (
         text.str.to_lowercase()
+        .str.replace(r"^\s*-\s*([0-9.])", "minus $1")
         .str.replace_all(r"[\s_()\[\]-]+", "_")
         .str.strip_chars("_")
         .str.replace(r"^\+?0*(\d+)\.0*$|^\+?0*(\d+)$", "$1$2")

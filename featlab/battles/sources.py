@@ -101,10 +101,10 @@ def scan_source(source: Source) -> pl.LazyFrame:
     if is_pandas(source):
         return from_pandas(source).lazy()
     if isinstance(source, str | Path):
-        scans = [_scan_file(file) for file in files_at(source)]
-        if len(scans) == 1:
-            return scans[0]
-        return pl.concat(scans, how="diagonal_relaxed")
+        scans = {file: _scan_file(file) for file in files_at(source)}
+        _check_alike(scans, source)
+        frames = list(scans.values())
+        return frames[0] if len(frames) == 1 else pl.concat(frames, how="diagonal_relaxed")
     if isinstance(source, Sequence) and all(isinstance(row, Mapping) for row in source):
         return _from_rows(source)
     raise BattleError(
@@ -112,6 +112,20 @@ def scan_source(source: Source) -> pl.LazyFrame:
         source=source_name(source),
         remedy="give a path, a pattern, a polars or pandas frame, or a list of dicts",
     )
+
+
+def _check_alike(scans: Mapping[Path, pl.LazyFrame], source: str | Path) -> None:
+    """Refuse files of which one has a column that another lacks: it would be read as null."""
+    columns = {file: frame.collect_schema().names() for file, frame in scans.items()}
+    first, *others = columns
+    for other in others:
+        for one, two in ((first, other), (other, first)):
+            if missing := [name for name in columns[one] if name not in columns[two]]:
+                raise BattleError(
+                    f"{two.name} has no column '{missing[0]}', and {one.name} has one",
+                    source=str(source),
+                    remedy="name files of the same columns, by a pattern such as 'train*.csv'",
+                )
 
 
 def _from_rows(rows: Sequence[Mapping[str, Any]]) -> pl.LazyFrame:
@@ -128,11 +142,17 @@ def _scan_file(path: Path) -> pl.LazyFrame:
         "csv": scan_csv,
         "parquet": _scan_parquet,
         "lines": scan_json,
-    }[kind_of(path) or "csv"]
+    }[_kind_inside(path)]
     with engine_explained(path, quiet=True):
         frame = scan(path)
         frame.collect_schema()
     return frame
+
+
+def _kind_inside(path: Path) -> str:
+    """Return the kind of a file by its name, or parquet where that is what it holds."""
+    with path.open("rb") as stream:
+        return "parquet" if stream.read(4) == b"PAR1" else kind_of(path) or "csv"
 
 
 def _scan_parquet(path: Path) -> pl.LazyFrame:
