@@ -185,7 +185,7 @@ def learning_curve(data: RunData) -> Plot:
     content = data.learning_curve
     if content is None:
         raise LeftOut(
-            "there is no learning_curve.json in the run folder; "
+            "there is no learning_curve.json in the run folder, or it is damaged; "
             f"python -m pipelines.learning_curve --run {data.path} makes it"
         )
     parts = {MEASURED: content["points"], POWER_LAW: content["power_law"]["band"]}
@@ -220,5 +220,7 @@ def study(data: RunData) -> Plot:
     """Show the loss of every trial."""
     frame = data.trials
     if frame is None:
-        raise LeftOut("there is no study.journal in the run folder; train again")
+        raise LeftOut(
+            "there is no finished trial in a study.journal of the run folder; train again"
+        )
     return Plot(frame, *study_words(frame), lambda axes: plot_study(axes, frame))

@@ -16,13 +16,14 @@ import lightgbm as lgb
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from optuna.trial import TrialState
 from sklearn.linear_model import LogisticRegression
 
 from featlab.battles import PROBABILITIES, joined_turns
 from featlab.columns import Column
 from featlab.errors import ConfigError
 from featlab.features import BattleColumns
-from featlab.files import read_json, value_fingerprint
+from featlab.files import file_fingerprint, read_json, value_fingerprint
 from featlab.randomness import derive_seed
 from models.analysis.attribution import Matrix, column_attribution
 from models.analysis.differences import LENGTH, side_values
@@ -169,12 +170,18 @@ class RunData:
         if not files.journal.is_file():
             return None
         study = open_study(files.journal, read_json(files.search)["study"])
-        return trials_of(study.get_trials(deepcopy=False))
+        complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        return trials_of(study.get_trials(deepcopy=False)) if complete else None
 
     @cached_property
     def learning_curve(self) -> dict[str, Any] | None:
-        """The measured points and the power law, where ``pipelines.learning_curve`` was run."""
-        return read_json(path) if (path := self._run.folder.learning_curve).is_file() else None
+        """The measured points and the power law, as ``pipelines.learning_curve`` wrote them."""
+        path = self._run.folder.learning_curve
+        if not path.is_file():
+            return None
+        recorded = self.stages.get("learning_curve", {"outputs": {}})["outputs"].get(path.name)
+        whole = recorded is None or recorded == file_fingerprint(path)
+        return read_json(path) if whole else None
 
     def texts_of(self, rows: Sequence[int]) -> pl.DataFrame:
         """Return the canonical battles, texts included, of some rows, in their order."""

@@ -28,7 +28,7 @@ from pipelines.report.__main__ import (
     make_sections,
     summary,
 )
-from pipelines.report.figure import NAMES, Drawn, Plot
+from pipelines.report.figure import NAMES, Drawn, LeftOut, Plot
 from pipelines.report.page import SHOWN_CHARACTERS, Example, Section, render_page, shown
 from pipelines.report.run_data import RunData, load_run
 from pipelines.run.console import run_command
@@ -323,6 +323,22 @@ def test_a_measured_learning_curve_is_drawn(trained: Path, tmp_path: Path) -> No
         "From 50 to 200 battles the log loss falls from 1.060 to 1.015"
     )
     assert len(drawn.plot.numbers) == 6
+
+
+def test_figures_of_damaged_files_are_left_out(trained: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    (run / "study.journal").write_bytes(b"")
+    (run / "learning_curve.json").write_text("[]")
+    manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
+    stage = {**manifest["stages"]["metrics"], "outputs": {"learning_curve.json": "0" * 64}}
+    manifest["stages"]["learning_curve"] = stage
+    (run / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    data = load_run(RunFolder(run))
+    for figure in FIGURES:
+        if figure.name in ("study", "learning_curve"):
+            with pytest.raises(LeftOut, match=r"damaged|train again"):
+                figure.make(data)
 
 
 def test_examples_are_collapsed_behind_a_warning(report: Path) -> None:
