@@ -166,18 +166,21 @@ LAYOUTS: dict[str, tuple[Callable[[Row, int], Row], str, bool]] = {
 """Name -> how a battle is written, the ending of its owner's files, whether it holds ties."""
 
 
-def write_layout(name: str, battles: pl.DataFrame, folder: Path) -> Path:
-    """Write canonical battles, of which none is empty, as one file of a layout."""
+def write_layout(name: str, battles: pl.DataFrame, home: Path) -> Path:
+    """Write canonical battles, of which none is empty, as one file of a layout.
+
+    Into a folder, as ``train`` with its owner's ending, or as the file that is named.
+    """
     write, ending, ties = LAYOUTS[name]
     kept = battles.filter(pl.lit(ties) | (pl.col("label") < 2))
     rows = [write(battle, n) for n, battle in enumerate(kept.iter_rows(named=True))]
     frame = pl.DataFrame(rows, infer_schema_length=None)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"train{ending}"
-    if ending == ".csv":
+    path = home if home.suffix else home / f"train{ending}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".csv":
         frame.write_csv(path)
-    elif ending == ".parquet":
+    elif path.suffix == ".parquet":
         frame.write_parquet(path)
     else:
-        frame.write_ndjson(path, compression="gzip")
+        frame.write_ndjson(path, compression="gzip" if path.suffix == ".gz" else "uncompressed")
     return path
