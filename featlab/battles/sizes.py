@@ -65,9 +65,9 @@ def check_size(path: Path) -> None:
     unpacked = sum(group.unpacked for group in groups)
     if COPIES * (unpacked + sum(group.repeated for group in groups)) <= most:
         return
-    # A thread reads a row group while it works on another.
+    # A thread reads a row group while it works on another, and holds pages beside their values.
     at_once = 2 * pl.thread_pool_size() + 2
-    read = min(unpacked, at_once * max(group.unpacked for group in groups))
+    read = 2 * min(unpacked, at_once * max(group.unpacked for group in groups))
     _check(path, read, status.st_size, most)
     _check(path, read + COPIES * _most_text(path), status.st_size, most)
 
@@ -75,8 +75,8 @@ def check_size(path: Path) -> None:
 def _check(path: Path, needed: int, size: int, most: int) -> None:
     if needed > most:
         raise BattleError(
-            f"unpacks to {needed / size:,.0f} times its size: reading it takes "
-            f"{_shown(needed)} of memory, and {_shown(most)} are there",
+            f"unpacks to more than its {size:,} bytes tell: reading it takes {_shown(needed)} of "
+            f"memory, and {_shown(most)} are there",
             source=str(path),
             remedy="free or allow more memory, or write it in row groups of fewer battles",
         )
