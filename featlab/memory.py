@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-_CGROUPS = (
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-    (
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-    ),
+# Of a container: limit and use, in both editions of Linux's control groups.
+_CONTAINERS = (
+    (Path("/sys/fs/cgroup"), "memory.max", "memory.current"),
+    (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes", "memory.usage_in_bytes"),
 )
+# Copies of files, which are given up where memory is asked for.
+_GIVEN_UP = ("active_file", "inactive_file")
 
 
 def available_memory() -> int | None:
@@ -25,10 +25,8 @@ def available_memory() -> int | None:
 
 
 def _limits() -> Iterator[int]:
-    with suppress(OSError, ValueError, StopIteration):
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        free = next(line for line in lines if line.startswith("MemAvailable:"))
-        yield int(free.split()[1]) << 10
+    with suppress(OSError, ValueError, KeyError):
+        yield _numbers(Path("/proc/meminfo"))["MemAvailable:"] << 10
     if sys.platform != "win32":
         import resource
 
@@ -37,7 +35,15 @@ def _limits() -> Iterator[int]:
             pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
             if allowed != resource.RLIM_INFINITY:
                 yield allowed - pages * resource.getpagesize()
-    for limit, used in _CGROUPS:
+    for home, limit, used in _CONTAINERS:
         # Without a limit there is a word, or a number beyond any machine's memory.
         with suppress(OSError, ValueError):
-            yield int(Path(limit).read_text()) - int(Path(used).read_text())
+            left = int((home / limit).read_text()) - int((home / used).read_text())
+            stated = _numbers(home / "memory.stat")
+            yield left + sum(stated.get(name, 0) for name in _GIVEN_UP)
+
+
+def _numbers(path: Path) -> dict[str, int]:
+    """Return name -> number of the lines of a file."""
+    lines = (line.split() for line in path.read_text(encoding="ascii").splitlines())
+    return {words[0]: int(words[1]) for words in lines if len(words) > 1}

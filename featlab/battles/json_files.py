@@ -12,6 +12,7 @@ import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -38,19 +39,12 @@ def scan_json(path: Path) -> pl.LazyFrame:
     BattleError
         When the file is empty, or a line is no JSON.
     """
-    if path.stat().st_size == 0:
+    status = path.stat()
+    if status.st_size == 0:
         raise BattleError("the file is empty", source=str(path))
     if _is_list(path):
         return _read_by_python([path.read_bytes().decode("utf-8-sig", "replace")], path)
-    line = pl.col("line")
-    seen = pl.scan_lines(path, glob=False).select(
-        odd=(
-            line.str.contains(_ODD_ID) | lone_surrogates(line) | line.str.starts_with(_BYTE_ORDER)
-        ).any(),
-        blank=line.str.contains(r"^\s*$").any(),
-        mixed=line.str.contains(_TEXT).any() & line.str.contains(_PARTS).any(),
-    )
-    odd, blank, mixed = seen.collect(engine="streaming").row(0)
+    odd, blank, mixed = _looked_through(path, status.st_size, status.st_mtime_ns)
     if odd:
         return _read_by_python(pl.read_lines(path, glob=False).to_series(), path)
     escaped = glob.escape(str(path))
@@ -71,6 +65,19 @@ def scan_json(path: Path) -> pl.LazyFrame:
 def _is_list(path: Path) -> bool:
     with path.open("rb") as stream:
         return stream.read(64).removeprefix(_BYTE_ORDER.encode()).lstrip().startswith(b"[")
+
+
+@lru_cache(maxsize=64)
+def _looked_through(path: Path, size: int, changed: int) -> tuple[bool, bool, bool]:
+    """Return whether lines are there for Python, blank lines, and contents of both kinds."""
+    line = pl.col("line")
+    odd = line.str.contains(_ODD_ID) | lone_surrogates(line) | line.str.starts_with(_BYTE_ORDER)
+    seen = pl.scan_lines(path, glob=False).select(
+        odd=odd.any(),
+        blank=line.str.contains(r"^\s*$").any(),
+        mixed=line.str.contains(_TEXT).any() & line.str.contains(_PARTS).any(),
+    )
+    return seen.collect(engine="streaming").row(0)
 
 
 def _as_text(schema: pl.Schema, *, mixed: bool) -> dict[str, PolarsDataType]:
