@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import re
 import sys
@@ -12,10 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Literal, cast
+from typing import Literal
 
 import polars as pl
 
+from featlab.battles.packed import opened
 from featlab.errors import BattleError
 
 Form = Literal["plain", "blank lines", "odd"]
@@ -23,7 +23,6 @@ Form = Literal["plain", "blank lines", "odd"]
 _SHOWN = 5
 _CHUNK = 1 << 20
 _EMPTY_AND_MORE = re.compile(rb'[,\n]""[^",\r\n]')
-_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _BLANK = pl.all_horizontal(pl.all().is_null())
 
 
@@ -91,7 +90,7 @@ def _skimmed(path: Path) -> tuple[bool, bool, bytes]:
     of a line's end as part of the field, and ``""a""`` for ``a``.
     """
     quotes, odd, doubtful, last = 0, False, False, b"\n"
-    with _opened(path) as stream:
+    with opened(path) as stream:
         while part := stream.read(_CHUNK):
             quotes += part.count(b'"')
             odd |= b"\r\r" in last + part
@@ -145,7 +144,7 @@ def _check_end(path: Path) -> None:
 
 def _header_of(path: Path) -> str:
     """Return the first line, which must be UTF-8; the engine would replace bytes."""
-    with _opened(path) as stream:
+    with opened(path) as stream:
         line = stream.readline(_CHUNK)
         while line and not line.strip():
             line = stream.readline(_CHUNK)
@@ -163,7 +162,7 @@ def _header_of(path: Path) -> str:
 
 
 def _check_bytes(path: Path) -> None:
-    with _opened(path) as stream:
+    with opened(path) as stream:
         for number, line in enumerate(stream, start=1):
             try:
                 line.decode("utf-8")
@@ -216,21 +215,8 @@ def _lines(numbers: list[int]) -> str:
 def _records(path: Path) -> Iterator[csv._reader]:  # type: ignore[name-defined]
     limit = csv.field_size_limit(sys.maxsize)
     try:
-        with _opened(path) as stream:
+        with opened(path) as stream:
             text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
             yield csv.reader(text, strict=True)
     finally:
         csv.field_size_limit(limit)
-
-
-def _opened(path: Path) -> IO[bytes]:
-    """Return the bytes of a file, unpacked; as in the engine, its name does not matter."""
-    with path.open("rb") as stream:
-        begin = stream.read(4)
-    if begin.startswith(_GZIP):
-        return cast(IO[bytes], gzip.open(path, "rb"))
-    if begin == _ZSTD:
-        # Python unpacks zstd from 3.14 on; the engine does it line by line.
-        lines = pl.read_lines(path).to_series()
-        return io.BytesIO("\n".join(lines.fill_null("")).encode())
-    return path.open("rb")

@@ -13,6 +13,7 @@ import polars as pl
 
 from featlab.battles.csv_files import scan_csv
 from featlab.battles.json_files import scan_json
+from featlab.battles.packed import check_memory
 from featlab.battles.pandas_frames import from_pandas, is_pandas
 from featlab.battles.sizes import check_size
 from featlab.errors import BattleError
@@ -138,12 +139,14 @@ def _from_rows(rows: Sequence[Mapping[str, Any]]) -> pl.LazyFrame:
 
 
 def _scan_file(path: Path) -> pl.LazyFrame:
+    kind = _kind_inside(path)
     scan: Callable[[Path], pl.LazyFrame] = {
         "csv": scan_csv,
-        "parquet": _scan_parquet,
+        "parquet": lambda path: pl.scan_parquet(path, glob=False),
         "lines": scan_json,
-    }[_kind_inside(path)]
+    }[kind]
     with engine_explained(path, quiet=True):
+        (check_size if kind == "parquet" else check_memory)(path)
         frame = scan(path)
         frame.collect_schema()
     return frame
@@ -153,11 +156,6 @@ def _kind_inside(path: Path) -> str:
     """Return the kind of a file by its name, or parquet where that is what it holds."""
     with path.open("rb") as stream:
         return "parquet" if stream.read(4) == b"PAR1" else kind_of(path) or "csv"
-
-
-def _scan_parquet(path: Path) -> pl.LazyFrame:
-    check_size(path)
-    return pl.scan_parquet(path, glob=False)
 
 
 @contextmanager
