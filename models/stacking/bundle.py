@@ -58,7 +58,7 @@ from models.stacking.trained_on import TrainedOn
 from models.stacking.tree_text import checked_text, read_booster
 from models.stacking.trees import Trees
 
-FORMAT = 5
+FORMAT = 6
 MANIFEST = "manifest.json"
 PROBE = "probe.json"
 MODEL_CARD = "README.md"

@@ -1,14 +1,10 @@
 """The kernel: battles that lie near each other end alike.
 
-Two battles are near if their columns are. With d(x, y) the distance between two
-battles and x' the battle x with its sides exchanged,
-
-    k(x, y) = exp(-d(x, y)^2),  odd: (k(x, y) - k(x', y)) / 2,  even: (k(x, y) + k(x', y)) / 2
-
-so a regression on the odd kernel changes sign with the sides and one on the
-even kernel does not. "A or B" is a logistic regression without intercept on the
-odd kernel, fitted on battles that one side won; "tie or not" is one on the even
-kernel. Together they are three probabilities that are symmetric by
+`models.stacking.coordinates` says what near means, and what an odd and an even
+kernel are: a regression on the odd kernel changes sign with the sides, one on
+the even kernel does not. "A or B" is a logistic regression without intercept on
+the odd kernel, fitted on battles that one side won; "tie or not" is one on the
+even kernel. Together they are three probabilities that are symmetric by
 construction. It is the posterior mode of a Gaussian process classifier whose
 prior is invariant under the exchange (Rasmussen and Williams, "Gaussian
 Processes for Machine Learning", 2006, sections 3.4 and 4.2.3; Ginsbourger,
@@ -42,7 +38,7 @@ from featlab.randomness import derive_seed
 from featlab.signals.state import State
 from featlab.threads import in_threads
 from models.probabilities import Floats, Probabilities, Rows
-from models.stacking.coordinates import Coordinates, both_kernels
+from models.stacking.coordinates import Coordinates
 from models.stacking.kernel_regression import KernelRegression, chunks
 from models.stacking.scaled_columns import ScaledColumns
 from models.stacking.table import Matrix, Table, weighted_shares
@@ -104,7 +100,8 @@ class SymmetricKernel:
         with _libraries().limit(limits=1, user_api="blas"):
             for first in range(0, len(frame), _TILE):
                 rows = slice(first, first + _TILE)
-                near_odd, near_even = both_kernels(_tile(odd[rows]), _tile(even[rows]), *landmarks)
+                tile = _tile(odd[rows]), _tile(even[rows])
+                near_odd, near_even = self.coordinates.kernels(*tile, *landmarks)
                 size = len(margin[rows])
                 margin[rows] = (near_odd * self.margin).sum(axis=1)[:size]
                 tie[rows] = (near_even * self.tie).sum(axis=1)[:size] + self.tie_intercept
@@ -174,6 +171,7 @@ class Kernel:
                 {
                     "odd": list(coordinates.odd.names),
                     "even": list(coordinates.even.names),
+                    "families": {name: list(sizes) for name, sizes in coordinates.families.items()},
                     "vector": list(coordinates.vector),
                     "vector_scale": coordinates.vector_scale,
                     # JSON knows no infinity.
@@ -199,7 +197,13 @@ class Kernel:
             margin_penalty, tie_penalty = entry["penalties"]
             models.append(
                 SymmetricKernel(
-                    Coordinates(odd, even, tuple(entry["vector"]), float(entry["vector_scale"])),
+                    Coordinates(
+                        odd,
+                        even,
+                        {name: (first, more) for name, (first, more) in entry["families"].items()},
+                        tuple(entry["vector"]),
+                        float(entry["vector_scale"]),
+                    ),
                     **{name: state.arrays[f"{number}.{name}"] for name in _ARRAYS},
                     tie_intercept=-np.inf
                     if entry["tie_intercept"] is None
@@ -275,13 +279,13 @@ def fit_symmetric_kernel(table: Table, rows: Rows, seed: int) -> SymmetricKernel
     landmarks_odd, landmarks_even = (part[landmarks].astype(np.float32) for part in (odd, even))
     rounded = landmarks_odd.astype(np.float64), landmarks_even.astype(np.float64)
     # From the rounded points on both sides: a kernel that is not quite symmetric has no root.
-    between = both_kernels(*rounded, *rounded)
+    between = coordinates.kernels(*rounded, *rounded)
     margin = KernelRegression(between[0], intercept=False)
     tie = KernelRegression(between[1], intercept=True)
     decisive = shares[:, 0] + shares[:, 1]
     for fold in map(int, np.unique(folds)):
         for own in chunks(np.flatnonzero(folds == fold)):
-            near = both_kernels(odd[own], even[own], *rounded)
+            near = coordinates.kernels(odd[own], even[own], *rounded)
             margin.add(fold, near[0], shares[own, 0], decisive[own], decisive[own] > 0)
             if table.ties:
                 tie.add(fold, near[1], shares[own, TIE], shares[own].sum(1), tie_known[own])
