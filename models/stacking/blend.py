@@ -4,15 +4,29 @@ The trees (`models.stacking.trees`) find thresholds in single columns, the kerne
 (`models.stacking.kernel`) compares battles by all columns at once. Each gets half
 the vote: two weights fitted on a few thousand battles gain nothing that another
 folding keeps.
+
+A battle of like sides, one that exchanging its sides does not change, is mostly
+two equal responses. Symmetry leaves only the chance of a tie open, and that is
+far higher than any model says that shares its leaves and its landmarks with
+other battles. There are too few to learn it from columns, so the blend learns
+one offset of their log odds.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import expit, logit
 
-from models.probabilities import Probabilities, exchanged
+from featlab.battles.schema import TIE
+from featlab.columns import Column
+from featlab.parity import Parity
+from models.probabilities import Floats, Probabilities, exchanged
 from models.stacking.kernel import Kernel, KernelOutOfFold, fit_kernel
 from models.stacking.table import Table
 from models.stacking.trees import BoostingParameters, Trees, TreesOutOfFold, fit_trees
@@ -24,6 +38,72 @@ def mean_of_members(trees: Probabilities, kernel: Probabilities) -> Probabilitie
     return mean
 
 
+def like_sides(frame: pl.DataFrame, columns: Iterable[Column]) -> NDArray[np.bool_]:
+    """Tell which battles are their own mirror image: no odd column differs from 0.
+
+    Examples
+    --------
+    >>> column = Column("m", Parity.ODD, "f", "log odds")
+    >>> like_sides(pl.DataFrame({"m": [0.0, 0.5, None]}), [column]).tolist()
+    [True, False, True]
+    """
+    odd = [column.name for column in columns if column.parity is Parity.ODD]
+    if not odd:
+        return np.zeros(len(frame), np.bool_)
+    alike: NDArray[np.bool_] = (
+        frame.select(pl.all_horizontal(pl.col(odd).fill_null(0) == 0)).to_series().to_numpy()
+    )
+    return alike
+
+
+def tie_offset(chance: Floats, tied: NDArray[np.bool_]) -> float:
+    """Return what to add to the log odds of a tie, 0 where there is nothing to learn from.
+
+    The posterior mode under a standard normal prior, so a few battles move it little.
+
+    Parameters
+    ----------
+    chance : float64 array of shape (n,)
+        The predicted chance of a tie.
+    tied : bool array of shape (n,)
+
+    Examples
+    --------
+    >>> round(tie_offset(np.full(15, 0.65), np.arange(15) > 0), 2)
+    1.16
+    """
+    if not len(chance):
+        return 0.0
+    start, count = logit(chance), float(tied.sum())
+
+    def slope(offset: float) -> float:
+        return count - float(expit(start + offset).sum()) - offset
+
+    return float(brentq(slope, -len(tied), len(tied)))
+
+
+def with_tie_offset(probabilities: Probabilities, offset: Floats) -> Probabilities:
+    """Return probabilities whose log odds of a tie are moved, wins in the same proportion.
+
+    Parameters
+    ----------
+    probabilities : float64 array of shape (n, 3)
+    offset : float64 array of shape (n,)
+
+    Examples
+    --------
+    >>> with_tie_offset(np.array([[0.3, 0.2, 0.5]]), np.array([np.log(3)])).round(3).tolist()
+    [[0.15, 0.1, 0.75]]
+    """
+    moved = probabilities.copy()
+    rows = np.flatnonzero(offset)
+    odds = np.exp(offset[rows])[:, None]
+    tie = probabilities[rows, TIE][:, None]
+    moved[rows] /= 1.0 + (odds - 1.0) * tie
+    moved[rows, TIE] *= odds[:, 0]
+    return moved
+
+
 @dataclass(frozen=True)
 class Blend:
     """Both members, fitted on the same battles and folds.
@@ -32,14 +112,18 @@ class Blend:
     ----------
     trees : Trees
     kernel : Kernel
+    like_sides_offset : float
+        Added to the log odds of a tie where the sides are alike.
     """
 
     trees: Trees
     kernel: Kernel
+    like_sides_offset: float = 0.0
 
     def predict(self, frame: pl.DataFrame) -> Probabilities:
         """Return raw probabilities, float64 of shape (n, 3), exactly symmetric in the sides."""
-        return mean_of_members(self.trees.predict(frame), self.kernel.predict(frame))
+        mean = mean_of_members(self.trees.predict(frame), self.kernel.predict(frame))
+        return with_tie_offset(mean, self.like_sides_offset * like_sides(frame, self.trees.columns))
 
 
 @dataclass(frozen=True)
@@ -50,30 +134,37 @@ class BlendOutOfFold:
     ----------
     trees : TreesOutOfFold
     kernel : float64 array of shape (n, 3)
+    offset : float64 array of shape (n,)
+        Of the log odds of a tie: where the sides are alike, what the other
+        folds say; 0 elsewhere.
     """
 
     trees: TreesOutOfFold
     kernel: Probabilities
+    offset: Floats
 
     @property
     def probabilities(self) -> Probabilities:
         """The blend, over both orders."""
-        return mean_of_members(self.trees.probabilities, self.kernel)
+        return self._blended(self.trees.probabilities, self.kernel)
 
     @property
     def one_order(self) -> Probabilities:
         """The blend of the battles as given only: what the swap asymmetry is read from."""
-        return mean_of_members(self.trees.one_order, self.kernel)
+        return self._blended(self.trees.one_order, self.kernel)
 
     @property
     def other_order(self) -> Probabilities:
         """The blend of the exchanged battles, in their own order of sides."""
-        return mean_of_members(self.trees.other_order, exchanged(self.kernel))
+        return self._blended(self.trees.other_order, exchanged(self.kernel))
 
     @property
     def members(self) -> dict[str, Probabilities]:
         """The members by name, each over both orders."""
         return {"trees": self.trees.probabilities, "kernel": self.kernel}
+
+    def _blended(self, trees: Probabilities, kernel: Probabilities) -> Probabilities:
+        return with_tie_offset(mean_of_members(trees, kernel), self.offset)
 
 
 def fit_blend(
@@ -99,4 +190,20 @@ def fit_blend(
     """
     fitted, near = kernel or fit_kernel(table, seed)
     trees, split = fit_trees(table, parameters, seed, repeats, near.hidden_ties)
-    return Blend(trees, fitted), BlendOutOfFold(split, near.probabilities)
+    offset, offsets = _like_sides_offsets(
+        table, mean_of_members(split.probabilities, near.probabilities)
+    )
+    return Blend(trees, fitted, offset), BlendOutOfFold(split, near.probabilities, offsets)
+
+
+def _like_sides_offsets(table: Table, predicted: Probabilities) -> tuple[float, Floats]:
+    """Return the offset that battles of like sides ask for, and for each that of other folds."""
+    offsets = np.zeros(len(predicted))
+    if not table.ties:
+        return 0.0, offsets
+    alike = like_sides(table.frame, table.scalars)
+    chance, tied = predicted[:, TIE], table.labels == TIE
+    for fold in table.fold_numbers:
+        others = alike & (table.folds != fold)
+        offsets[alike & (table.folds == fold)] = tie_offset(chance[others], tied[others])
+    return tie_offset(chance[alike], tied[alike]), offsets

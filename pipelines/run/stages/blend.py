@@ -12,7 +12,7 @@ from featlab.battles import OUTCOMES, PROBABILITIES, BattleSchema
 from featlab.columns import Column
 from featlab.files import atomic_path
 from featlab.signals.signal import Signal
-from models.probabilities import Probabilities
+from models.probabilities import Floats
 from models.stacking.blend import BlendOutOfFold, fit_blend
 from models.stacking.bundle import save_bundle
 from models.stacking.calibration import cross_fitted_temperature, fit_temperature
@@ -25,6 +25,7 @@ from pipelines.run.stages.search import read_search
 from pipelines.run.training import TableFiles, read_table
 
 _PARTS = ("trees", "trees_exchanged", "kernel")
+_OFFSET = "like_sides_offset"
 
 
 def make_blend(
@@ -82,7 +83,7 @@ def make_blend(
     )
     save_bundle(predictor, schema, bundle)
     trees = prediction.trees
-    columns: dict[str, Probabilities] = {}
+    columns: dict[str, Floats] = {_OFFSET: prediction.offset}
     for part, values in zip(
         _PARTS, (trees.one_order, trees.other_order, prediction.kernel), strict=True
     ):
@@ -112,4 +113,4 @@ def read_members(members: Path) -> BlendOutOfFold:
     one, other, kernel = (
         frame.select(f"{part}_{name}" for name in OUTCOMES).to_numpy() for part in _PARTS
     )
-    return BlendOutOfFold(TreesOutOfFold(one, other), kernel)
+    return BlendOutOfFold(TreesOutOfFold(one, other), kernel, frame[_OFFSET].to_numpy())
