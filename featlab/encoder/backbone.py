@@ -28,7 +28,7 @@ from featlab.encoder.pack import (
     plan_batches,
     pool,
 )
-from featlab.encoder.spec import EncoderSpec, Pooling
+from featlab.encoder.spec import LONGEST_SEQUENCE, EncoderSpec, PooledBy, Pooling
 from featlab.errors import ConfigError, WeightsError
 
 logger = logging.getLogger(__name__)
@@ -36,25 +36,41 @@ logger = logging.getLogger(__name__)
 AGREEMENT = 0.99
 """Least cosine between a packed and a padded vector that counts as the same, in any format."""
 
+FORESIGHT = 1e-3
+"""How far, relatively, a decoder's token may be moved by a later one: rounding is all there is."""
+
 
 class Backbone(torch.nn.Module):
-    """A transformers encoder with its way of attention and its pooling.
+    """A transformers encoder or decoder with its way of attention and its pooling.
 
     Parameters
     ----------
     model : transformers.PreTrainedModel
         What ``AutoModel`` loads: token ids in, hidden states out.
-    pooling : {"mean", "cls"}
+    pooling : {"auto", "mean", "cls", "last"}
         How a sequence becomes one vector.
     padding : int
         The token that fills padded rows.
+
+    Raises
+    ------
+    ConfigError
+        When the first token of a decoder, which has seen nothing else, shall
+        stand for a sequence.
     """
 
     def __init__(self, model: torch.nn.Module, pooling: Pooling, padding: int = 0) -> None:
         super().__init__()
         self.model = model
-        self.pooling: Pooling = pooling
         self.padding = padding
+        self.causal = _is_causal(model)
+        if pooling == "cls" and self.causal:
+            raise ConfigError(
+                f"encoder: {type(model).__name__} is a decoder, whose first token sees no other; "
+                "choose pooling 'last' or 'mean'"
+            )
+        by_itself: PooledBy = "last" if self.causal else "mean"
+        self.pooling: PooledBy = by_itself if pooling == "auto" else pooling
         self.position_offset = _position_offset(model)
         self.use_attention(PADDED)
 
@@ -78,8 +94,7 @@ class Backbone(torch.nn.Module):
         model = cast("Any", self.model)
         if getattr(model, "_supports_attention_backend", False):
             register_kernels()
-            ours = attention != PADDED or next(model.parameters()).device.type == "cpu"
-            model.set_attn_implementation(PREFIX + attention if ours else "sdpa")
+            model.set_attn_implementation(PREFIX + attention)
         elif attention != PADDED:
             raise ConfigError(
                 f"encoder: {type(model).__name__} computes attention its own way; "
@@ -97,6 +112,10 @@ class Backbone(torch.nn.Module):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Compute the sequences' vectors, float32 of shape (n, dimension)."""
+        return pool(self.hidden(batch), batch, self.pooling)
+
+    def hidden(self, batch: Batch) -> torch.Tensor:
+        """Compute the tokens' vectors, of shape (rows, columns, dimension)."""
         if isinstance(batch, PackedBatch):
             outputs = self.model(
                 input_ids=batch.input_ids,
@@ -110,7 +129,8 @@ class Backbone(torch.nn.Module):
             # Without a mask the kernels that know none, which are the fastest, are open.
             mask = batch.attention_mask if batch.padded else None
             outputs = self.model(input_ids=batch.input_ids, attention_mask=mask)
-        return pool(outputs.last_hidden_state, batch, self.pooling)
+        states: torch.Tensor = outputs.last_hidden_state
+        return states
 
 
 def load_backbone(
@@ -171,7 +191,7 @@ def _load_model(folder: Path) -> Any:
                 attn_implementation=None,
                 output_loading_info=True,
             )
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
             first_line = (str(error).splitlines() or [type(error).__name__])[0]
             raise WeightsError(f"{folder}: transformers cannot load it ({first_line})") from error
     # The pooler belongs to next-sentence prediction: checkpoints often lack it, nothing reads it.
@@ -183,6 +203,15 @@ def _load_model(folder: Path) -> Any:
         )
     if isinstance(getattr(model, "pooler", None), torch.nn.Module):
         model.pooler.requires_grad_(False)
+    if getattr(model.config, "is_encoder_decoder", False) or not hasattr(
+        model.config, "hidden_size"
+    ):
+        raise ConfigError(
+            f"encoder: {type(model).__name__} is neither an encoder nor a decoder of text alone; "
+            "choose a model that is"
+        )
+    # A decoder would keep its keys and values for a next token that never comes.
+    model.config.use_cache = False
     return model.eval()
 
 
@@ -244,6 +273,11 @@ def quiet_transformers() -> Iterator[None]:
             control.enable_progress_bar()
 
 
+def _is_causal(model: torch.nn.Module) -> bool:
+    # Each attention layer says so, by its architecture and the configuration.
+    return any(getattr(module, "is_causal", False) is True for module in model.modules())
+
+
 def _position_offset(model: torch.nn.Module) -> int:
     # RoBERTa and its kin count positions from the padding token's number on.
     embeddings: Any = getattr(model, "embeddings", None)
@@ -258,10 +292,12 @@ def _disagreement(backbone: Backbone, attention: str, dtype: torch.dtype) -> str
         return None
     parameter = next(backbone.parameters())
     window = int(getattr(backbone.config, "sliding_window", None) or 0)
-    longest = min(2 * window + 9, _positions(backbone.model) or 512)
+    longest = min(2 * window + 9, LONGEST_SEQUENCE, _positions(backbone.model) or 512)
     tokens = np.arange(longest) % (min(int(backbone.config.vocab_size), 997) - 1)
     tokens += tokens >= backbone.padding
     sequences = [tokens[:length] for length in (1, min(7, longest), longest)]
+    # Other tokens at the end of each: in a decoder no token before may know of it.
+    others = [np.append(sequence[:-1], tokens[min(3, longest - 1)]) for sequence in sequences]
     was_training, before = backbone.training, backbone.attention
     backbone.eval()
     try:
@@ -273,6 +309,10 @@ def _disagreement(backbone: Backbone, attention: str, dtype: torch.dtype) -> str
             for way in (PADDED, attention):
                 backbone.use_attention(way)
                 found.append(backbone(backbone.batch(sequences).to(parameter.device)))
+            seen, unseen = (
+                backbone.hidden(backbone.batch(read).to(parameter.device))[0].float()
+                for read in (sequences, others)
+            )
     except Exception as error:
         # A kernel may fail in any way; the caller falls back or says why it cannot.
         return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
@@ -280,5 +320,11 @@ def _disagreement(backbone: Backbone, attention: str, dtype: torch.dtype) -> str
         backbone.use_attention(before)
         backbone.train(was_training)
     cosine = float(torch.nn.functional.cosine_similarity(*found).min())
-    agrees = cosine > AGREEMENT
-    return None if agrees else f"it disagrees with padded attention (cosine {cosine:.4f})"
+    if not cosine > AGREEMENT:
+        return f"it disagrees with padded attention (cosine {cosine:.4f})"
+    ends = np.cumsum([len(sequence) for sequence in sequences]) - 1
+    moved = (seen - unseen).abs().amax(1) / seen.abs().amax(1)
+    moved[torch.from_numpy(ends)] = 0.0
+    if backbone.causal and not float(moved.max()) < FORESIGHT:
+        return "it lets tokens of a decoder see later ones"
+    return None
