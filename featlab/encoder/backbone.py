@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
@@ -140,6 +141,9 @@ def load_backbone(
     dtype: torch.dtype,
     padding: int = 0,
     autocast: torch.dtype | None = None,
+    *,
+    frozen: bool = False,
+    four_bits: bool = False,
 ) -> Backbone:
     """Load an encoder's weights from a checked folder and choose its way of attention.
 
@@ -156,6 +160,12 @@ def load_backbone(
     autocast : torch.dtype, optional
         Format the attention will be computed in, where autocast makes it
         another one than the weights'.
+    frozen : bool
+        Hold the linear layers, which are nearly all of a large model and will
+        not be trained, in the format of `autocast`; norms and token vectors
+        stay in `dtype`, and with them the sums from layer to layer.
+    four_bits : bool
+        Hold the linear layers in 4 bits instead (needs CUDA and bitsandbytes).
 
     Raises
     ------
@@ -163,21 +173,47 @@ def load_backbone(
         When the weights do not fill the model that the configuration describes.
     ConfigError
         When the model reads fewer tokens than `spec.max_tokens`, or cannot
-        compute attention as the spec demands.
+        compute attention as the spec demands, or nothing here computes in 4 bits.
     """
-    model = _load_model(folder)
+    computed = dtype if autocast is None else autocast
+    as_stored = {"dtype": "auto"} if frozen else {"dtype": torch.float32}
+    model = _load_model(folder, _in_four_bits(device, computed) if four_bits else as_stored)
     limit = _positions(model)
     if limit is not None and spec.max_tokens > limit:
         raise ConfigError(
             f"encoder: max_tokens is {spec.max_tokens}, but {spec.model} reads at most {limit}"
         )
-    cast_weights(model, dtype)
-    backbone = Backbone(model.to(device), spec.pooling, padding)
+    cast_weights(model, dtype, computed if frozen else None)
+    backbone = Backbone(model if four_bits else model.to(device), spec.pooling, padding)
     choose_attention(backbone, spec.attention, autocast)
     return backbone
 
 
-def _load_model(folder: Path) -> Any:
+def _in_four_bits(device: torch.device, computed: torch.dtype) -> dict[str, Any]:
+    # Dettmers et al., "QLoRA: Efficient Finetuning of Quantized LLMs", 2023.
+    if device.type != "cuda":
+        raise ConfigError(
+            f"encoder: weights in 4 bits need a CUDA card, and this is the {device.type}; "
+            "leave four_bits out"
+        )
+    if find_spec("bitsandbytes") is None:
+        raise ConfigError(
+            "encoder: weights in 4 bits need bitsandbytes; run `pip install bitsandbytes`, "
+            "or leave four_bits out"
+        )
+    from transformers import BitsAndBytesConfig
+
+    configuration: Any = BitsAndBytesConfig
+    quantised = configuration(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=computed,
+    )
+    return {"dtype": "auto", "quantization_config": quantised, "device_map": {"": device}}
+
+
+def _load_model(folder: Path, how: dict[str, Any]) -> Any:
     from transformers import AutoModel
 
     with quiet_transformers():
@@ -187,9 +223,9 @@ def _load_model(folder: Path) -> Any:
                 local_files_only=True,
                 trust_remote_code=False,
                 use_safetensors=True,
-                dtype=torch.float32,
                 attn_implementation=None,
                 output_loading_info=True,
+                **how,
             )
         except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
             first_line = (str(error).splitlines() or [type(error).__name__])[0]
@@ -215,14 +251,28 @@ def _load_model(folder: Path) -> Any:
     return model.eval()
 
 
-def cast_weights(model: torch.nn.Module, dtype: torch.dtype) -> None:
+def cast_weights(
+    model: torch.nn.Module, dtype: torch.dtype, linear: torch.dtype | None = None
+) -> None:
     """Change the number format of a model's weights, in place, and of nothing else.
 
     ``model.to(dtype)`` would round the rotary frequencies as well: in bfloat16
     a token in place 2,000 would be turned by radians too much.
+
+    Parameters
+    ----------
+    model : Module
+    dtype : torch.dtype
+    linear : torch.dtype, optional
+        Another format for the linear layers.
     """
+    layers = (module for module in model.modules() if isinstance(module, torch.nn.Linear))
+    of_layers = {id(parameter) for layer in layers for parameter in layer.parameters()}
     for parameter in model.parameters():
-        parameter.data = parameter.data.to(dtype)
+        wanted = linear if linear is not None and id(parameter) in of_layers else dtype
+        # What is quantised holds no numbers that could be cast.
+        if parameter.is_floating_point():
+            parameter.data = parameter.data.to(wanted)
 
 
 def choose_attention(backbone: Backbone, requested: str, dtype: torch.dtype | None = None) -> str:
