@@ -174,6 +174,9 @@ MODERNBERT_BASE = EncoderSpec(
 )
 """149 million parameters, 8,192 tokens: the default where there is a GPU."""
 
+QWEN3_SMALL = EncoderSpec("Qwen/Qwen3-0.6B", max_tokens=2048)
+"""A decoder of 600 million parameters: the smallest of a family that goes up to 32 billion."""
+
 
 def sha256_of(path: Path) -> str:
     """Return the sha256 of a file, read once while its size and time of change stay the same."""

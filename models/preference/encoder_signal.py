@@ -20,7 +20,7 @@ from featlab.encoder.weights import find_weights
 from featlab.errors import BundleError, ConfigError
 from featlab.files import file_fingerprint, read_json, value_fingerprint
 from featlab.parity import Parity
-from featlab.progress import ProgressCallback
+from featlab.progress import ProgressCallback, note
 from featlab.randomness import derive_seed
 from featlab.signals import load_signal, save_signal
 from featlab.signals.outcomes import Outcomes, Rows
@@ -224,17 +224,24 @@ class EncoderSignal(Signal[BattleTokens]):
         return signal
 
     def expected_seconds(self, battles: pl.LazyFrame, outcomes: Outcomes, folds: Rows) -> float:
-        """Return how long fine-tuning every fold and reading all battles will take."""
+        """Return how long fine-tuning every fold and reading all battles will take.
+
+        Where there is no card, also note what is calculated for two of the cards
+        that Kaggle lends.
+        """
         # It imports this module.
-        from models.preference.training_estimate import estimate_fine_tuning
+        from models.preference.training_estimate import calculated_for_t4, estimate_fine_tuning
 
         prepared = self.prepare(battles)
         rows = np.flatnonzero(folds != folds.min())
         found = estimate_fine_tuning(self, prepared, outcomes, rows)
         logger.info("fine-tuning of a fold: %s", found)
         tokens = sum(len(sequence) for side in (prepared.a, prepared.b) for sequence in side)
-        reading = tokens * SHARE_OF_FORWARD / found.tokens_per_second
-        return len(np.unique(folds)) * found.seconds + reading
+        # Every battle is read by the fold model that has not seen it.
+        passes = len(np.unique(folds)) + tokens * SHARE_OF_FORWARD / found.tokens
+        if not found.device.startswith("cuda"):
+            note(f"encoder: {calculated_for_t4(passes * found.operations)}")
+        return passes * found.seconds
 
     def recipe(self) -> dict[str, Any]:
         """Return encoder, settings, seed and the content of the teacher's file."""
