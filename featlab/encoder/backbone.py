@@ -185,7 +185,7 @@ def load_backbone(
         )
     cast_weights(model, dtype, computed if frozen else None)
     backbone = Backbone(model if four_bits else model.to(device), spec.pooling, padding)
-    choose_attention(backbone, spec.attention, autocast)
+    choose_attention(backbone, spec.attention, autocast, spec.max_tokens)
     return backbone
 
 
@@ -275,11 +275,17 @@ def cast_weights(
             parameter.data = parameter.data.to(wanted)
 
 
-def choose_attention(backbone: Backbone, requested: str, dtype: torch.dtype | None = None) -> str:
+def choose_attention(
+    backbone: Backbone,
+    requested: str,
+    dtype: torch.dtype | None = None,
+    longest: int = LONGEST_SEQUENCE,
+) -> str:
     """Set the best way of attention that is proved to work here, and return its name.
 
     What is `requested` is one way, which must work, or ``"auto"``; `dtype` is what
-    `load_backbone` calls `autocast`.
+    `load_backbone` calls `autocast`, `longest` how many tokens a sequence will
+    have at most.
     """
     parameter = next(backbone.parameters())
     computed = parameter.dtype if dtype is None else dtype
@@ -287,7 +293,7 @@ def choose_attention(backbone: Backbone, requested: str, dtype: torch.dtype | No
     if requested == "auto":
         ways = candidates(backbone.model, parameter.device, computed)
     for way in ways:
-        problem = _disagreement(backbone, way, computed)
+        problem = _disagreement(backbone, way, computed, longest)
         if problem is None:
             backbone.use_attention(way)
             return way
@@ -336,13 +342,15 @@ def _position_offset(model: torch.nn.Module) -> int:
     return 0
 
 
-def _disagreement(backbone: Backbone, attention: str, dtype: torch.dtype) -> str | None:
+def _disagreement(
+    backbone: Backbone, attention: str, dtype: torch.dtype, longest: int
+) -> str | None:
     # Beside a padded pass, on sequences shorter and longer than any window; None if there is none.
     if attention == PADDED:
         return None
     parameter = next(backbone.parameters())
     window = int(getattr(backbone.config, "sliding_window", None) or 0)
-    longest = min(2 * window + 9, LONGEST_SEQUENCE, _positions(backbone.model) or 512)
+    longest = min(2 * window + 9, longest, _positions(backbone.model) or 512)
     tokens = np.arange(longest) % (min(int(backbone.config.vocab_size), 997) - 1)
     tokens += tokens >= backbone.padding
     sequences = [tokens[:length] for length in (1, min(7, longest), longest)]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModel
+from transformers import AutoModel, AutoModelForCausalLM, T5Config, T5Model
 
 from featlab.encoder import EncoderSpec, load_encoder
 from featlab.encoder import kernels as kernels_room
@@ -25,6 +25,7 @@ from tests.featlab.encoder.conftest import (
     token_sequences,
     write_decoder,
     write_modernbert,
+    write_tokenizer,
 )
 from tests.featlab.encoder.test_agreement import EXACT, ROUNDED, plain_varlen
 
@@ -93,6 +94,27 @@ def test_the_first_token_of_a_decoder_stands_for_nothing(folders: dict[str, Path
 def test_pooling_is_told_from_the_model(folders: dict[str, Path], tmp_path: Path) -> None:
     assert decoder(folders["llama"]).backbone.pooling == "last"
     assert decoder(write_modernbert(tmp_path)).backbone.pooling == "mean"
+
+
+def test_a_published_checkpoint_has_a_head_that_is_left_out(tmp_path: Path) -> None:
+    config = AutoModel.from_pretrained(write_decoder(tmp_path, "qwen3")).config
+    config.tie_word_embeddings = True
+    whole = AutoModelForCausalLM.from_config(config).eval()
+    whole.save_pretrained(tmp_path, max_shard_size="20KB")
+    (tmp_path / "model.safetensors").unlink(missing_ok=True)
+    sequences = token_sequences(LENGTHS)
+    vectors = decoder(tmp_path).encode(sequences)
+    assert cosines(vectors, one_at_a_time(whole.model, sequences, "last")).min() > EXACT
+
+
+def test_what_reads_more_than_text_is_refused(tmp_path: Path) -> None:
+    config = T5Config(
+        vocab_size=30, d_model=16, d_kv=4, d_ff=16, num_layers=1, num_heads=2, num_decoder_layers=1
+    )
+    T5Model(config).save_pretrained(tmp_path)
+    write_tokenizer(tmp_path)
+    with pytest.raises(ConfigError, match="T5Model is neither an encoder nor a decoder"):
+        decoder(tmp_path)
 
 
 def test_a_cpu_takes_the_packed_kernel(folders: dict[str, Path]) -> None:
