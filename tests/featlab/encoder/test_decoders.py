@@ -217,3 +217,13 @@ def test_flash_attention_is_asked_for_what_came_before(monkeypatch: pytest.Monke
     assert sides == [(-1, 0), (4, 0)]
     with pytest.raises(ValueError, match="cap scores"):
         kernels_room.varlen_kernel(part, part, part, Scope(boundaries, 2, softcap=50.0))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA card")
+@pytest.mark.parametrize("family", DECODERS)
+def test_on_cuda(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, family: str) -> None:
+    monkeypatch.setitem(kernels_room.KERNELS, "varlen", kernels_room.varlen_kernel)
+    sequences = token_sequences(LENGTHS)
+    loaded = load_encoder(EncoderSpec(str(folders[family]), max_tokens=1024), device="cuda")
+    vectors = loaded.encode(sequences)
+    assert cosines(vectors, reference_of(folders[family], sequences)).min() > ROUNDED

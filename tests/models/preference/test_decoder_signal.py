@@ -14,11 +14,13 @@ pytest.importorskip("accelerate", reason="the Trainer needs accelerate")
 
 from featlab.battles import swap_battles  # noqa: E402
 from featlab.columns import parities  # noqa: E402
+from featlab.encoder import EncoderSpec  # noqa: E402
 from featlab.errors import BundleError  # noqa: E402
 from featlab.parity import swap  # noqa: E402
 from featlab.progress import Progress  # noqa: E402
 from featlab.signals import find_signal, load_signal, save_signal  # noqa: E402
 from models.preference.encoder_signal import EncoderSignal  # noqa: E402
+from models.preference.fine_tune_settings import FineTuneSettings  # noqa: E402
 from models.stacking.out_of_fold import mean_columns  # noqa: E402
 from tests.featlab.encoder.conftest import write_decoder  # noqa: E402
 from tests.models.preference.small_encoder import (  # noqa: E402
@@ -180,3 +182,19 @@ def test_frozen_layers_are_held_in_the_format_of_the_arithmetic(
     }
     assert {b.dtype for b in network.buffers() if b.is_floating_point()} == {torch.float32}
     assert np.isfinite(logits_of(signal, BATTLES)).all()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA card")
+def test_adapters_learn_on_weights_of_four_bits(folders: dict[str, Path]) -> None:
+    pytest.importorskip("bitsandbytes", reason="4 bits need bitsandbytes")
+    from models.preference.training_network import load_network
+
+    spec = EncoderSpec(str(folders["qwen3"]), max_tokens=48)
+    settings = FineTuneSettings(lora_rank=4, four_bits=True, recompute=True)
+    device = torch.device("cuda")
+    network, _ = load_network(spec, settings, device, torch.float16, 0)
+    backbone = network.backbone
+    with torch.autocast("cuda", torch.float16):
+        backbone(backbone.batch([[5, 6, 7], [8, 9]]).to(device)).square().sum().backward()
+    grown = [p.grad for name, p in network.named_parameters() if name.endswith("up")]
+    assert all(gradient is not None and gradient.isfinite().all() for gradient in grown)
