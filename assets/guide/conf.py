@@ -33,7 +33,7 @@ apidoc_modules = [
 # Whatever is not installed is left out of signatures, not out of the pages.
 autodoc_mock_imports = [
     name
-    for name in ("accelerate", "kagglehub", "peft", "ray", "requests", "torch", "transformers")
+    for name in ("accelerate", "kagglehub", "ray", "requests", "torch", "transformers")
     if find_spec(name) is None
 ]
 autodoc_default_options = {

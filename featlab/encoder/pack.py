@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from featlab.encoder.spec import Pooling
+from featlab.encoder.spec import PooledBy
 
 Indices: TypeAlias = npt.NDArray[np.int64]
 TokenIds: TypeAlias = Sequence[int] | npt.NDArray[np.integer]
@@ -154,7 +154,7 @@ def plan_batches(lengths: npt.NDArray[np.integer], budget: int, *, padded: bool)
     return [np.asarray(batch, np.int64) for batch in batches]
 
 
-def pool(hidden: torch.Tensor, batch: Batch, pooling: Pooling) -> torch.Tensor:
+def pool(hidden: torch.Tensor, batch: Batch, pooling: PooledBy) -> torch.Tensor:
     """Pool the hidden states of a batch.
 
     Parameters
@@ -162,8 +162,8 @@ def pool(hidden: torch.Tensor, batch: Batch, pooling: Pooling) -> torch.Tensor:
     hidden : tensor of shape (rows, columns, dimension)
     batch : PackedBatch or PaddedBatch
         What they belong to, of as many rows and columns.
-    pooling : {"mean", "cls"}
-        The mean over a sequence's tokens, or its first token.
+    pooling : {"mean", "cls", "last"}
+        The mean over a sequence's tokens, its first token, or its last one.
 
     Returns
     -------
@@ -178,16 +178,22 @@ def pool(hidden: torch.Tensor, batch: Batch, pooling: Pooling) -> torch.Tensor:
     [[2.0], [8.0]]
     >>> pool(hidden, pack([[5, 6], [7]]), "cls").tolist()
     [[1.0], [8.0]]
+    >>> pool(hidden, pack([[5, 6], [7]]), "last").tolist()
+    [[3.0], [8.0]]
     """
     if isinstance(batch, PackedBatch):
-        if pooling == "cls":
-            return hidden[0, batch.boundaries[:-1].long()].float()
+        if pooling != "mean":
+            places = batch.boundaries[:-1] if pooling == "cls" else batch.boundaries[1:] - 1
+            return hidden[0, places.long()].float()
         means: torch.Tensor = torch.segment_reduce(
             hidden[0].float(), "mean", lengths=batch.lengths, axis=0, unsafe=True, initial=0
         )
         return means
     if pooling == "cls":
         return hidden[:, 0].float()
+    if pooling == "last":
+        rows = torch.arange(len(hidden), device=hidden.device)
+        return hidden[rows, batch.lengths.clamp(min=1) - 1].float()
     weights = batch.attention_mask / batch.lengths.clamp(min=1)[:, None]
     # Autocast would round the sum to 16 bits like any matrix product.
     with torch.autocast(hidden.device.type, enabled=False):

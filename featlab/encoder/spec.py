@@ -15,7 +15,8 @@ from typing import Any, Literal, Self, TypeAlias, get_args
 from featlab.errors import ConfigError
 from featlab.files import file_fingerprint, value_fingerprint
 
-Pooling: TypeAlias = Literal["mean", "cls"]
+PooledBy: TypeAlias = Literal["mean", "cls", "last"]
+Pooling: TypeAlias = Literal["auto", "mean", "cls", "last"]
 Dtype: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
 Attention: TypeAlias = Literal["auto", "varlen", "sequences", "blocks", "padded"]
 
@@ -63,16 +64,18 @@ class EncoderSpec:
     Parameters
     ----------
     model : str
-        A local folder, or a name on the Hugging Face hub; any encoder that
-        ``transformers.AutoModel`` loads without remote code.
+        A local folder, or a name on the Hugging Face hub; any encoder or
+        decoder that ``transformers.AutoModel`` loads without remote code.
     revision : str, optional
         Branch, tag or commit on the hub. ``None`` takes the default branch,
         and the cached copy where there is one.
     max_tokens : int, default 512
         Longest sequence, special tokens included; longer ones are truncated.
         At most 8,192, and at most what the model reads.
-    pooling : {"mean", "cls"}
-        A sequence's vector: the mean of its tokens' or its first token's.
+    pooling : {"auto", "mean", "cls", "last"}
+        A sequence's vector: the mean of its tokens', its first token's or its
+        last token's. ``"auto"`` is the last token's in a decoder, where it
+        alone has seen all of the sequence, and the mean elsewhere.
     truncation : TruncationPolicy
         What is kept of a sequence that is too long.
     dtype : {"auto", "float32", "bfloat16", "float16"}
@@ -98,7 +101,7 @@ class EncoderSpec:
     model: str
     revision: str | None = None
     max_tokens: int = 512
-    pooling: Pooling = "mean"
+    pooling: Pooling = "auto"
     truncation: TruncationPolicy = field(default_factory=TruncationPolicy)
     dtype: Dtype = "auto"
     attention: Attention = "auto"
@@ -170,6 +173,9 @@ MODERNBERT_BASE = EncoderSpec(
     truncation=TruncationPolicy(prompt_share=1 / 3),
 )
 """149 million parameters, 8,192 tokens: the default where there is a GPU."""
+
+QWEN3_SMALL = EncoderSpec("Qwen/Qwen3-0.6B", max_tokens=2048)
+"""A decoder of 600 million parameters: the smallest of a family that goes up to 32 billion."""
 
 
 def sha256_of(path: Path) -> str:

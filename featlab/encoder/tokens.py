@@ -1,8 +1,8 @@
 """From conversations to token sequences of bounded length.
 
-One sequence reads a prompt and one response. Where a conversation is too
-long, its last turn is first in line for the budget, earlier turns share what is
-left, and of a text that must be cut its head and its tail are kept::
+One sequence reads a prompt and one response, or several. Where a conversation
+is too long, its last turn is first in line for the budget, earlier turns share
+what is left, and of a text that must be cut its head and its tail are kept::
 
     [CLS] prompt 1 [SEP] response 1 [SEP] prompt 2 [SEP] response 2 [SEP]
 """
@@ -101,26 +101,28 @@ class Tokenizer:
         )
 
     def conversations(
-        self, prompts: Sequence[Sequence[str]], responses: Sequence[Sequence[str]]
+        self, prompts: Sequence[Sequence[str]], *responses: Sequence[Sequence[str]]
     ) -> TokenSequences:
-        """Make one sequence a conversation: the turns of a prompt, and those of one response.
+        """Make one sequence a conversation: the turns of a prompt, and those of its responses.
 
         Parameters
         ----------
-        prompts, responses : sequences of turns, both of length n
+        prompts, responses : sequences of turns, all of length n
             A conversation may have fewer turns on one side; a missing turn
-            counts as empty.
+            counts as empty. Of several responses the first stands first in
+            every turn.
         """
-        known = {"": _NOTHING, **self._tokens(chain.from_iterable(chain(prompts, responses)))}
+        known = {"": _NOTHING, **self._tokens(chain.from_iterable(chain(prompts, *responses)))}
         conversations = [
             [
-                (known[asked], known[answered])
-                for asked, answered in zip_longest(prompt or [""], response, fillvalue="")
+                [known[text] for text in turn]
+                for turn in zip_longest(prompt or [""], *answers, fillvalue="")
             ]
-            for prompt, response in zip(prompts, responses, strict=True)
+            for prompt, *answers in zip(prompts, *responses, strict=True)
         ]
         full_lengths = [
-            len(self.start) + sum(len(a) + len(b) + 2 * len(self.separator) for a, b in turns)
+            len(self.start)
+            + sum(len(text) + len(self.separator) for turn in turns for text in turn)
             for turns in conversations
         ]
         return TokenSequences(
@@ -138,19 +140,24 @@ class Tokenizer:
             known.update(zip(chunk, ids, strict=True))
         return known
 
-    def _laid_out(self, turns: list[tuple[Ids, Ids]]) -> Ids:
+    def _laid_out(self, turns: list[list[Ids]]) -> Ids:
         left = self.max_tokens - len(self.start)
         kept: list[Ids] = []
-        for prompt, response in reversed(turns):
-            room = left - 2 * len(self.separator)
-            if kept and room < min(SMALLEST_TURN, len(prompt) + len(response)):
+        for turn in reversed(turns):
+            room = left - len(turn) * len(self.separator)
+            if kept and room < min(SMALLEST_TURN, sum(map(len, turn))):
                 break
-            for_prompt, for_response = shared_budget(
-                len(prompt), len(response), room, self.truncation.prompt_share
+            prompt, *answers = turn
+            for_prompt, for_answers = shared_budget(
+                len(prompt), sum(map(len, answers)), room, self.truncation.prompt_share
             )
-            asked = head_and_tail(prompt, for_prompt, self.truncation)
-            answered = head_and_tail(response, for_response, self.truncation)
-            kept.append(np.concatenate([asked, self.separator, answered, self.separator]))
+            budgets = [for_prompt, *even_budgets([*map(len, answers)], for_answers)]
+            parts = [
+                part
+                for text, budget in zip(turn, budgets, strict=True)
+                for part in (head_and_tail(text, budget, self.truncation), self.separator)
+            ]
+            kept.append(np.concatenate(parts))
             left -= len(kept[-1])
         return np.concatenate([self.start, *reversed(kept)])
 
@@ -173,6 +180,21 @@ def shared_budget(prompt: int, response: int, budget: int, prompt_share: float) 
     own = round(budget * prompt_share)
     for_prompt = min(prompt, own + max(0, budget - own - response))
     return for_prompt, min(response, budget - for_prompt)
+
+
+def even_budgets(lengths: Sequence[int], budget: int) -> list[int]:
+    """Decide how many tokens of each of one or two texts are kept: as many of each as can be.
+
+    Examples
+    --------
+    >>> even_budgets([400, 900], budget=500), even_budgets([30, 900], budget=500)
+    ([250, 250], [30, 470])
+    """
+    if len(lengths) == 1:
+        return [min(lengths[0], budget)]
+    first, second = lengths
+    kept = min(first, max(budget // 2, budget - second))
+    return [kept, min(second, budget - kept)]
 
 
 def head_and_tail(ids: Ids, budget: int, truncation: TruncationPolicy) -> Ids:

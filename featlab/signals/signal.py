@@ -11,7 +11,7 @@ saves and another loads. A new signal is one subclass and one line of
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -133,6 +133,14 @@ class Signal(ABC, Generic[PreparedT]):
         A row's values depend on that row alone, and exchanging the sides of a
         battle gives exactly the exchanged columns.
         """
+
+    @classmethod
+    def transform_each(cls, fitted: Sequence[Self], prepared: PreparedT) -> list[pl.DataFrame]:
+        """Return what each of some fitted signals makes of the same battles.
+
+        One by one; a signal whose folds can share work does it here.
+        """
+        return [signal.transform(prepared) for signal in fitted]
 
     @abstractmethod
     def state(self) -> State:

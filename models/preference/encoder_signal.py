@@ -6,6 +6,7 @@ import logging
 import shutil
 import tempfile
 import weakref
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,7 +20,7 @@ from featlab.encoder.weights import find_weights
 from featlab.errors import BundleError, ConfigError
 from featlab.files import file_fingerprint, read_json, value_fingerprint
 from featlab.parity import Parity
-from featlab.progress import ProgressCallback
+from featlab.progress import ProgressCallback, note
 from featlab.randomness import derive_seed
 from featlab.signals import load_signal, save_signal
 from featlab.signals.outcomes import Outcomes, Rows
@@ -50,8 +51,8 @@ class EncoderSignal(Signal[BattleTokens]):
     Parameters
     ----------
     spec : EncoderSpec
-        The encoder to start from; its `max_tokens` and `truncation` decide what
-        of each response is read.
+        The encoder or decoder to start from; its `max_tokens` and `truncation`
+        decide what of each response is read.
     settings : FineTuneSettings, optional
         How to train.
     seed : int, default 0
@@ -129,7 +130,8 @@ class EncoderSignal(Signal[BattleTokens]):
     def prepare(self, battles: pl.LazyFrame) -> BattleTokens:
         """Tokenise both sides; the tokens serve every fold's signal."""
         weights = self._learned.files if self._learned else None
-        return BattleTokens.of(battles, Tokenizer(weights or find_weights(self.spec), self.spec))
+        tokenizer = Tokenizer(weights or find_weights(self.spec), self.spec)
+        return BattleTokens.of(battles, tokenizer, self.settings.reading)
 
     def fit(self, prepared: BattleTokens, outcomes: Outcomes, rows: Rows) -> Self:
         """Fine-tune on some battles.
@@ -180,15 +182,33 @@ class EncoderSignal(Signal[BattleTokens]):
     def transform(self, prepared: BattleTokens, rows: Rows | None = None) -> pl.DataFrame:
         """Return ``encoder_margin`` and ``encoder_tie``, Float32, of some battles or of all."""
         tokens = prepared if rows is None else prepared.take(rows)
-        logits = PreferenceModel(self.state(), self.device).logits(tokens)
+        (columns,) = self.transform_each([self], tokens)
+        return columns
+
+    @classmethod
+    def transform_each(cls, fitted: Sequence[Self], prepared: BattleTokens) -> list[pl.DataFrame]:
+        """Return what each fold makes of the same tokens; adapters share one encoder in memory."""
+        made: list[pl.DataFrame] = []
+        model: PreferenceModel | None = None
+        for signal in fitted:
+            state = signal.state()
+            if model is None or state.files is not None:
+                model = PreferenceModel(state, signal.device)
+            else:
+                model.learn(state)
+            logits = model.logits(prepared)
+            made.append(
+                pl.DataFrame(
+                    {"encoder_margin": logits[:, 0] - logits[:, 1], "encoder_tie": logits[:, 2]},
+                    schema={column.name: pl.Float32 for column in COLUMNS},
+                )
+            )
+        del model
         free_memory()
-        return pl.DataFrame(
-            {"encoder_margin": logits[:, 0] - logits[:, 1], "encoder_tie": logits[:, 2]},
-            schema={column.name: pl.Float32 for column in COLUMNS},
-        )
+        return made
 
     def state(self) -> State:
-        """Return the head, how it was trained, and the folder of the encoder's weights."""
+        """Return the head, how it was trained, and the encoder's weights or its adapters."""
         if self._learned is None:
             raise ConfigError("signal encoder: it is not fitted yet")
         return self._learned
@@ -196,25 +216,32 @@ class EncoderSignal(Signal[BattleTokens]):
     @classmethod
     def from_state(cls, state: State) -> Self:
         """Return the fitted signal of a saved state; weights are read when it transforms."""
-        if state.files is None:
-            raise BundleError("signal encoder: the weights of its encoder are missing")
         settings = FineTuneSettings.from_dict(state.values["settings"])
-        signal = cls(EncoderSpec.from_dict(state.values["spec"]), settings)
+        if state.files is None and settings.lora_rank == 0:
+            raise BundleError("signal encoder: the weights of its encoder are missing")
+        signal = cls(EncoderSpec.from_dict(state.values["encoder"]), settings)
         signal._learned = state
         return signal
 
     def expected_seconds(self, battles: pl.LazyFrame, outcomes: Outcomes, folds: Rows) -> float:
-        """Return how long fine-tuning every fold and reading all battles will take."""
+        """Return how long fine-tuning every fold and reading all battles will take.
+
+        Where there is no card, also note what is calculated for two of the cards
+        that Kaggle lends.
+        """
         # It imports this module.
-        from models.preference.training_estimate import estimate_fine_tuning
+        from models.preference.training_estimate import calculated_for_t4, estimate_fine_tuning
 
         prepared = self.prepare(battles)
         rows = np.flatnonzero(folds != folds.min())
         found = estimate_fine_tuning(self, prepared, outcomes, rows)
         logger.info("fine-tuning of a fold: %s", found)
         tokens = sum(len(sequence) for side in (prepared.a, prepared.b) for sequence in side)
-        reading = tokens * SHARE_OF_FORWARD / found.tokens_per_second
-        return len(np.unique(folds)) * found.seconds + reading
+        # Every battle is read by the fold model that has not seen it.
+        passes = len(np.unique(folds)) + tokens * SHARE_OF_FORWARD / found.tokens
+        if not found.device.startswith("cuda"):
+            note(f"encoder: {calculated_for_t4(passes * found.operations)}")
+        return passes * found.seconds
 
     def recipe(self) -> dict[str, Any]:
         """Return encoder, settings, seed and the content of the teacher's file."""

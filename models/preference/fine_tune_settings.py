@@ -13,9 +13,11 @@ from featlab.errors import ConfigError
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 SavedDtype = Literal["float32", "float16"]
+Reading = Literal["alone", "together"]
 
 PRECISIONS: tuple[Precision, ...] = ("auto", "float32", "bfloat16", "float16")
 SAVED_DTYPES: tuple[SavedDtype, ...] = ("float32", "float16")
+READINGS: tuple[Reading, ...] = ("alone", "together")
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,17 @@ class FineTuneSettings:
         device computes natively.
     lora_rank : int, default 0
         Above 0: train low-rank adapters of this rank instead of the encoder's
-        own weights (needs peft), and merge them in the end.
+        own weights (`models.preference.low_rank`), which are then held in the
+        format of the arithmetic. All layers have one rate, since all adapters
+        start from nothing.
+    four_bits : bool, default False
+        With adapters: hold the weights in 4 bits (needs CUDA and bitsandbytes).
+    recompute : bool, default False
+        Compute activations again in the backward pass instead of keeping them:
+        a third more time, a fraction of the memory.
+    reading : {"alone", "together"}
+        Whether a sequence holds the prompt and one response, or both responses,
+        once in either order, which takes about two thirds more tokens.
     checkpoint_minutes : float, default 10.0
         A killed training loses at most about this much. 0 keeps no checkpoint.
     saved_dtype : {"float16", "float32"}
@@ -99,6 +111,9 @@ class FineTuneSettings:
     warm_up_epochs: int = 0
     precision: Precision = "auto"
     lora_rank: int = 0
+    four_bits: bool = False
+    recompute: bool = False
+    reading: Reading = "alone"
     checkpoint_minutes: float = 10.0
     saved_dtype: SavedDtype = "float16"
 
@@ -108,7 +123,10 @@ class FineTuneSettings:
         demands = {
             **{name: ("above 0", getattr(self, name) > 0) for name in above_zero},
             **{name: ("0 or above", getattr(self, name) >= 0) for name in from_zero},
-            "warm_up_epochs": ("0 or above", self.warm_up_epochs >= 0),
+            "warm_up_epochs": (
+                "0 with lora_rank, and never below",
+                self.warm_up_epochs >= 0 and not (self.warm_up_epochs and self.lora_rank),
+            ),
             "tokens_per_batch": (
                 "above 0",
                 self.tokens_per_batch is None or self.tokens_per_batch > 0,
@@ -118,6 +136,8 @@ class FineTuneSettings:
             "layer_decay": ("in (0, 1]", 0 < self.layer_decay <= 1),
             "distillation_weight": ("in [0, 1]", 0 <= self.distillation_weight <= 1),
             "precision": (f"one of {', '.join(PRECISIONS)}", self.precision in PRECISIONS),
+            "reading": (f"one of {', '.join(READINGS)}", self.reading in READINGS),
+            "four_bits": ("off without lora_rank", not self.four_bits or self.lora_rank > 0),
             "saved_dtype": (f"one of {', '.join(SAVED_DTYPES)}", self.saved_dtype in SAVED_DTYPES),
         }
         for name, (demand, holds) in demands.items():

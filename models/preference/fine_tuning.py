@@ -1,6 +1,6 @@
 """Fine-tune an encoder on battles: one call, one model.
 
-Weights stay in float32 and the arithmetic runs under autocast; the head is
+Weights that are trained stay in float32 and the arithmetic runs under autocast; the head is
 swap-equivariant by construction (`models.preference.preference_head`), so battles are
 shown in one order. Several GPUs work through ``accelerate launch`` or
 ``torchrun``, one process each.
@@ -8,6 +8,7 @@ shown in one order. Several GPUs work through ``accelerate launch`` or
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 from transformers import set_seed
@@ -16,12 +17,13 @@ from featlab.encoder import EncoderSpec
 from featlab.randomness import derive_seed
 from featlab.signals.state import FILES, VALUES, State
 from models.preference.layerwise_rates import parameter_groups
+from models.preference.low_rank import adapter_arrays
 from models.preference.masked_warm_up import warm_up
 from models.preference.preference_model import write_encoder
 from models.preference.token_budget_trainer import TokenBudgetTrainer
 from models.preference.training_battles import BattleCollator, TrainingBattles
 from models.preference.training_job import TrainingJob
-from models.preference.training_network import load_network, merge_adapters
+from models.preference.training_network import load_network
 
 TRAINING = "training"
 
@@ -44,7 +46,9 @@ def fine_tune(battles: TrainingBattles, spec: EncoderSpec, job: TrainingJob) -> 
     Returns
     -------
     State
-        What `models.preference.preference_model.PreferenceModel` is made of.
+        What `models.preference.preference_model.PreferenceModel` is made of:
+        the head with the trained encoder as its files or, with adapters, with
+        those, which stand on the encoder as it was.
 
     Raises
     ------
@@ -72,18 +76,20 @@ def fine_tune(battles: TrainingBattles, spec: EncoderSpec, job: TrainingJob) -> 
         epochs=settings.epochs,
     )
     trainer.run()
-    files = job.folder / FILES
+    files = None if settings.lora_rank > 0 else job.folder / FILES
     if trainer.is_world_process_zero():
-        merge_adapters(backbone)
         # What another job left here is no longer whole from now on.
         (job.folder / VALUES).unlink(missing_ok=True)
-        write_encoder(files, backbone, tokenizer, settings.saved_dtype)
+        shutil.rmtree(job.folder / FILES, ignore_errors=True)
+        if files is not None:
+            write_encoder(files, backbone, tokenizer, settings.saved_dtype)
     trainer.accelerator.wait_for_everyone()
+    of_head = {name: tensor.detach().cpu().numpy() for name, tensor in head.state_dict().items()}
     return State(
-        {name: tensor.detach().cpu().numpy() for name, tensor in head.state_dict().items()},
+        {**of_head, **adapter_arrays(backbone)},
         {
             "fingerprint": job.fingerprint,
-            "spec": spec.to_dict(),
+            "encoder": spec.to_dict(),
             "settings": settings.to_dict(),
             "head": {"dimension": head.dimension, "hidden": head.hidden},
             "training": {

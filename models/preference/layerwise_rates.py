@@ -21,7 +21,7 @@ def parameter_groups(
     The encoder's last layer has `settings.learning_rate`, each layer below it
     `layer_decay` times that of the layer above, the embeddings that of a layer
     below the first. What is no layer and no embedding (a final norm) learns
-    like the last layer; the head has its own rate.
+    like the last layer; adapters all learn like it, and the head has its own rate.
 
     Returns
     -------
@@ -30,6 +30,7 @@ def parameter_groups(
     """
     encoder = dict(network.backbone.named_parameters())
     depth = 1 + max((_layer_of(name) or 0 for name in encoder), default=0)
+    decay = 1.0 if settings.lora_rank > 0 else settings.layer_decay
     groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if not parameter.requires_grad:
@@ -39,17 +40,15 @@ def parameter_groups(
             rate = settings.head_learning_rate
         else:
             layer = _layer_of(inner)
-            if layer is not None:
-                below = depth - 1 - layer
-            else:
-                # All of the block the token table belongs to: its norm and its positions too.
-                below = depth if "embeddings" in inner else 0
-            rate = settings.learning_rate * settings.layer_decay**below
-        decay = settings.weight_decay if parameter.ndim > 1 else 0.0
-        groups.setdefault((rate, decay), []).append(parameter)
+            # All of the block the token table belongs to: its norm and its positions too.
+            outside = depth if "embed" in inner else 0
+            below = outside if layer is None else depth - 1 - layer
+            rate = settings.learning_rate * decay**below
+        shrinking = settings.weight_decay if parameter.ndim > 1 else 0.0
+        groups.setdefault((rate, shrinking), []).append(parameter)
     return [
-        {"params": parameters, "lr": rate, "weight_decay": decay}
-        for (rate, decay), parameters in groups.items()
+        {"params": parameters, "lr": rate, "weight_decay": shrinking}
+        for (rate, shrinking), parameters in groups.items()
     ]
 
 

@@ -7,6 +7,7 @@ import gc
 import shutil
 import sys
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,17 @@ import torch
 
 from featlab.encoder import EncoderSpec, load_encoder
 from featlab.encoder.backbone import Backbone, cast_weights, quiet_transformers
-from featlab.encoder.device import DTYPES
+from featlab.encoder.device import DTYPES, inference_dtype, pick_device
+from featlab.encoder.encoder import Encoder
 from featlab.encoder.tokens import Tokenizer
+from featlab.encoder.weights import find_weights
 from featlab.progress import ProgressCallback
 from featlab.signals.state import PLAIN, State
-from models.preference.fine_tune_settings import SavedDtype
+from models.preference.fine_tune_settings import FineTuneSettings, SavedDtype
+from models.preference.low_rank import PREFIX, set_adapters
 from models.preference.preference_head import PreferenceHead
 from models.preference.training_battles import BattleTokens
+from models.preference.training_network import load_trainable
 
 
 class PreferenceModel:
@@ -42,11 +47,32 @@ class PreferenceModel:
     """
 
     def __init__(self, state: State, device: str = "auto") -> None:
-        spec = EncoderSpec.from_dict(state.values["spec"])
-        self.encoder = load_encoder(replace(spec, model=str(state.files), revision=None), device)
+        spec = EncoderSpec.from_dict(state.values["encoder"])
+        self.computed: torch.dtype | None = None
+        if state.files is not None:
+            trained = replace(spec, model=str(state.files), revision=None)
+            self.encoder = load_encoder(trained, device)
+        else:
+            self.encoder, self.computed = _adapted(state, spec, device)
+        self.learn(state)
+
+    def learn(self, state: State) -> None:
+        """Take the head and the adapters of a state of the same encoder.
+
+        Raises
+        ------
+        BundleError
+            When the adapters are those of another encoder.
+        """
+        of_head = {
+            name: torch.tensor(array)
+            for name, array in state.arrays.items()
+            if not name.startswith(PREFIX)
+        }
         head = PreferenceHead(**state.values["head"])
-        head.load_state_dict({name: torch.tensor(array) for name, array in state.arrays.items()})
+        head.load_state_dict(of_head)
         self.head = head.to(self.encoder.device).eval()
+        set_adapters(self.encoder.backbone, state.arrays)
 
     def logits(
         self, battles: BattleTokens, progress: ProgressCallback | None = None
@@ -74,12 +100,28 @@ class PreferenceModel:
             sorted(zip(keys, sequences, strict=True), key=lambda item: (len(item[0]), item[0]))
         )
         row = {key: position for position, key in enumerate(distinct)}
-        vectors = torch.from_numpy(self.encoder.encode(list(distinct.values()), progress))
+        device = self.encoder.device
+        # Adapters compute as they were trained.
+        with torch.autocast(
+            device.type, self.computed, enabled=self.computed not in {None, torch.float32}
+        ):
+            vectors = torch.from_numpy(self.encoder.encode(list(distinct.values()), progress))
         rows = torch.tensor([row[key] for key in keys], dtype=torch.int64)
         with torch.inference_mode():
-            of_a, of_b = vectors[rows].to(self.encoder.device).tensor_split(2)
+            of_a, of_b = vectors[rows].to(device).tensor_split(2)
             found: npt.NDArray[np.float32] = self.head(of_a, of_b).cpu().numpy()
         return found
+
+
+def _adapted(state: State, spec: EncoderSpec, device: str) -> tuple[Encoder, torch.dtype]:
+    folder, picked = find_weights(spec), pick_device(device)
+    settings = FineTuneSettings.from_dict(state.values["settings"])
+    # Where nothing computes in 4 bits, the weights are what those were rounded from.
+    there = picked.type == "cuda" and find_spec("bitsandbytes") is not None
+    settings = replace(settings, four_bits=settings.four_bits and there)
+    dtype, tokenizer = inference_dtype(spec.dtype, picked), Tokenizer(folder, spec)
+    backbone = load_trainable(spec, settings, folder, picked, dtype, tokenizer.padding)
+    return Encoder(spec, backbone, tokenizer), dtype
 
 
 def write_encoder(

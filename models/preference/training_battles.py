@@ -15,6 +15,7 @@ import torch
 from featlab.encoder.backbone import Backbone
 from featlab.encoder.tokens import Ids, Tokenizer
 from featlab.signals.outcomes import Floats, Outcomes, Rows
+from models.preference.fine_tune_settings import Reading
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class BattleTokens:
     ----------
     battle_ids : Series of String, length n
     a, b : list of int32 arrays
-        The prompt with a's response, and with b's.
+        The prompt with a's response, and with b's; where responses are read
+        together, each with the other one after it.
     """
 
     battle_ids: pl.Series
@@ -33,13 +35,14 @@ class BattleTokens:
     b: list[Ids]
 
     @classmethod
-    def of(cls, battles: pl.LazyFrame, tokenizer: Tokenizer) -> Self:
+    def of(cls, battles: pl.LazyFrame, tokenizer: Tokenizer, reading: Reading = "alone") -> Self:
         """Tokenise canonical battles."""
         texts = battles.select(
             pl.col("id").cast(pl.String), "prompt", "response_a", "response_b"
         ).collect(engine="streaming")
-        responses = texts["response_a"].to_list() + texts["response_b"].to_list()
-        both = tokenizer.conversations(texts["prompt"].to_list() * 2, responses).ids
+        a, b = texts["response_a"].to_list(), texts["response_b"].to_list()
+        responses = [a + b, b + a] if reading == "together" else [a + b]
+        both = tokenizer.conversations(texts["prompt"].to_list() * 2, *responses).ids
         return cls(texts["id"], both[: len(texts)], both[len(texts) :])
 
     def take(self, rows: Rows) -> Self:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,10 +15,9 @@ from featlab.encoder.tokens import Tokenizer
 from featlab.encoder.weights import find_weights
 from featlab.errors import ConfigError
 from models.preference.fine_tune_settings import FineTuneSettings
+from models.preference.low_rank import add_adapters
 from models.preference.preference_head import PreferenceHead
 from models.preference.preference_network import PreferenceNetwork
-
-LORA_SCALE = 32
 
 
 def load_network(
@@ -51,12 +50,61 @@ def load_network(
     if device.type == "cpu" and spec.attention == "auto":
         # On a CPU padded batches train faster.
         spec = replace(spec, attention=PADDED)
-    backbone = load_backbone(spec, weights, device, torch.float32, tokenizer.padding, dtype)
+    backbone = load_trainable(spec, settings, weights, device, dtype, tokenizer.padding)
     without_dropout(backbone)
-    if settings.lora_rank > 0:
-        add_adapters(backbone, settings.lora_rank)
+    if settings.recompute:
+        recompute_activations(backbone)
     head = PreferenceHead(backbone.dimension)
     return PreferenceNetwork(backbone, head, settings, models).to(device), tokenizer
+
+
+def load_trainable(
+    spec: EncoderSpec,
+    settings: FineTuneSettings,
+    folder: Path,
+    device: torch.device,
+    dtype: torch.dtype,
+    padding: int,
+) -> Backbone:
+    """Load the encoder with its weights in float32 or, with new adapters, frozen in `dtype`.
+
+    See `load_network` for the parameters and what may go wrong; `folder` and
+    `padding` are as for `featlab.encoder.backbone.load_backbone`.
+    """
+    adapted = settings.lora_rank > 0
+    backbone = load_backbone(
+        spec,
+        folder,
+        device,
+        torch.float32,
+        padding,
+        dtype,
+        frozen=adapted,
+        four_bits=settings.four_bits,
+    )
+    if adapted:
+        add_adapters(backbone, settings.lora_rank)
+    return backbone
+
+
+def recompute_activations(backbone: Backbone) -> None:
+    """Keep no activations inside the layers for the backward pass.
+
+    Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016.
+
+    Raises
+    ------
+    ConfigError
+        When the model cannot.
+    """
+    model: Any = backbone.model
+    # Older releases of transformers know it by its former name alone.
+    enable = getattr(model, "activation_checkpointing_enable", None)
+    enable = enable or model.gradient_checkpointing_enable
+    try:
+        enable({"use_reentrant": False})
+    except ValueError as error:
+        raise ConfigError(f"fine-tuning: recompute is set, but {error}") from error
 
 
 def without_dropout(model: torch.nn.Module) -> None:
@@ -71,34 +119,3 @@ def without_dropout(model: torch.nn.Module) -> None:
         attention: Any = module
         if isinstance(getattr(attention, "attention_dropout", None), float | int):
             attention.attention_dropout = 0.0
-
-
-def add_adapters(backbone: Backbone, rank: int) -> None:
-    """Freeze the encoder and give every linear layer of it a low-rank adapter.
-
-    Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", 2021.
-
-    Raises
-    ------
-    ConfigError
-        When peft is not installed.
-    """
-    try:
-        from peft import LoraConfig, get_peft_model
-    except ImportError as error:
-        raise ConfigError(
-            "fine-tuning: lora_rank is set, but peft is not installed; "
-            "run `pip install peft`, or set lora_rank to 0"
-        ) from error
-    config = LoraConfig(r=rank, lora_alpha=LORA_SCALE, target_modules="all-linear", bias="none")
-    with warnings.catch_warnings():
-        # peft asks transformers for an attribute by its former name.
-        warnings.simplefilter("ignore", FutureWarning)
-        backbone.model = get_peft_model(backbone.model, config)
-
-
-def merge_adapters(backbone: Backbone) -> None:
-    """Add the adapters, where there are any, to their weights: a saved model needs no peft."""
-    model: Any = backbone.model
-    if hasattr(model, "merge_and_unload"):
-        backbone.model = model.merge_and_unload()

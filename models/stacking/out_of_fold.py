@@ -110,7 +110,8 @@ def mean_columns(fitted: Sequence[Signal[Any]], battles: pl.LazyFrame) -> pl.Dat
     prepared = prepare(fitted[0], battles)
     if len(fitted) == 1:
         return fitted[0].transform(prepared)
-    frames = [signal.transform(prepared).cast(pl.Float64) for signal in fitted]
+    made = type(fitted[0]).transform_each(fitted, prepared)
+    frames = [frame.cast(pl.Float64) for frame in made]
     return frames[0].select(
         (pl.sum_horizontal(frame[name] for frame in frames) / len(frames))
         .cast(pl.Float32)

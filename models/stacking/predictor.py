@@ -22,6 +22,8 @@ from models.stacking.table import stacked_columns, stacked_frame
 from models.stacking.trained_on import TrainedOn
 
 BATCH = 5_000
+FIRST = 200
+"""Battles of the first batch: whoever waits is told after it how long the others take."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,8 @@ class Predictor:
     ) -> tuple[pl.Series, Probabilities]:
         """Return ids in input order and calibrated probabilities, float64 of shape (n, 3).
 
-        Battles are read and predicted `BATCH` at a time, so memory does not
-        grow with their number. Exchanging the sides of a battle exchanges its
+        Battles are read and predicted `BATCH` at a time, `FIRST` at first, so
+        memory does not grow with their number. Exchanging the sides of a battle exchanges its
         first two probabilities exactly.
 
         Parameters
@@ -94,7 +96,8 @@ class Predictor:
         parts: list[Probabilities] = []
         start = 0
         while True:
-            batch = battles.slice(start, BATCH).collect(engine="streaming")
+            length = BATCH if start else min(FIRST, BATCH)
+            batch = battles.slice(start, length).collect(engine="streaming")
             if batch.is_empty():
                 break
             raw = self.blend.predict(self.table(batch.lazy()))

@@ -49,7 +49,8 @@ class Option:
     def usage(self) -> str:
         """The option with what it takes, in words."""
         if self.kind is bool:
-            return f"--no-{self.name}" if self.field.default is True else f"--{self.name}"
+            negated = {True: "no-", False: "", None: "[no-]"}
+            return f"--{negated[self.field.default]}{self.name}"
         if get_origin(self.kind) is Literal:
             value = "|".join(map(str, get_args(self.kind)))
         else:

@@ -8,11 +8,12 @@ from importlib.util import find_spec
 from typing import Any
 
 from featlab.columns import Column
-from featlab.encoder.spec import MINILM, MODERNBERT_BASE, EncoderSpec
+from featlab.encoder.spec import MINILM, MODERNBERT_BASE, QWEN3_SMALL, EncoderSpec
 from featlab.errors import ConfigError, WeightsError
 from featlab.signals import REGISTRY, Context, Need, Signal, find_signal
 from featlab.signals.given import ADDRESS
 from featlab.signals.text import TextSignal, text_signal_with
+from models.preference.fine_tune_settings import FineTuneSettings
 from models.stacking.table import stacked_columns
 from pipelines.run.folder import RunFolder
 from pipelines.run.given_files import training_files
@@ -30,8 +31,26 @@ BY_DEFAULT: Mapping[str, tuple[str, ...]] = {
     "fast": ("text", "lexical", "identity"),
     "cpu": tuple(REGISTRY),
     "modernbert": tuple(REGISTRY),
+    # A decoder that is not tuned yet has no vectors worth comparing.
+    "llm": tuple(name for name in REGISTRY if name != "embedding"),
 }
 """Preset -> its signals."""
+
+ENCODERS: Mapping[str, tuple[EncoderSpec, FineTuneSettings]] = {
+    "cpu": (MINILM, FineTuneSettings()),
+    "modernbert": (MODERNBERT_BASE, FineTuneSettings()),
+    "llm": (
+        QWEN3_SMALL,
+        FineTuneSettings(
+            lora_rank=16,
+            learning_rate=2e-4,
+            tokens_per_step=32_768,
+            recompute=True,
+            reading="together",
+        ),
+    ),
+}
+"""Preset -> its encoder, and how that is fine-tuned."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +60,7 @@ class Recipe:
     Parameters
     ----------
     preset : str
-        ``fast``, ``cpu`` or ``modernbert``.
+        ``fast``, ``cpu``, ``modernbert`` or ``llm``.
     kinds : mapping of str to type of Signal
         Name -> class, in the order of the table's columns.
     context : Context
@@ -78,7 +97,11 @@ class Recipe:
         return stacked_columns(self.kinds[name].from_settings(self.context, 0).columns())
 
 
-def context_of(settings: DataSettings, encoder: EncoderSpec | None = None) -> Context:
+def context_of(
+    settings: DataSettings,
+    encoder: EncoderSpec | None = None,
+    fine_tuning: FineTuneSettings | None = None,
+) -> Context:
     """Return what the settings tell the signals."""
     families = None if settings.families is None else tuple(settings.families)
     if not isinstance(settings, TrainSettings):
@@ -90,7 +113,7 @@ def context_of(settings: DataSettings, encoder: EncoderSpec | None = None) -> Co
         encoder,
         settings.encoder.store,
         options={
-            "fine_tuning": settings.encoder.fine_tuning().to_dict(),
+            "fine_tuning": None if fine_tuning is None else fine_tuning.to_dict(),
             "soft_labels": None if teacher is None else str(teacher),
             "given": training_files(settings.given),
         },
@@ -134,8 +157,10 @@ def resolve(settings: TrainSettings) -> Recipe:
             )
         kinds[kind.name] = kind
     needy = any(Need.ENCODER in kind.needs for kind in kinds.values())
-    encoder = _encoder(preset, settings.encoder) if needy else None
-    context = context_of(settings, encoder)
+    # A preset without an encoder whose signals are named one by one has the smallest one.
+    spec, fine_tuning = ENCODERS.get(preset, ENCODERS["cpu"])
+    encoder = _encoder(spec, settings.encoder) if needy else None
+    context = context_of(settings, encoder, settings.encoder.fine_tuning(fine_tuning))
     makers: dict[str, str] = {}
     for name, kind in kinds.items():
         for column in kind.from_settings(context, 0).columns():
@@ -145,8 +170,7 @@ def resolve(settings: TrainSettings) -> Recipe:
     return Recipe(preset, kinds, context, reason)
 
 
-def _encoder(preset: str, settings: EncoderSettings) -> EncoderSpec:
-    spec = MODERNBERT_BASE if preset == "modernbert" else MINILM
+def _encoder(spec: EncoderSpec, settings: EncoderSettings) -> EncoderSpec:
     if settings.model is not None:
         spec = replace(spec, model=settings.model)
     if settings.max_tokens is not None:

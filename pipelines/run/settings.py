@@ -36,7 +36,7 @@ from featlab.battles import (
 )
 from featlab.battles.outcome_columns import Outcome
 from featlab.errors import ConfigError
-from models.preference.fine_tune_settings import FineTuneSettings
+from models.preference.fine_tune_settings import FineTuneSettings, Reading
 from pipelines.download.names import COMPETITION, RELEASE
 
 ROWS = 57_477
@@ -45,7 +45,7 @@ ROWS = 57_477
 COMPETITION_SHA256 = "0692154a"
 """How the checksum of the competition's train.csv begins."""
 
-Preset = Literal["auto", "fast", "cpu", "modernbert"]
+Preset = Literal["auto", "fast", "cpu", "modernbert", "llm"]
 Layouts = Literal[
     "auto",
     "arena-33k",
@@ -150,32 +150,44 @@ class BattleSettings(BaseModel):
 
 
 class EncoderSettings(BaseModel):
-    """Which encoder reads the battles, and how it is fine-tuned."""
+    """Which encoder reads the battles, and how it is fine-tuned; the preset's where not said."""
 
     model_config = ConfigDict(extra="forbid")
 
-    model: str | None = Field(None, description="name or folder, in place of the preset's")
+    model: str | None = Field(
+        None, description="encoder or decoder, by name or folder, in place of the preset's"
+    )
     max_tokens: int | None = Field(None, description="tokens of prompt and response together")
     store: Path | None = Field(None, description="embedding store; a cache folder by default")
-    warm_up_epochs: int = Field(
-        FineTuneSettings.warm_up_epochs,
-        description="passes over the battles' texts as a masked language model, before",
+    warm_up_epochs: int | None = Field(
+        None, description="passes over the battles' texts as a masked language model, before"
     )
-    epochs: int = Field(FineTuneSettings.epochs, description="passes over the battles")
-    learning_rate: float = Field(FineTuneSettings.learning_rate, description="of the last layer")
-    label_smoothing: float = Field(FineTuneSettings.label_smoothing, description="share spread")
-    identity_weight: float = Field(
-        FineTuneSettings.identity_weight, description="weight of the auxiliary loss on model names"
+    epochs: int | None = Field(None, description="passes over the battles")
+    learning_rate: float | None = Field(None, description="of the last layer, or of adapters")
+    label_smoothing: float | None = Field(None, description="share of a target spread evenly")
+    identity_weight: float | None = Field(
+        None, description="weight of the auxiliary loss on model names"
     )
-    lora_rank: int = Field(FineTuneSettings.lora_rank, description="0 trains the whole encoder")
+    lora_rank: int | None = Field(
+        None, description="train adapters of this rank; 0 trains the whole encoder"
+    )
+    four_bits: bool | None = Field(
+        None, description="with adapters, hold the weights in 4 bits; CUDA and bitsandbytes"
+    )
+    recompute: bool | None = Field(
+        None, description="a third more time of training for a fraction of its memory"
+    )
+    reading: Reading | None = Field(
+        None, description="whether a sequence holds one response or both, in either order"
+    )
     soft_labels: Path | None = Field(
         None, description="a teacher's probabilities to distil: id and the submission's columns"
     )
 
-    def fine_tuning(self) -> FineTuneSettings:
-        """Return the fine-tuning these settings describe."""
-        chosen = self.model_dump(exclude={"model", "max_tokens", "store", "soft_labels"})
-        return FineTuneSettings(**chosen)
+    def fine_tuning(self, preset: FineTuneSettings) -> FineTuneSettings:
+        """Return a preset's fine-tuning with what these settings say in its place."""
+        others = {"model", "max_tokens", "store", "soft_labels"}
+        return replace(preset, **self.model_dump(exclude=others, exclude_none=True))
 
 
 class CommandSettings(BaseSettings):

@@ -24,7 +24,7 @@ WINDOW = 8
 """Tokens seen on either side in the sliding layers of the small model."""
 
 
-def write_tokenizer(folder: Path) -> None:
+def write_tokenizer(folder: Path, *, decoder: bool = False) -> None:
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -39,9 +39,11 @@ def write_tokenizer(folder: Path) -> None:
         tokenizer_object=backend,
         unk_token="[UNK]",
         pad_token="[PAD]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        mask_token="[MASK]",
+        **(
+            {"eos_token": "[SEP]"}
+            if decoder
+            else {"cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}
+        ),
     ).save_pretrained(folder)
 
 
@@ -70,6 +72,51 @@ def write_modernbert(folder: Path, **settings: Any) -> Path:
     )
     ModernBertModel(config).save_pretrained(folder)
     write_tokenizer(folder)
+    return folder
+
+
+DECODERS: dict[str, dict[str, Any]] = {
+    "qwen2": {
+        "use_sliding_window": True,
+        "sliding_window": WINDOW + 1,
+        "max_window_layers": 1,
+        "layer_types": ["full_attention", "sliding_attention", "sliding_attention"],
+    },
+    "qwen3": {"head_dim": 8},
+    "llama": {},
+    "mistral": {"sliding_window": WINDOW + 1, "head_dim": 8},
+    "gemma": {"head_dim": 8},
+    "gemma2": {"head_dim": 8, "sliding_window": WINDOW + 1, "query_pre_attn_scalar": 8},
+    "gemma3_text": {"head_dim": 8, "sliding_window": WINDOW + 1, "query_pre_attn_scalar": 8},
+}
+"""Families of decoders, with what sets each apart; all share keys and values among heads."""
+
+
+def write_decoder(folder: Path, family: str, **settings: Any) -> Path:
+    """Write a small decoder of random weights, and a tokenizer without a separator."""
+    from transformers import AutoConfig, AutoModel
+
+    torch.manual_seed(5)
+    config = AutoConfig.for_model(
+        family,
+        **{
+            "vocab_size": len(VOCABULARY),
+            "hidden_size": 32,
+            "intermediate_size": 48,
+            "num_hidden_layers": 3,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "max_position_embeddings": 2048,
+            "initializer_range": 0.5,
+            "pad_token_id": 1,
+            "bos_token_id": 2,
+            "eos_token_id": 3,
+            **DECODERS[family],
+            **settings,
+        },
+    )
+    AutoModel.from_config(config).save_pretrained(folder)
+    write_tokenizer(folder, decoder=True)
     return folder
 
 
@@ -103,7 +150,8 @@ def one_at_a_time(model: Any, sequences: Sequence[Sequence[int]], pooling: str) 
     with torch.inference_mode():
         for sequence in sequences:
             hidden = model(input_ids=torch.tensor([list(sequence)])).last_hidden_state[0]
-            vectors.append(hidden[0] if pooling == "cls" else hidden.mean(0))
+            of_one = {"cls": hidden[0], "last": hidden[-1], "mean": hidden.mean(0)}
+            vectors.append(of_one[pooling])
     return torch.stack(vectors).numpy()
 
 

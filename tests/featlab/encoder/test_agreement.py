@@ -16,10 +16,11 @@ from transformers import AutoModel
 
 from featlab.encoder import MINILM, EncoderSpec, load_encoder
 from featlab.encoder import attention as attention_room
-from featlab.encoder.attention import Scope
+from featlab.encoder import kernels as kernels_room
 from featlab.encoder.backbone import Backbone, choose_attention
 from featlab.encoder.device import cpu_has_bfloat16
 from featlab.encoder.encoder import Encoder
+from featlab.encoder.kernels import Scope
 from featlab.encoder.pack import pack
 from featlab.encoder.weights import find_weights
 from featlab.errors import ConfigError
@@ -49,10 +50,12 @@ def plain_varlen(
     for start, end in pairwise(scope.boundaries.tolist()):
         scores = torch.einsum("qhd,khd->hqk", query[start:end], key[start:end])
         scores = scores * (query.shape[-1] ** -0.5 if scope.scale is None else scope.scale)
-        if scope.window >= 0:
-            place = torch.arange(end - start)
-            far = (place[:, None] - place[None, :]).abs() > scope.window
-            scores = scores.masked_fill(far, float("-inf"))
+        if scope.softcap is not None:
+            scores = scope.softcap * torch.tanh(scores / scope.softcap)
+        left, right = scope.sides
+        back = torch.arange(end - start)[:, None] - torch.arange(end - start)[None, :]
+        unseen = (back > left) & (left >= 0) | (-back > right) & (right >= 0)
+        scores = scores.masked_fill(unseen, float("-inf"))
         weights = scores.float().softmax(-1).to(value.dtype)
         out[start:end] = torch.einsum("hqk,khd->qhd", weights, value[start:end])
     return out
@@ -61,7 +64,7 @@ def plain_varlen(
 @pytest.fixture
 def plain_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     """Put a plain function of the same meaning in the CUDA kernel's place."""
-    monkeypatch.setitem(attention_room.KERNELS, "varlen", plain_varlen)
+    monkeypatch.setitem(kernels_room.KERNELS, "varlen", plain_varlen)
 
 
 def encoder(folder: Path, budget: int = 256, **fields: Any) -> Encoder:
@@ -92,7 +95,7 @@ def test_modernbert_float32(modernbert_folder: Path, way: str, pooling: str) -> 
 def test_strips_of_any_size(
     modernbert_folder: Path, monkeypatch: pytest.MonkeyPatch, strip: int
 ) -> None:
-    monkeypatch.setattr(attention_room, "STRIP", strip)
+    monkeypatch.setattr(kernels_room, "STRIP", strip)
     sequences = token_sequences(LENGTHS)
     reference = one_at_a_time(
         AutoModel.from_pretrained(modernbert_folder).eval(), sequences, "mean"
@@ -177,7 +180,7 @@ def test_a_window_one_token_off_would_be_seen(
     sequences = token_sequences([4 * WINDOW])
     right = encoder(modernbert_folder, attention="varlen").encode(sequences)
     packed = encoder(modernbert_folder, attention="varlen")
-    monkeypatch.setitem(attention_room.KERNELS, "varlen", narrow)
+    monkeypatch.setitem(kernels_room.KERNELS, "varlen", narrow)
     assert cosines(packed.encode(sequences), right).min() < EXACT
 
 
@@ -227,7 +230,7 @@ def test_matrix_products_compute_attention() -> None:
     mask = torch.ones(2, 1, 1, 30, dtype=torch.bool)
     mask[1, ..., 20:] = False
     expected = torch.nn.functional.scaled_dot_product_attention(query, key, value, mask)
-    found = attention_room.matrix_products(query, key, value, mask, None)
+    found = kernels_room.matrix_products(query, key, value, mask)
     torch.testing.assert_close(found, expected)
 
 
@@ -255,7 +258,7 @@ def test_a_kernel_that_disagrees_is_not_used(
     ) -> torch.Tensor:
         return value.mean(0, keepdim=True).expand_as(value)
 
-    monkeypatch.setitem(attention_room.KERNELS, "varlen", leaking)
+    monkeypatch.setitem(kernels_room.KERNELS, "varlen", leaking)
     with pytest.raises(ConfigError, match="disagrees with padded attention"):
         encoder(modernbert_folder, attention="varlen")
 
@@ -273,9 +276,9 @@ def test_the_first_way_that_works_is_taken(
     def failing(*_: Any, **__: Any) -> torch.Tensor:
         raise RuntimeError("no kernel image is available")
 
-    monkeypatch.setitem(attention_room.KERNELS, "varlen", plain_varlen)
+    monkeypatch.setitem(kernels_room.KERNELS, "varlen", plain_varlen)
     for name in broken:
-        monkeypatch.setitem(attention_room.KERNELS, name, failing)
+        monkeypatch.setitem(kernels_room.KERNELS, name, failing)
     backbone = encoder(modernbert_folder).backbone
     monkeypatch.setattr(
         "featlab.encoder.backbone.candidates",
@@ -344,14 +347,14 @@ def test_flash_attention_is_called_as_this_torch_defines_it(
         called.append({**dict(zip(names, arguments, strict=False)), **rest})
         return (arguments[2],)
 
-    monkeypatch.setattr(attention_room, "_public_varlen", lambda: varlen_attn if public else None)
+    monkeypatch.setattr(kernels_room, "_public_varlen", lambda: varlen_attn if public else None)
     if not public:
         room = SimpleNamespace(ops=SimpleNamespace(aten=SimpleNamespace()))
         room.ops.aten._flash_attention_forward = operator
-        monkeypatch.setattr(attention_room, "torch", room)
+        monkeypatch.setattr(kernels_room, "torch", room)
     part, boundaries = torch.zeros(3, 2, 8), torch.tensor([0, 1, 3], dtype=torch.int32)
     scope = Scope(boundaries, longest=2, window=4, scale=0.5)
-    assert attention_room.varlen_kernel(part, part, part, scope) is part
+    assert kernels_room.varlen_kernel(part, part, part, scope) is part
     arguments = called[0]
     assert (arguments["max_q"], arguments["max_k"], arguments["scale"]) == (2, 2, 0.5)
     if public:

@@ -69,7 +69,7 @@ def test_json_round_trip() -> None:
     [
         ({"model": ""}, "model is empty"),
         ({"max_tokens": 8193}, "max_tokens is 8193"),
-        ({"pooling": "max"}, "pooling is 'max', but must be one of mean, cls"),
+        ({"pooling": "max"}, "pooling is 'max', but must be one of auto, mean, cls, last"),
         ({"dtype": "int8"}, "dtype is 'int8'"),
         ({"attention": "flash"}, "attention is 'flash'"),
     ],

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,20 +15,20 @@ torch = pytest.importorskip("torch", reason="the preference model needs torch")
 pytest.importorskip("accelerate", reason="the Trainer needs accelerate")
 
 from featlab.battles import PROBABILITIES  # noqa: E402
-from featlab.encoder import attention as attention_room  # noqa: E402
+from featlab.encoder import kernels as kernels_room  # noqa: E402
 from featlab.encoder.backbone import load_backbone  # noqa: E402
-from featlab.errors import ConfigError  # noqa: E402
+from featlab.errors import BundleError, ConfigError  # noqa: E402
 from featlab.progress import Progress  # noqa: E402
 from models.preference import fine_tuning  # noqa: E402
 from models.preference.encoder_signal import EncoderSignal  # noqa: E402
 from models.preference.fine_tune_settings import FineTuneSettings  # noqa: E402
 from models.preference.layerwise_rates import parameter_groups  # noqa: E402
+from models.preference.low_rank import adapter_arrays, add_adapters, set_adapters  # noqa: E402
 from models.preference.preference_head import PreferenceHead  # noqa: E402
 from models.preference.preference_model import PreferenceModel  # noqa: E402
 from models.preference.preference_network import PreferenceNetwork  # noqa: E402
 from models.preference.token_budget_trainer import last_checkpoint  # noqa: E402
 from models.preference.training_battles import BattleTokens  # noqa: E402
-from models.preference.training_network import add_adapters, merge_adapters  # noqa: E402
 from tests.models.preference.small_encoder import (  # noqa: E402
     log_loss,
     logits_of,
@@ -247,41 +245,64 @@ def test_lower_layers_learn_more_slowly(encoder_folder: Path) -> None:
     assert found["head.norm.bias"] == (7.0, 0.0)
 
 
-def test_lora_trains_adapters_and_merges_them(encoder_folder: Path, tmp_path: Path) -> None:
-    pytest.importorskip("peft", reason="LoRA needs peft")
+def test_adapters_are_trained_and_the_encoder_stays_as_it_was(
+    encoder_folder: Path, tmp_path: Path
+) -> None:
     battles = telling_battles(100)
     model = tuned(encoder_folder, tmp_path, battles, lora_rank=4, epochs=4)
     assert training_of(model)["losses"][-1] < training_of(model)["losses"][0]
-    names = set(json.loads((tmp_path / "files" / "config.json").read_text()))
-    assert "architectures" in names
-    assert not list((tmp_path / "files").glob("adapter*"))
+    assert model.state().files is None
+    assert not list(tmp_path.rglob("model*.safetensors"))
+    size = (tmp_path / "state.safetensors").stat().st_size
+    assert size < (encoder_folder / "model.safetensors").stat().st_size
 
 
-def test_merged_adapters_compute_the_same(encoder_folder: Path) -> None:
-    pytest.importorskip("peft", reason="LoRA needs peft")
+def test_adapters_add_nothing_until_they_are_trained(encoder_folder: Path) -> None:
     spec = small_spec(encoder_folder, attention="blocks")
-    backbone = load_backbone(spec, encoder_folder, torch.device("cpu"), torch.float32)
-    plain = backbone(backbone.batch([[5, 6, 7], [8, 9]]))
-    add_adapters(backbone, rank=2)
+    read = [[5, 6, 7], [8, 9]]
+    backbone, other = (
+        load_backbone(spec, encoder_folder, torch.device("cpu"), torch.float32) for _ in range(2)
+    )
+    plain = backbone(backbone.batch(read))
+    for each in (backbone, other):
+        add_adapters(each, rank=2)
+    torch.testing.assert_close(backbone(backbone.batch(read)), plain)
     trainable = [name for name, p in backbone.named_parameters() if p.requires_grad]
-    assert trainable
-    assert all("lora_" in name for name in trainable)
-    for name, parameter in backbone.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(parameter, std=0.3)
-    adapted = backbone(backbone.batch([[5, 6, 7], [8, 9]]))
-    merge_adapters(backbone)
-    merged = backbone(backbone.batch([[5, 6, 7], [8, 9]]))
-    torch.testing.assert_close(merged, adapted, atol=1e-4, rtol=1e-4)
+    layers = [name for name, p in backbone.named_parameters() if name.endswith("frozen.weight")]
+    assert len(trainable) == 2 * len(layers) > 0
+    assert any("attn" in name for name in trainable)
+    assert any("mlp" in name for name in trainable)
+    draw = np.random.default_rng(0)
+    arrays = {
+        name: draw.normal(0, 0.1, array.shape).astype(np.float32)
+        for name, array in adapter_arrays(backbone).items()
+    }
+    for each in (backbone, other):
+        set_adapters(each, arrays)
+    adapted = backbone(backbone.batch(read))
     assert (adapted - plain).abs().max() > 1e-2
+    torch.testing.assert_close(other(other.batch(read)), adapted)
+    # Against the sum that they stand for.
+    layer = backbone.model.layers[1].mlp.Wi
+    inputs = torch.randn(3, layer.frozen.in_features)
+    whole = layer.frozen.weight + 16 * layer.up @ layer.down
+    torch.testing.assert_close(layer(inputs), inputs @ whole.T, atol=1e-4, rtol=1e-4)
+    with pytest.raises(BundleError, match="trained on another model"):
+        set_adapters(backbone, dict(list(arrays.items())[1:]))
 
 
-def test_lora_without_peft(
-    encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "peft", None)
-    with pytest.raises(ConfigError, match="peft is not installed"):
-        tuned(encoder_folder, tmp_path, telling_battles(8), lora_rank=4)
+def test_activations_computed_again_change_nothing(encoder_folder: Path, tmp_path: Path) -> None:
+    battles = telling_battles(30)
+    kept, again = (
+        tuned(encoder_folder, tmp_path / str(recompute), battles, lora_rank=2, recompute=recompute)
+        for recompute in (False, True)
+    )
+    np.testing.assert_allclose(logits_of(again, battles), logits_of(kept, battles), atol=1e-5)
+
+
+def test_four_bits_need_a_card(encoder_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="4 bits need a CUDA card, and this is the cpu"):
+        tuned(encoder_folder, tmp_path, telling_battles(8), lora_rank=4, four_bits=True)
 
 
 def test_float16_needs_a_card(encoder_folder: Path, tmp_path: Path) -> None:
@@ -313,6 +334,12 @@ def test_master_weights_stay_in_float32(
         ({"label_smoothing": 1.0}, r"label_smoothing is 1\.0, but must be in \[0, 1\)"),
         ({"layer_decay": 1.5}, r"layer_decay is 1\.5"),
         ({"precision": "int8"}, "precision is 'int8'"),
+        ({"reading": "aloud"}, "reading is 'aloud', but must be one of alone, together"),
+        ({"four_bits": True}, "four_bits is True, but must be off without lora_rank"),
+        (
+            {"lora_rank": 4, "warm_up_epochs": 1},
+            "warm_up_epochs is 1, but must be 0 with lora_rank",
+        ),
     ],
 )
 def test_settings_out_of_range(fields: dict[str, Any], message: str) -> None:
@@ -341,12 +368,12 @@ def test_the_packed_kernel_is_really_used(
     encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[int] = []
-    original = attention_room.KERNELS["blocks"]
+    original = kernels_room.KERNELS["blocks"]
 
     def counting(*arguments: Any, **rest: Any) -> torch.Tensor:
         calls.append(1)
         return original(*arguments, **rest)
 
-    monkeypatch.setitem(attention_room.KERNELS, "blocks", counting)
+    monkeypatch.setitem(kernels_room.KERNELS, "blocks", counting)
     tuned(encoder_folder, tmp_path, telling_battles(20), spec={"attention": "blocks"})
     assert len(calls) >= 8

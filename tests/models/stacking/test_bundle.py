@@ -80,6 +80,14 @@ def test_exchanged_battles_get_exactly_exchanged_probabilities(
     assert np.array_equal(exchanged(other), given)
 
 
+def test_the_first_batch_is_small_so_that_the_time_left_is_known_early(
+    predictor: Predictor, battles: pl.DataFrame
+) -> None:
+    seen: list[int] = []
+    predictor.predict(battles.lazy(), seen.append)
+    assert seen[0] < len(battles) == seen[-1]
+
+
 def test_batches_change_nothing(
     predictor: Predictor, battles: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:

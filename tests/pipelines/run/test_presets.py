@@ -1,9 +1,10 @@
 import pytest
 
-from featlab.encoder.spec import MINILM
+from featlab.encoder.spec import MINILM, QWEN3_SMALL
 from featlab.encoder.weights import find_weights
 from featlab.errors import ConfigError
 from featlab.signals import REGISTRY
+from models.preference.fine_tune_settings import FineTuneSettings
 from pipelines.run import presets
 from pipelines.run.settings import TrainSettings
 
@@ -65,3 +66,13 @@ def test_an_encoder_without_torch_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(presets, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match="torch"):
         recipe("--preset", "cpu")
+
+
+def test_a_presets_fine_tuning_gives_way_to_what_is_said() -> None:
+    llm = recipe("--preset", "llm", "--encoder.reading", "alone", "--no-encoder.recompute")
+    told = FineTuneSettings.from_dict(llm.context.options["fine_tuning"])
+    assert llm.context.encoder == QWEN3_SMALL
+    assert "embedding" not in llm.kinds
+    assert (told.lora_rank, told.reading, told.recompute) == (16, "alone", False)
+    plain = recipe("--preset", "cpu").context.options["fine_tuning"]
+    assert plain == FineTuneSettings().to_dict()
