@@ -71,8 +71,8 @@ def ridge_softmax(
     total = max(float(weight.sum()), 1e-12)
     narrow = weight.astype(np.float32)
     mean = (rows.T @ narrow / np.float32(total)).astype(np.float32)
-    shares = np.bincount(classes, weight, minlength=count) + 0.5
-    shares /= shares.sum()
+    counted: Floats = np.bincount(classes, weight, minlength=count) + 0.5
+    shares: Floats = counted / counted.sum()
     scale = _scale(rows, weight, mean, shares, penalty)
     transposed = rows.T.tocsr()
     own = (np.arange(size), classes)
@@ -129,5 +129,6 @@ def _scale(
     total = float(weight.sum())
     spread = squares.T @ weight - total * mean.astype(np.float64) ** 2
     spread = np.append(np.maximum(spread, 0.0), total)
-    scale: Floats = (np.outer(spread, shares * (1.0 - shares)) + penalty) ** -0.5
-    return scale / scale.max()
+    curvature = np.outer(spread, shares * (1.0 - shares)) + penalty
+    scale: Floats = np.sqrt(curvature.min() / curvature)
+    return scale

@@ -12,7 +12,8 @@ from featlab.columns import Column, Kind
 from featlab.parity import Parity
 from featlab.signals.state import load_state, save_state
 from models.probabilities import log_loss, out_of_fold_prior
-from models.stacking.kernel import PENALTIES, Coordinates, Kernel, fit_kernel, fit_symmetric_kernel
+from models.stacking.coordinates import VECTOR_SHARE, Coordinates
+from models.stacking.kernel import PENALTIES, Kernel, fit_kernel, fit_symmetric_kernel
 from models.stacking.scaled_columns import LARGEST, ScaledColumns
 from models.stacking.table import Table
 from tests.models.conftest import make_data, make_outcomes, other_in_fold, relabelled, widened
@@ -95,7 +96,7 @@ def test_a_vector_lies_as_far_off_as_its_share_says_whatever_its_unit(
     wide = with_vector(data, scale=unit)
     odd, _ = Coordinates.of(wide.frame, wide.columns).place(wide.frame)
     apart = 2 * (odd[:, 1:] ** 2).sum(axis=1).mean()
-    assert apart == pytest.approx(models.stacking.kernel.VECTOR_SHARE)
+    assert apart == pytest.approx(VECTOR_SHARE)
 
 
 def test_penalties_come_from_the_list_and_noise_takes_a_strong_one() -> None:
