@@ -8,11 +8,13 @@ folding keeps.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import inf
 
 import polars as pl
 
-from models.probabilities import Probabilities, exchanged
+from models.probabilities import Probabilities, Rows, exchanged
 from models.stacking.kernel import Kernel, KernelOutOfFold, fit_kernel
 from models.stacking.table import Table
 from models.stacking.trees import BoostingParameters, Trees, TreesOutOfFold, fit_trees
@@ -70,6 +72,14 @@ class BlendOutOfFold:
         """The blend of the exchanged battles, in their own order of sides."""
         return mean_of_members(self.trees.other_order, exchanged(self.kernel))
 
+    def take(self, rows: Rows) -> BlendOutOfFold:
+        """Return what is said of some battles, in their order."""
+        trees = self.trees
+        return BlendOutOfFold(
+            replace(trees, one_order=trees.one_order[rows], other_order=trees.other_order[rows]),
+            self.kernel[rows],
+        )
+
     @property
     def members(self) -> dict[str, Probabilities]:
         """The members by name, each over both orders."""
@@ -82,6 +92,8 @@ def fit_blend(
     seed: int,
     repeats: int = 1,
     kernel: tuple[Kernel, KernelOutOfFold] | None = None,
+    held_out: Sequence[int] | None = None,
+    deadline: float = inf,
 ) -> tuple[Blend, BlendOutOfFold]:
     """Fit both members, one model a fold (and repeat, for the trees), and predict out of fold.
 
@@ -96,7 +108,12 @@ def fit_blend(
         Seeds a fold whose trees are averaged.
     kernel : (Kernel, KernelOutOfFold), optional
         The kernel, where it is fitted already.
+    held_out : sequence of int, optional
+        The folds to leave out and predict, all by default; of other battles
+        nothing is predicted.
+    deadline : float
+        As for `models.stacking.trees.fit_trees`.
     """
-    fitted, near = kernel or fit_kernel(table, seed)
-    trees, split = fit_trees(table, parameters, seed, repeats, near.hidden_ties)
+    fitted, near = kernel or fit_kernel(table, seed, held_out)
+    trees, split = fit_trees(table, parameters, seed, repeats, near.hidden_ties, held_out, deadline)
     return Blend(trees, fitted), BlendOutOfFold(split, near.probabilities)
