@@ -80,7 +80,7 @@ def make_blend(
         deadline=deadline,
     )
     if prediction.trees.repeats < repeats:
-        note(f"budget: {prediction.trees.repeats} repeats of {repeats}")
+        note(f"budget: {prediction.trees.repeats} of {repeats} repeats")
     raw, labels = prediction.probabilities, data.labels
     predictor = Predictor(
         {name: load_fitted(kinds[name], folder) for name, folder in fitted.items()},

@@ -64,7 +64,7 @@ def make_search(
             deadline=deadline,
         )
     if (ended := result.finished + result.pruned) < trials:
-        note(f"budget: {ended} trials of {trials}")
+        note(f"budget: {ended} of {trials} trials")
     write_json(found, {"study": name, **asdict(result)})
 
 
