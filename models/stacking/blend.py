@@ -14,8 +14,9 @@ one offset of their log odds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from math import inf
 
 import numpy as np
 import polars as pl
@@ -26,7 +27,7 @@ from scipy.special import expit, logit
 from featlab.battles.schema import TIE
 from featlab.columns import Column
 from featlab.parity import Parity
-from models.probabilities import Floats, Probabilities, exchanged
+from models.probabilities import Floats, Probabilities, Rows, exchanged
 from models.stacking.kernel import Kernel, KernelOutOfFold, fit_kernel
 from models.stacking.table import Table
 from models.stacking.trees import BoostingParameters, Trees, TreesOutOfFold, fit_trees
@@ -158,6 +159,15 @@ class BlendOutOfFold:
         """The blend of the exchanged battles, in their own order of sides."""
         return self._blended(self.trees.other_order, exchanged(self.kernel))
 
+    def take(self, rows: Rows) -> BlendOutOfFold:
+        """Return what is said of some battles, in their order."""
+        trees = self.trees
+        return BlendOutOfFold(
+            replace(trees, one_order=trees.one_order[rows], other_order=trees.other_order[rows]),
+            self.kernel[rows],
+            self.offset[rows],
+        )
+
     @property
     def members(self) -> dict[str, Probabilities]:
         """The members by name, each over both orders."""
@@ -173,6 +183,8 @@ def fit_blend(
     seed: int,
     repeats: int = 1,
     kernel: tuple[Kernel, KernelOutOfFold] | None = None,
+    held_out: Sequence[int] | None = None,
+    deadline: float = inf,
 ) -> tuple[Blend, BlendOutOfFold]:
     """Fit both members, one model a fold (and repeat, for the trees), and predict out of fold.
 
@@ -187,9 +199,14 @@ def fit_blend(
         Seeds a fold whose trees are averaged.
     kernel : (Kernel, KernelOutOfFold), optional
         The kernel, where it is fitted already.
+    held_out : sequence of int, optional
+        The folds to leave out and predict, all by default; of other battles
+        nothing is predicted.
+    deadline : float
+        As for `models.stacking.trees.fit_trees`.
     """
-    fitted, near = kernel or fit_kernel(table, seed)
-    trees, split = fit_trees(table, parameters, seed, repeats, near.hidden_ties)
+    fitted, near = kernel or fit_kernel(table, seed, held_out)
+    trees, split = fit_trees(table, parameters, seed, repeats, near.hidden_ties, held_out, deadline)
     offset, offsets = _like_sides_offsets(
         table, mean_of_members(split.probabilities, near.probabilities)
     )
@@ -201,7 +218,7 @@ def _like_sides_offsets(table: Table, predicted: Probabilities) -> tuple[float, 
     offsets = np.zeros(len(predicted))
     if not table.ties:
         return 0.0, offsets
-    alike = like_sides(table.frame, table.scalars)
+    alike = like_sides(table.frame, table.scalars) & predicted.any(axis=1)
     chance, tied = predicted[:, TIE], table.labels == TIE
     for fold in table.fold_numbers:
         others = alike & (table.folds != fold)

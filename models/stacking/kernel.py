@@ -230,9 +230,21 @@ class KernelOutOfFold:
     hidden_ties: Mapping[int, Floats] = field(default_factory=dict, repr=False)
 
 
-def fit_kernel(table: Table, seed: int) -> tuple[Kernel, KernelOutOfFold]:
-    """Fit one pair a fold on the other folds and the extra battles; predict out of fold."""
-    folds = table.fold_numbers
+def fit_kernel(
+    table: Table, seed: int, held_out: Sequence[int] | None = None
+) -> tuple[Kernel, KernelOutOfFold]:
+    """Fit one pair a fold on the other folds and the extra battles; predict out of fold.
+
+    Parameters
+    ----------
+    table : Table
+    seed : int
+        Root seed.
+    held_out : sequence of int, optional
+        The folds to leave out and predict, all by default; of other battles
+        nothing is predicted.
+    """
+    folds = held_out or table.fold_numbers
     # One BLAS thread a fold: sums come out the same for any number of threads.
     with threadpool_limits(limits=1, user_api="blas"):
         models = in_threads(

@@ -347,6 +347,12 @@ class TrainSettings(DataSettings):
     fold_repeats: int = Field(
         2, ge=0, description="other foldings on which the tuned parameters are scored again"
     )
+    budget: str | None = Field(
+        None,
+        pattern="^[1-9][0-9]*[smh]$",
+        description="time for all of it, as 90s, 20m or 2h: trials, repeats and measuring are cut "
+        "to fit; signals and the first of either are not",
+    )
 
 
 class BundleSettings(CommandSettings):
