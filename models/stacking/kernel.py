@@ -38,7 +38,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from scipy.linalg import cholesky, solve_triangular
-from scipy.optimize import minimize
 from scipy.special import expit
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
@@ -466,6 +465,9 @@ class _Regression:
         In coordinates in which the curvature at the base rate is the identity,
         a few steps suffice.
         """
+        # Imported where something is fitted: predictions do not wait for it.
+        from scipy.optimize import minimize
+
         rows, targets, weight = self.rows[kept], self.targets[kept], self.weight[kept]
         base = float(expit(start))
         solution = np.zeros(rows.shape[1])

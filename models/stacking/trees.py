@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from threading import Event
 
-import lightgbm as lgb
 import numpy as np
 import polars as pl
 
@@ -23,6 +22,7 @@ from featlab.battles.schema import TIE
 from featlab.columns import Column
 from featlab.randomness import derive_seed
 from featlab.threads import in_threads
+from models.lightgbm_alone import lgb
 from models.probabilities import Floats, Labels, Probabilities, Rows, exchanged
 from models.stacking.table import Matrix, Table, counted_outcomes, exchanged_labels, matrices
 
