@@ -21,7 +21,7 @@ from models.stacking.out_of_fold import mean_columns
 from models.stacking.table import stacked_columns, stacked_frame
 from models.stacking.trained_on import TrainedOn
 
-BATCH = 5_000
+BATCH = 2_500
 
 
 @dataclass(frozen=True)
@@ -92,17 +92,14 @@ class Predictor:
         """
         ids: list[pl.Series] = []
         parts: list[Probabilities] = []
-        start = 0
-        while True:
-            batch = battles.slice(start, BATCH).collect(engine="streaming")
-            if batch.is_empty():
-                break
+        done = 0
+        for batch in battles.collect_batches(chunk_size=BATCH, engine="streaming"):
             raw = self.blend.predict(self.table(batch.lazy()))
             ids.append(batch["id"])
             parts.append(apply_temperature(raw, self.temperature))
-            start += len(batch)
+            done += len(batch)
             if on_batch is not None:
-                on_batch(start)
+                on_batch(done)
         if not parts:
             return pl.Series("id", [], pl.Int64), np.empty((0, 3))
         return pl.concat(ids), np.concatenate(parts)
