@@ -19,7 +19,7 @@ from featlab.battles.layouts import recognise
 from featlab.battles.outcome_columns import unknown_words
 from featlab.battles.reading import read_battles, select_roles
 from featlab.battles.schema import BattleSchema
-from featlab.battles.sources import Source, engine_explained, source_name
+from featlab.battles.sources import Source, engine_explained, files_at, kind_of, source_name
 from featlab.errors import BattleError
 
 _SHOWN = 5
@@ -176,9 +176,10 @@ def decode_once(source: Source, schema: BattleSchema) -> None:
     """Decode every cell that plays a role and keep none, so that damage is found before work.
 
     A damaged page of a parquet file lets the engine panic, and say so at length
-    on standard error, which is put away while this looks.
+    on standard error, which is put away while this looks. A CSV was decoded whole
+    when it was recognised.
     """
-    if not isinstance(source, str | Path):
+    if not isinstance(source, str | Path) or all(kind_of(f) == "csv" for f in files_at(source)):
         return
     with engine_explained(source, quiet=True):
         select_roles(source, schema, outcomes=False).sink_batches(lambda _: None)

@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import polars as pl
 
 from featlab.battles.packed import opened
@@ -92,9 +93,18 @@ def _skimmed(path: Path) -> tuple[bool, bool, bytes]:
     quotes, odd, doubtful, last = 0, False, False, b"\n"
     with opened(path) as stream:
         while part := stream.read(_CHUNK):
-            quotes += part.count(b'"')
-            odd |= b"\r\r" in last + part
-            doubtful = doubtful or _EMPTY_AND_MORE.search(last + part) is not None
+            seen = last + part
+            odd |= b"\r\r" in seen
+            marks = np.flatnonzero(np.frombuffer(seen, np.uint8) == ord('"'))
+            # Behind an even number of marks, one opens a field and the next one closes it.
+            quotes -= last.count(b'"')
+            opening = marks[quotes % 2 :]
+            opening, closing = opening[: len(opening) // 2 * 2].reshape(-1, 2).T
+            doubtful = doubtful or any(
+                _EMPTY_AND_MORE.match(seen, max(at - 1, 0))
+                for at in opening[closing == opening + 1].tolist()
+            )
+            quotes += len(marks)
             last = part[-4:]
     return quotes % 2 == 1 or odd, doubtful, last[-1:]
 

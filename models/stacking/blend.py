@@ -21,7 +21,6 @@ from math import inf
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import expit, logit
 
 from featlab.battles.schema import TIE
@@ -73,6 +72,9 @@ def tie_offset(chance: Floats, tied: NDArray[np.bool_]) -> float:
     >>> round(tie_offset(np.full(15, 0.65), np.arange(15) > 0), 2)
     1.16
     """
+    # Imported where something is fitted: predictions do not wait for it.
+    from scipy.optimize import brentq
+
     if not len(chance):
         return 0.0
     start, count = logit(chance), float(tied.sum())

@@ -28,7 +28,6 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import lightgbm as lgb
 import numpy as np
 import polars as pl
 from pydantic import Field, TypeAdapter
@@ -49,6 +48,7 @@ from featlab.signals import (
 )
 from featlab.versions import versions
 from models.checked_json import checked_json
+from models.lightgbm_alone import lgb
 from models.probabilities import Probabilities
 from models.stacking.blend import Blend
 from models.stacking.kernel import Kernel

@@ -151,8 +151,10 @@ class Kernel:
         """Return raw probabilities, float64 of shape (n, 3), exactly symmetric in the sides."""
         total = np.zeros((len(frame), 3))
         frame = frame.cast(pl.Float64)
-        for model in self.models:
-            total += model.predict(frame)
+        # Limited around the threads, since each that ends would lift the limit for all.
+        with _libraries().limit(limits=1, user_api="blas"):
+            for predicted in in_threads(lambda model: model.predict(frame), self.models):
+                total += predicted
         return total / len(self.models)
 
     def state(self) -> State:

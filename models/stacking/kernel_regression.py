@@ -14,7 +14,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cholesky, solve_triangular
-from scipy.optimize import minimize
 from scipy.special import expit
 
 from models.probabilities import Floats, Rows
@@ -136,6 +135,9 @@ class KernelRegression:
         In coordinates in which the curvature at the base rate is the identity,
         a few steps suffice.
         """
+        # Imported where something is fitted: predictions do not wait for it.
+        from scipy.optimize import minimize
+
         base = float(expit(start))
         solution = np.zeros(len(gram))
         if self.intercept:

@@ -106,8 +106,7 @@ def _hashes(battles: pl.LazyFrame) -> tuple[Hashes, Hashes]:
     query = battles.select(pl.col("id").cast(pl.String), texts.alias("texts"))
     ids: list[int] = []
     hashed: list[int] = []
-    for start in range(0, query.select(pl.len()).collect().item(), _BATCH):
-        batch = query.slice(start, _BATCH).collect()
+    for batch in query.collect_batches(chunk_size=_BATCH, engine="streaming"):
         ids += _hashed(batch["id"])
         hashed += _hashed(batch["texts"])
     return np.array(ids, np.uint64), np.array(hashed, np.uint64)

@@ -18,7 +18,6 @@ from math import inf
 from threading import Event
 from typing import TypeAlias
 
-import lightgbm as lgb
 import numpy as np
 import polars as pl
 
@@ -26,6 +25,7 @@ from featlab.battles.schema import TIE
 from featlab.columns import Column
 from featlab.randomness import derive_seed
 from featlab.threads import in_threads
+from models.lightgbm_alone import lgb
 from models.probabilities import Floats, Labels, Probabilities, Rows, exchanged
 from models.stacking.table import Matrix, Table, counted_outcomes, exchanged_labels, matrices
 

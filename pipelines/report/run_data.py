@@ -12,7 +12,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import lightgbm as lgb
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -31,6 +30,7 @@ from models.analysis.effects import feature_effects
 from models.analysis.model_card import TrainingSummary
 from models.evaluation.intervals import Groups
 from models.evaluation.metrics import evaluate
+from models.lightgbm_alone import lgb
 from models.probabilities import Labels, Probabilities, Rows
 from models.stacking.bundle import read_boosters
 from models.stacking.out_of_fold import load_fitted

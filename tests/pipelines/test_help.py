@@ -59,7 +59,7 @@ try:
     import pipelines
 except SystemExit:
     pass
-heavy = {"lightgbm", "optuna", "torch", "sklearn", "scipy", "matplotlib", "huggingface_hub"}
+heavy = {"polars", "numpy", "lightgbm", "optuna", "torch", "sklearn", "scipy", "matplotlib"}
 print(sorted(heavy & set(sys.modules)))
 """
     result = python("-c", program)

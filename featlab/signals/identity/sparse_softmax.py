@@ -11,7 +11,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 
 from featlab.errors import ConfigError
@@ -98,6 +97,9 @@ def ridge_softmax(
         gradient[-1] = surplus
         ridge = penalty / 2.0 * float((parameters[:-1] ** 2).sum())
         return float(weight @ likelihood) + ridge, (gradient * scale).ravel()
+
+    # Imported where something is fitted: predictions do not wait for it.
+    from scipy.optimize import minimize
 
     start = np.zeros((columns + 1, count))
     start[-1] = np.log(shares) / scale[-1]

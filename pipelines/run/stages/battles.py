@@ -21,4 +21,5 @@ def make_battles(*, source: Path, battles: Path, schema: BattleSchema) -> None:
     decode_once(source, schema)
     check_battles(source, schema, require_outcome=True)
     with explained(source, schema), atomic_path(battles) as path:
-        read_battles(source, schema).sink_parquet(path)
+        # Written once and read by every stage: half the work of zstd, for half as much space again.
+        read_battles(source, schema).sink_parquet(path, compression="lz4")
