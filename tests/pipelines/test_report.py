@@ -50,6 +50,7 @@ NASTY = Example(
     prompt="<script>document.title='stolen'</script> & &lt;i&gt; {{ 7 * 7 }} {% raw %}",
     response_a="# Title\n**bold** [link](javascript:alert(1))\n\x00nul\x07bell\r\nline",
     response_b="مرحبا بالعالم\u202e\u2066" + "x" * 1_000_000,
+    reasons={"<b>my family</b>\u202e": 0.3, "verbosity": -0.2} | {f"f{i}": 0.01 for i in range(9)},
 )
 
 
@@ -345,6 +346,35 @@ def test_examples_are_collapsed_behind_a_warning(report: Path) -> None:
     page = (report / "index.html").read_text(encoding="utf-8")
     assert page.index('class="warning"') < page.index('<details class="examples"')
     assert not any("open" in values for _, values in Parsed(page).tags)
+
+
+def test_reasons_of_a_battle_add_up_to_what_is_predicted_out_of_fold(data: RunData) -> None:
+    for row in (0, 100, 239):
+        reasons = data.reasons(row)
+        margin = data.calibrated[row, 0] - data.calibrated[row, 1]
+        assert sum(reasons.values()) == pytest.approx(margin, abs=1e-6)
+        assert len(reasons) > 5
+        sizes = [abs(effect) for effect in reasons.values()]
+        assert sizes == sorted(sizes, reverse=True)
+
+
+def test_bars_of_few_reasons_add_up_to_all(report: Path) -> None:
+    effects = [effect for _, effect, _ in NASTY.bars]
+    assert sum(effects) == pytest.approx(sum(NASTY.reasons.values()))
+    assert max(abs(share) for _, _, share in NASTY.bars) == 1
+    page = (report / "index.html").read_text(encoding="utf-8")
+    worst, confident, rest = page.split('<details class="examples"', 3)[1:]
+    assert worst.count('<dl class="reasons">') == confident.count('<dl class="reasons">') == 5
+    assert "reasons" not in rest
+
+
+def test_a_figure_alone_in_its_row_has_its_table_beside_it(report: Path) -> None:
+    page = (report / "index.html").read_text(encoding="utf-8")
+    rows = [part.split("</section>")[0] for part in page.split('<div class="figures">')[1:]]
+    assert len(rows) > 3
+    for row in rows:
+        assert 1 <= row.count("<figure ") <= 3
+        assert ('class="open"' in row) == (row.count("<figure ") == 1)
 
 
 def test_examples_can_be_left_out(trained: Path, tmp_path: Path) -> None:
