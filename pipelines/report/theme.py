@@ -40,7 +40,7 @@ WIDTH = 4.6
 DPI = 200
 TITLE_COLUMNS = 50
 NOTE_COLUMNS = 80
-LABEL_LENGTH = 27
+LABEL_LENGTH = 30
 
 TIPS = "tips:"
 """How the group id of marks begins that carry texts: a JSON list, one for each mark."""

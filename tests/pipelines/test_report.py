@@ -31,6 +31,7 @@ from pipelines.report.__main__ import (
 from pipelines.report.figure import NAMES, Drawn, LeftOut, Plot
 from pipelines.report.page import SHOWN_CHARACTERS, Example, Section, render_page, shown
 from pipelines.report.run_data import RunData, load_run
+from pipelines.report.theme import render
 from pipelines.run.console import run_command
 from pipelines.run.folder import RunFolder
 from pipelines.run.settings import ReportSettings
@@ -166,6 +167,26 @@ def test_a_picture_takes_its_colours_from_the_page_and_its_text_is_text(data: Ru
         "lower is better</text>"
         in next(figure for figure in FIGURES if figure.name == "losses").make(data).svg
     )
+
+
+@pytest.mark.parametrize("name", ["reliability", "biases", "outcomes_by_length_ratio"])
+def test_title_keys_and_axes_stand_apart(name: str, plots: dict[str, Plot]) -> None:
+    plot, drawn = plots[name], []
+
+    def draw(canvas: Canvas) -> None:
+        plot.draw(*np.ravel(canvas.subplots(*plot.panels, squeeze=False)))
+        drawn.append(canvas)
+
+    render(draw, plot.title, plot.note, plot.height, name)
+    (canvas,) = drawn
+    canvas.draw_without_rendering()
+    parts = [*canvas.texts, *canvas.legends]
+    assert len(parts) == 3
+    boxes = [part.get_window_extent().padded(-3) for part in parts]
+    boxes += [axes.get_tightbbox().padded(-3) for axes in canvas.axes]
+    for place, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[place + 1 :])
+        assert 0 <= box.ymin <= box.ymax <= canvas.bbox.ymax
 
 
 @pytest.fixture(scope="module")
