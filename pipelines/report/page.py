@@ -67,7 +67,7 @@ class Example:
         named, rest = list(self.reasons.items())[:SHOWN_REASONS], len(self.reasons) - SHOWN_REASONS
         if rest > 0:
             others = list(self.reasons.values())[SHOWN_REASONS:]
-            named.append((f"{rest} more families", sum(others)))
+            named.append((f"{rest} weaker ones", sum(others)))
         most = max((abs(effect) for _, effect in named), default=0.0) or 1.0
         return [(spaced(name), effect, effect / most) for name, effect in named]
 

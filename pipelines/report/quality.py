@@ -95,7 +95,7 @@ def added_by_signals(data: RunData) -> Plot:
     bounds, along = ("gain", "low", "high"), "rise of the log loss without the signal (nats)"
     return Plot(
         frame,
-        f"The {first['signal']} signal adds most: without it the log loss rises by "
+        f"Without the {first['signal']} signal the log loss rises most, by "
         + loss_text(first, "gain", "+.4f")
         + (f"; no clear gain from {', '.join(unclear)}" if unclear else ""),
         f"n = {whole(len(data.labels))} battles, out of fold, nats, calibrated; paired "
