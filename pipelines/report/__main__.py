@@ -7,8 +7,9 @@ bundle's model card.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -146,25 +147,24 @@ def examples(data: RunData) -> list[tuple[str, list[Example]]]:
     }
     for _, name, rows in slice_members(slices_of(data)):
         chosen[name] = rows[np.argsort(-losses[rows], kind="stable")[:EXAMPLES_OF_A_SLICE]]
+    every = np.unique(np.concatenate(list(chosen.values()))).tolist()
+    battles = {battle["row"]: battle for battle in data.texts_of(every).iter_rows(named=True)}
     return [
-        (heading, _examples(data, rows.tolist(), explained=place < UNFOLDED))
+        (heading, [_example(data, battles[row], explained=place < UNFOLDED) for row in rows])
         for place, (heading, rows) in enumerate(chosen.items())
     ]
 
 
-def _examples(data: RunData, rows: list[int], *, explained: bool) -> list[Example]:
-    return [
-        Example(
-            id=str(battle["id"]),
-            model_a=battle.get("model_a"),
-            model_b=battle.get("model_b"),
-            outcome=outcome_name(OUTCOMES[battle["label"]]),
-            stated=tuple(data.calibrated[battle["row"], : 2 + data.table.ties].tolist()),
-            reasons=data.reasons(battle["row"]) if explained else {},
-            **{name: TURN_SEPARATOR.join(battle[name]) for name in TEXTS},
-        )
-        for battle in data.texts_of(rows).iter_rows(named=True)
-    ]
+def _example(data: RunData, battle: Mapping[str, Any], *, explained: bool) -> Example:
+    return Example(
+        id=str(battle["id"]),
+        model_a=battle.get("model_a"),
+        model_b=battle.get("model_b"),
+        outcome=outcome_name(OUTCOMES[battle["label"]]),
+        stated=tuple(data.calibrated[battle["row"], : 2 + data.table.ties].tolist()),
+        reasons=data.reasons(battle["row"]) if explained else {},
+        **{name: TURN_SEPARATOR.join(battle[name]) for name in TEXTS},
+    )
 
 
 if __name__ == "__main__":
