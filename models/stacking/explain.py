@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import factorial
+from typing import Self
 
 import numpy as np
 import polars as pl
@@ -27,6 +28,7 @@ from featlab.features import BattleColumns
 from featlab.features.feature import Scope
 from featlab.parity import Parity
 from models.probabilities import Floats, Probabilities
+from models.stacking.blend import Blend
 from models.stacking.calibration import apply_temperature
 from models.stacking.out_of_fold import prepare
 from models.stacking.predictor import Predictor
@@ -101,36 +103,43 @@ def _signed(value: float) -> str:
 
 @dataclass(frozen=True)
 class LikeSides:
-    """The predictor between a battle and the battle of like sides.
+    """What predicts, between a battle and the battle of like sides.
 
     Parameters
     ----------
-    predictor : Predictor
-
-    Raises
-    ------
-    BundleError
-        When the bundle does not hold the means of its even columns.
+    columns : tuple of Column
+        The columns of the table.
+    means : mapping of str to float
+        Even column -> its mean over the training battles.
+    blend : Blend
+    temperature : float
     """
 
-    predictor: Predictor
+    columns: tuple[Column, ...]
+    means: Mapping[str, float] = field(repr=False)
+    blend: Blend = field(repr=False)
+    temperature: float
 
-    def __post_init__(self) -> None:
-        if self.predictor.trained_on is None:
+    @classmethod
+    def of(cls, predictor: Predictor) -> Self:
+        """Take what a bundle predicts with.
+
+        Raises
+        ------
+        BundleError
+            When the bundle does not hold the means of its even columns.
+        """
+        if predictor.trained_on is None:
             raise BundleError(
                 "this bundle does not hold the means that an explanation needs; train again"
             )
-
-    @cached_property
-    def columns(self) -> tuple[Column, ...]:
-        """The columns of the table."""
-        return self.predictor.columns
+        means = predictor.trained_on.means
+        return cls(predictor.columns, means, predictor.blend, predictor.temperature)
 
     @cached_property
     def baseline(self) -> Floats:
         """The battle of like sides, shape (columns,)."""
-        known = self.predictor.trained_on
-        means = known.means if known else {}
+        means = self.means
         return np.array(
             [0.0 if c.parity is Parity.ODD else means.get(c.name, np.nan) for c in self.columns]
         )
@@ -157,8 +166,7 @@ class LikeSides:
         frame = pl.DataFrame(
             np.where(kept, battle, self.baseline), [column.name for column in self.columns]
         )
-        raw = self.predictor.blend.predict(frame)
-        return apply_temperature(raw, self.predictor.temperature)
+        return apply_temperature(self.blend.predict(frame), self.temperature)
 
     def effects(self, battle: Floats) -> Floats:
         """Return each family's Shapley value for P(A) - P(B) and P(tie): shape (families, 2)."""
@@ -191,7 +199,7 @@ def family_effects(
     on_battle : callable, optional
         Called with the number of explained battles, after each.
     """
-    like, table = LikeSides(predictor), _numbers(predictor, battles.lazy())
+    like, table = LikeSides.of(predictor), _numbers(predictor, battles.lazy())
     names, parts = list(like.families), []
     for row, battle in enumerate(table):
         effects = like.effects(battle)
@@ -214,13 +222,13 @@ def explain_battle(predictor: Predictor, battle: pl.LazyFrame) -> Explanation:
     BundleError
         When the bundle does not hold the means of its even columns.
     """
-    like, (values,) = LikeSides(predictor), _numbers(predictor, battle)
+    like, (values,) = LikeSides.of(predictor), _numbers(predictor, battle)
     effects = like.effects(values)
     families = pl.DataFrame(
         {"family": list(like.families), "margin": effects[:, 0], "tie": effects[:, 1]}
     ).sort(pl.col("margin").abs(), descending=True)
     (whole,) = like.values(values, np.ones((1, len(values)), bool))
-    features = _feature_effects(like, values, battle)
+    features = _feature_effects(like, values, _side_values(predictor, battle))
     strongest = [
         name
         for family in families["family"].head(_SHOWN_FAMILIES)
@@ -238,14 +246,15 @@ def _numbers(predictor: Predictor, battles: pl.LazyFrame) -> Floats:
     return predictor.table(battles).cast(pl.Float64).to_numpy()
 
 
-def _feature_effects(like: LikeSides, values: Floats, battle: pl.LazyFrame) -> pl.DataFrame:
+def _feature_effects(
+    like: LikeSides, values: Floats, sides: Mapping[str, tuple[float, float]]
+) -> pl.DataFrame:
     features = [column.feature for column in like.columns]
     names = list(dict.fromkeys(features))
     kept = np.stack([np.array(features) != name for name in (*names, None)])
     found = like.values(values, kept)
     margins = found[:, 0] - found[:, 1]
     first = {column.feature: column for column in reversed(like.columns)}
-    sides = _side_values(like.predictor, battle)
     rows = []
     for name, without in zip(names, margins[:-1], strict=True):
         meaning = first[name].meaning.rpartition(" of: ")[2]

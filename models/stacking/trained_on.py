@@ -69,10 +69,7 @@ class TrainedOn:
     @classmethod
     def of(cls, table: Table, battles: pl.LazyFrame) -> Self:
         """Measure a table, and hash the canonical battles that it is of."""
-        even = [column.name for column in table.columns if column.parity is Parity.EVEN]
-        means = table.frame.select(pl.col(even).cast(pl.Float64).fill_nan(None).mean())
-        named = {name: float(mean or 0.0) for name, mean in means.row(0, named=True).items()}
-        return cls(named, *map(np.unique, _hashes(battles)))
+        return cls(even_means(table), *map(np.unique, _hashes(battles)))
 
     def overlap(self, battles: pl.LazyFrame) -> Overlap:
         """Count the battles that were trained on."""
@@ -92,6 +89,13 @@ class TrainedOn:
         """Return what a state describes."""
         means = dict(zip(state.values["even"], map(float, state.arrays["means"]), strict=True))
         return cls(means, state.arrays["ids"], state.arrays["texts"])
+
+
+def even_means(table: Table) -> dict[str, float]:
+    """Return even column -> its mean over the battles of a table, where it was present."""
+    even = [column.name for column in table.columns if column.parity is Parity.EVEN]
+    means = table.frame.select(pl.col(even).cast(pl.Float64).fill_nan(None).mean())
+    return {name: float(mean or 0.0) for name, mean in means.row(0, named=True).items()}
 
 
 def _hashes(battles: pl.LazyFrame) -> tuple[Hashes, Hashes]:

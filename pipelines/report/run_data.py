@@ -32,16 +32,22 @@ from models.evaluation.intervals import Groups
 from models.evaluation.metrics import evaluate
 from models.lightgbm_alone import lgb
 from models.probabilities import Labels, Probabilities, Rows
+from models.stacking.blend import Blend
 from models.stacking.bundle import read_boosters
+from models.stacking.calibration import fit_temperature
+from models.stacking.explain import LikeSides
+from models.stacking.kernel import Kernel
 from models.stacking.out_of_fold import load_fitted
 from models.stacking.search import open_study
 from models.stacking.table import Table
-from models.stacking.trees import mean_over_orders, predict_both_orders
+from models.stacking.trained_on import even_means
+from models.stacking.trees import Trees, mean_over_orders, predict_both_orders
 from pipelines.features import training_file
 from pipelines.report.study import trials_of
 from pipelines.run.finished import FinishedRun, finished_run
 from pipelines.run.folder import RunFolder
 from pipelines.run.stages.blend import read_members
+from pipelines.run.stages.kernel import KERNEL, read_kernel
 
 ATTRIBUTED_ROWS = 1500
 """Battles whose predictions are attributed to columns, over all folds; more tell nothing new."""
@@ -58,8 +64,8 @@ class RunData:
     them, and `stages` what the manifest says of each. Predictions are out of
     fold: `calibrated` at the cross-fitted temperature; before it, `one_order` for
     the battles as given and `other_order`, in their own order of sides, for the
-    exchanged ones. The trees read `columns` of the `table`; `models` has for each
-    fold a booster that never saw it. `metrics` is ``metrics.json``, and `members`
+    exchanged ones. The trees read `columns` of the `table`; `blends` has for each
+    fold what never saw it. `metrics` is ``metrics.json``, and `members`
     what it says of each member of the blend. `against` is the name of another run of
     the same battles, and its predictions.
     """
@@ -73,7 +79,7 @@ class RunData:
     other_order: Probabilities
     table: Table
     columns: tuple[Column, ...]
-    models: Mapping[int, lgb.Booster]
+    blends: Mapping[int, Blend]
     metrics: dict[str, Any]
     members: dict[str, Any]
     stages: Mapping[str, Any]
@@ -129,6 +135,25 @@ class RunData:
         generator = np.random.default_rng(derive_seed(self.training.seed, name))
         drawn = (generator.choice(own, min(count, len(own)), replace=False) for own in rows)
         return [np.sort(own) for own in drawn]
+
+    @property
+    def models(self) -> dict[int, lgb.Booster]:
+        """Fold -> a booster that never saw it."""
+        return {fold: blend.trees.boosters[0] for fold, blend in self.blends.items()}
+
+    def reasons(self, row: int) -> dict[str, float]:
+        """Return family -> what it adds to P(A) - P(B) out of fold, the strongest first."""
+        fold = self.folds[row]
+        others = self.folds != fold
+        temperature = fit_temperature(self.both_orders[others], self.labels[others])
+        like = LikeSides(self.table.columns, self._means, self.blends[fold], temperature)
+        (values,) = self.table.frame[[row]].cast(pl.Float64).to_numpy()
+        margins = zip(like.families, like.effects(values)[:, 0].tolist(), strict=True)
+        return dict(sorted(margins, key=lambda each: -abs(each[1])))
+
+    @cached_property
+    def _means(self) -> dict[str, float]:
+        return even_means(self.table)
 
     @cached_property
     def attributed_rows(self) -> dict[int, Rows]:
@@ -210,6 +235,7 @@ def load_run(
     boosters = read_boosters(
         folder.bundle, bundle["boosters"], [column.name for column in table.scalars]
     )
+    repeats, kernels = len(boosters) // len(folds), read_kernel(folder.fitted(KERNEL)).models
     source = training_file(run.settings.data)
     return RunData(
         path=folder.path,
@@ -232,8 +258,12 @@ def load_run(
         other_order=members.other_order,
         table=table,
         columns=table.scalars,
-        models={
-            fold: boosters[index * len(boosters) // len(folds)] for index, fold in enumerate(folds)
+        blends={
+            fold: Blend(
+                Trees(table.scalars, boosters[index * repeats : (index + 1) * repeats]),
+                Kernel([kernels[index]]),
+            )
+            for index, fold in enumerate(folds)
         },
         metrics=metrics,
         members=metrics["members"],
