@@ -121,6 +121,8 @@ def test_the_text_names_the_side_the_families_and_the_lines_that_fire(
     fired = [line for sides in explained.passages.values() for line in sides if line]
     assert fired
     assert set(fired) <= lines
+    of_responses = explained.features.filter(pl.col("a").is_not_null())["meaning"]
+    assert not of_responses.str.starts_with("of the prompt: ").any()
 
 
 def test_a_whole_file_is_explained_as_its_battles_are(
