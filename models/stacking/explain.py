@@ -258,6 +258,9 @@ def _feature_effects(
     rows = []
     for name, without in zip(names, margins[:-1], strict=True):
         meaning = first[name].meaning.rpartition(" of: ")[2]
+        if name in sides:
+            # Its own column of the prompt may come first.
+            meaning = meaning.removeprefix("of the prompt: ")
         a, b = sides.get(name, (None, None))
         rows.append((first[name].family, name, meaning, margins[-1] - without, a, b))
     schema = {

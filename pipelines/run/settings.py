@@ -514,6 +514,12 @@ class RunsSettings(CommandSettings):
     root: Path = Field(Path("runs"), description="folder of run folders")
 
 
+class PlaySettings(BundleSettings):
+    """Settings of ``pipelines.play.__main__``."""
+
+    port: int = Field(0, ge=0, le=65535, description="port of the page; 0 takes any that is free")
+
+
 class ShardSettings(CommandSettings):
     """Settings of ``pipelines.shard_features``."""
 
