@@ -21,8 +21,9 @@ their own, and add `VECTOR_SHARE` to the distance over all.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -38,7 +39,7 @@ VECTOR_SHARE = 0.25
 
 
 class Block(NamedTuple):
-    """The coordinates of one family, and what brings its mean squared distance to 1."""
+    """Coordinates that make up one distance, and what brings its mean square to 1."""
 
     odd: slice
     even: slice
@@ -98,19 +99,19 @@ class Coordinates:
             (VECTOR_SHARE / spread) ** 0.5 if spread > 0.0 else 0.0,
         )
 
-    def blocks(self) -> Iterator[Block]:
-        """Yield every family's coordinates, then the vectors'."""
+    @cached_property
+    def families_and_vectors(self) -> tuple[Block, ...]:
+        """Every family's coordinates, then the vectors'."""
+        found = []
         odd = even = 0
         scalars = len(self.odd.names) + len(self.even.names)
         for more_odd, more_even in self.families.values():
-            yield Block(
-                slice(odd, odd + more_odd),
-                slice(even, even + more_even),
-                scalars / (more_odd + more_even),
-            )
+            own = slice(odd, odd + more_odd), slice(even, even + more_even)
+            found.append(Block(*own, scalars / (more_odd + more_even)))
             odd, even = odd + more_odd, even + more_even
         if self.vector:
-            yield Block(slice(odd, None), slice(even, None), 1.0 / VECTOR_SHARE)
+            found.append(Block(slice(odd, None), slice(even, None), 1.0 / VECTOR_SHARE))
+        return tuple(found)
 
     def place(self, frame: pl.DataFrame) -> tuple[Floats, Floats]:
         """Return odd and even coordinates, float64 of shape (n, coordinates) each."""
@@ -120,35 +121,65 @@ class Coordinates:
         odd, even = self.odd.scale(frame) * scale, self.even.scale(frame) * scale
         return np.hstack([odd, vector]), np.hstack([even, np.abs(vector)])
 
-    def kernels(
-        self, odd: Floats, even: Floats, landmarks_odd: Floats, landmarks_even: Floats
-    ) -> tuple[Floats, Floats]:
-        """Return the odd and the even kernel between battles and landmarks, (n, landmarks) each."""
-        shape = (len(odd), len(landmarks_odd))
-        apart, along, given, exchanged = (np.zeros(shape) for _ in range(4))
-        blocks = list(self.blocks())
-        for block in blocks:
-            own_odd, own_even = odd[:, block.odd], even[:, block.even]
-            to_odd, to_even = landmarks_odd[:, block.odd], landmarks_even[:, block.even]
-            own_apart = (
-                ((own_odd**2).sum(axis=1) + (own_even**2).sum(axis=1))[:, None]
-                + ((to_odd**2).sum(axis=1) + (to_even**2).sum(axis=1))
-                - 2.0 * (own_even @ to_even.T)
-            )
-            own_along = 2.0 * (own_odd @ to_odd.T)
-            apart += own_apart
-            along += own_along
-            near, across = _nearness(own_along * block.stretch, own_apart * block.stretch)
+    def kernels_to(self, landmarks_odd: Floats, landmarks_even: Floats) -> BothKernels:
+        """Return what makes the odd and the even kernel to landmarks.
+
+        Parameters
+        ----------
+        landmarks_odd, landmarks_even : float64 arrays of shape (landmarks, coordinates)
+        """
+
+        def to(block: Block) -> _Distance:
+            own = landmarks_odd[:, block.odd], landmarks_even[:, block.even]
+            return _Distance.to(*own, block)
+
+        return BothKernels(
+            to(Block(slice(None), slice(None), 1.0)), [to(b) for b in self.families_and_vectors]
+        )
+
+
+class _Distance(NamedTuple):
+    """Minus the squared distance to landmarks, as two products of matrices."""
+
+    block: Block
+    along: Floats
+    apart: Floats
+
+    @classmethod
+    def to(cls, odd: Floats, even: Floats, block: Block) -> _Distance:
+        squares = (odd**2).sum(axis=1) + (even**2).sum(axis=1)
+        apart = np.vstack([2.0 * even.T, -np.ones(len(odd)), -squares])
+        return cls(block, 2.0 * odd.T * block.stretch, apart * block.stretch)
+
+    def add_nearness(self, odd: Floats, even: Floats, given: Floats, exchanged: Floats) -> None:
+        """Add exp of minus the squared distance to a battle as given, and exchanged."""
+        odd, even = odd[:, self.block.odd], even[:, self.block.even]
+        squares = (odd**2).sum(axis=1) + (even**2).sum(axis=1)
+        near = np.column_stack([even, squares, np.ones(len(even))]) @ self.apart
+        if not odd.shape[1]:
+            np.exp(near, out=near)
             given += near
-            exchanged += across
-        near, across = _nearness(along, apart)
-        given = near + given / max(len(blocks), 1)
-        exchanged = across + exchanged / max(len(blocks), 1)
+            exchanged += near
+            return
+        along = odd @ self.along
+        nearer = near + along
+        given += np.exp(nearer, out=nearer)
+        near -= along
+        exchanged += np.exp(near, out=near)
+
+
+class BothKernels(NamedTuple):
+    """The odd and the even kernel to some landmarks."""
+
+    whole: _Distance
+    parts: Sequence[_Distance]
+
+    def __call__(self, odd: Floats, even: Floats) -> tuple[Floats, Floats]:
+        """Return both between battles and the landmarks, (n, landmarks) each."""
+        given, exchanged = (np.zeros((len(odd), self.whole.apart.shape[1])) for _ in range(2))
+        for part in self.parts:
+            part.add_nearness(odd, even, given, exchanged)
+        given /= max(len(self.parts), 1)
+        exchanged /= max(len(self.parts), 1)
+        self.whole.add_nearness(odd, even, given, exchanged)
         return (given - exchanged) / 4.0, (given + exchanged) / 4.0
-
-
-def _nearness(along: Floats, apart: Floats) -> tuple[Floats, Floats]:
-    """Return exp of minus the squared distance, to the battle as given and exchanged."""
-    given: Floats = np.exp(np.minimum(along - apart, 0.0))
-    exchanged: Floats = np.exp(np.minimum(-along - apart, 0.0))
-    return given, exchanged

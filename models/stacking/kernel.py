@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,7 @@ from featlab.randomness import derive_seed
 from featlab.signals.state import State
 from featlab.threads import in_threads
 from models.probabilities import Floats, Probabilities, Rows
-from models.stacking.coordinates import Coordinates
+from models.stacking.coordinates import BothKernels, Coordinates
 from models.stacking.kernel_regression import KernelRegression, chunks
 from models.stacking.scaled_columns import ScaledColumns
 from models.stacking.table import Matrix, Table, weighted_shares
@@ -93,15 +93,19 @@ class SymmetricKernel:
         """Return the chance of a tie, float64 of shape (n,)."""
         return self.predict(frame)[:, TIE]
 
+    @cached_property
+    def _kernels(self) -> BothKernels:
+        return self.coordinates.kernels_to(
+            self.landmarks_odd.astype(np.float64), self.landmarks_even.astype(np.float64)
+        )
+
     def _logits(self, frame: pl.DataFrame) -> tuple[Floats, Floats]:
         odd, even = self.coordinates.place(frame)
         margin, tie = np.empty(len(frame)), np.empty(len(frame))
-        landmarks = (self.landmarks_odd.astype(np.float64), self.landmarks_even.astype(np.float64))
         with _libraries().limit(limits=1, user_api="blas"):
             for first in range(0, len(frame), _TILE):
                 rows = slice(first, first + _TILE)
-                tile = _tile(odd[rows]), _tile(even[rows])
-                near_odd, near_even = self.coordinates.kernels(*tile, *landmarks)
+                near_odd, near_even = self._kernels(_tile(odd[rows]), _tile(even[rows]))
                 size = len(margin[rows])
                 margin[rows] = (near_odd * self.margin).sum(axis=1)[:size]
                 tie[rows] = (near_even * self.tie).sum(axis=1)[:size] + self.tie_intercept
@@ -293,13 +297,14 @@ def fit_symmetric_kernel(table: Table, rows: Rows, seed: int) -> SymmetricKernel
     landmarks_odd, landmarks_even = (part[landmarks].astype(np.float32) for part in (odd, even))
     rounded = landmarks_odd.astype(np.float64), landmarks_even.astype(np.float64)
     # From the rounded points on both sides: a kernel that is not quite symmetric has no root.
-    between = coordinates.kernels(*rounded, *rounded)
+    kernels = coordinates.kernels_to(*rounded)
+    between = kernels(*rounded)
     margin = KernelRegression(between[0], intercept=False)
     tie = KernelRegression(between[1], intercept=True)
     decisive = shares[:, 0] + shares[:, 1]
     for fold in map(int, np.unique(folds)):
         for own in chunks(np.flatnonzero(folds == fold)):
-            near = coordinates.kernels(odd[own], even[own], *rounded)
+            near = kernels(odd[own], even[own])
             margin.add(fold, near[0], shares[own, 0], decisive[own], decisive[own] > 0)
             if table.ties:
                 tie.add(fold, near[1], shares[own, TIE], shares[own].sum(1), tie_known[own])
