@@ -13,7 +13,7 @@ changes the sign of every effect on P(A) - P(B) and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import factorial
@@ -21,6 +21,7 @@ from typing import Self
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from featlab.columns import Column
 from featlab.errors import BundleError
@@ -32,6 +33,8 @@ from models.stacking.blend import Blend
 from models.stacking.calibration import apply_temperature
 from models.stacking.out_of_fold import prepare
 from models.stacking.predictor import Predictor
+
+Mask = NDArray[np.bool_]
 
 MOST_FAMILIES = 13
 """Families that stand alone: coalitions double with each."""
@@ -145,16 +148,32 @@ class LikeSides:
         )
 
     @cached_property
-    def families(self) -> dict[str, Floats]:
+    def families(self) -> dict[str, Mask]:
         """Family -> which columns are its own; the smallest ones together where there are many."""
         sizes: dict[str, int] = {}
         for column in self.columns:
             sizes[column.family] = sizes.get(column.family, 0) + 1
-        small = sorted(sizes, key=lambda family: -sizes[family])[MOST_FAMILIES:]
-        names = [OTHERS if c.family in small else c.family for c in self.columns]
+        return self._apart(sorted(sizes, key=lambda family: -sizes[family])[:MOST_FAMILIES])
+
+    def strongest(self, battle: Floats, count: int) -> dict[str, Mask]:
+        """Return `families` with so many alone as move P(A) - P(B) of a battle most by themselves.
+
+        That is, when all others are those of like sides, or their own. Coalitions
+        of few families cost little, and the others still count as one of them.
+        """
+        every = self._apart({column.family for column in self.columns})
+        own = np.stack(list(every.values()))
+        found = self.values(battle, np.vstack([own, ~own, np.ones_like(own[:1])]))
+        margins = found[:, 0] - found[:, 1]
+        alone, without = margins[: len(own)], margins[len(own) : -1]
+        moved = np.abs(alone) + np.abs(margins[-1] - without)
+        return self._apart([list(every)[place] for place in np.argsort(-moved)[:count]])
+
+    def _apart(self, alone: Collection[str]) -> dict[str, Mask]:
+        names = [c.family if c.family in alone else OTHERS for c in self.columns]
         return {name: np.array(names) == name for name in dict.fromkeys(names)}
 
-    def values(self, battle: Floats, kept: Floats) -> Probabilities:
+    def values(self, battle: Floats, kept: Mask) -> Probabilities:
         """Return probabilities of a battle that keeps some columns, a row for each set of them.
 
         Parameters
@@ -168,9 +187,9 @@ class LikeSides:
         )
         return apply_temperature(self.blend.predict(frame), self.temperature)
 
-    def effects(self, battle: Floats) -> Floats:
+    def effects(self, battle: Floats, families: Mapping[str, Mask] | None = None) -> Floats:
         """Return each family's Shapley value for P(A) - P(B) and P(tie): shape (families, 2)."""
-        own = np.stack(list(self.families.values())).astype(float)
+        own = np.stack(list((families or self.families).values())).astype(float)
         count = len(own)
         coalitions = (np.arange(2**count)[:, None] >> np.arange(count)) & 1
         found = self.values(battle, (coalitions @ own).astype(bool))

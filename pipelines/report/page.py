@@ -31,9 +31,6 @@ TALL = 4.0
 UNFOLDED = 2
 """Groups of example battles that come first, explained; the others are kinds of battles, folded."""
 
-SHOWN_REASONS = 7
-"""Families of a battle that stand alone; the others stand as one, so that all add up."""
-
 # C0 without tab and line feed, DEL and C1: invisible, and U+0000 is no character in HTML.
 _CONTROLS = {
     **{code: 0x2400 + code for code in range(0x20) if code not in (0x09, 0x0A)},
@@ -63,13 +60,9 @@ class Example:
 
     @property
     def bars(self) -> list[tuple[str, float, float]]:
-        """The reasons, few of them: a name, what it adds, and that less than 1 by the greatest."""
-        named, rest = list(self.reasons.items())[:SHOWN_REASONS], len(self.reasons) - SHOWN_REASONS
-        if rest > 0:
-            others = list(self.reasons.values())[SHOWN_REASONS:]
-            named.append((f"{rest} weaker ones", sum(others)))
-        most = max((abs(effect) for _, effect in named), default=0.0) or 1.0
-        return [(spaced(name), effect, effect / most) for name, effect in named]
+        """The reasons: a name, what it adds, and that as a share of the greatest."""
+        most = max(map(abs, self.reasons.values()), default=0.0) or 1.0
+        return [(spaced(name), effect, effect / most) for name, effect in self.reasons.items()]
 
 
 @dataclass(frozen=True)

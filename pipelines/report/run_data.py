@@ -52,6 +52,9 @@ from pipelines.run.stages.kernel import KERNEL, read_kernel
 ATTRIBUTED_ROWS = 1500
 """Battles whose predictions are attributed to columns, over all folds; more tell nothing new."""
 
+REASONS = 7
+"""Families that stand alone among the reasons of a battle."""
+
 TEXTS = ("prompt", "response_a", "response_b")
 
 
@@ -142,13 +145,14 @@ class RunData:
         return {fold: blend.trees.boosters[0] for fold, blend in self.blends.items()}
 
     def reasons(self, row: int) -> dict[str, float]:
-        """Return family -> what it adds to P(A) - P(B) out of fold, the strongest first."""
+        """Return few families -> what each adds to P(A) - P(B) out of fold, the strongest first."""
         fold = self.folds[row]
         others = self.folds != fold
         temperature = fit_temperature(self.both_orders[others], self.labels[others])
         like = LikeSides(self.table.columns, self._means, self.blends[fold], temperature)
         (values,) = self.table.frame[[row]].cast(pl.Float64).to_numpy()
-        margins = zip(like.families, like.effects(values)[:, 0].tolist(), strict=True)
+        families = like.strongest(values, REASONS)
+        margins = zip(families, like.effects(values, families)[:, 0].tolist(), strict=True)
         return dict(sorted(margins, key=lambda each: -abs(each[1])))
 
     @cached_property

@@ -51,7 +51,7 @@ NASTY = Example(
     prompt="<script>document.title='stolen'</script> & &lt;i&gt; {{ 7 * 7 }} {% raw %}",
     response_a="# Title\n**bold** [link](javascript:alert(1))\n\x00nul\x07bell\r\nline",
     response_b="مرحبا بالعالم\u202e\u2066" + "x" * 1_000_000,
-    reasons={"<b>my family</b>\u202e": 0.3, "verbosity": -0.2} | {f"f{i}": 0.01 for i in range(9)},
+    reasons={"<b>my family</b>\u202e": 0.3, "verbosity": -0.2},
 )
 
 
@@ -374,15 +374,13 @@ def test_reasons_of_a_battle_add_up_to_what_is_predicted_out_of_fold(data: RunDa
         reasons = data.reasons(row)
         margin = data.calibrated[row, 0] - data.calibrated[row, 1]
         assert sum(reasons.values()) == pytest.approx(margin, abs=1e-6)
-        assert len(reasons) > 5
+        assert 5 < len(reasons) <= 8
         sizes = [abs(effect) for effect in reasons.values()]
         assert sizes == sorted(sizes, reverse=True)
 
 
-def test_bars_of_few_reasons_add_up_to_all(report: Path) -> None:
-    effects = [effect for _, effect, _ in NASTY.bars]
-    assert sum(effects) == pytest.approx(sum(NASTY.reasons.values()))
-    assert max(abs(share) for _, _, share in NASTY.bars) == 1
+def test_the_worst_and_the_most_confident_have_bars(report: Path) -> None:
+    assert [share for _, _, share in NASTY.bars] == pytest.approx([1, -2 / 3])
     page = (report / "index.html").read_text(encoding="utf-8")
     worst, confident, rest = page.split('<details class="examples"', 3)[1:]
     assert worst.count('<dl class="reasons">') == confident.count('<dl class="reasons">') == 5
