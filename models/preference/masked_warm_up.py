@@ -17,8 +17,9 @@ import torch
 from transformers import AutoModelForMaskedLM, set_seed
 
 from featlab.encoder import EncoderSpec
-from featlab.encoder.backbone import Backbone, quiet_transformers
+from featlab.encoder.backbone import Backbone
 from featlab.encoder.pack import pad
+from featlab.encoder.pretrained import quiet_transformers
 from featlab.encoder.tokens import Ids, Tokenizer
 from featlab.encoder.weights import find_weights
 from featlab.errors import ConfigError

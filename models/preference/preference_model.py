@@ -16,9 +16,10 @@ import numpy.typing as npt
 import torch
 
 from featlab.encoder import EncoderSpec, load_encoder
-from featlab.encoder.backbone import Backbone, cast_weights, quiet_transformers
+from featlab.encoder.backbone import Backbone
 from featlab.encoder.device import DTYPES, inference_dtype, pick_device
 from featlab.encoder.encoder import Encoder
+from featlab.encoder.pretrained import cast_weights, quiet_transformers
 from featlab.encoder.tokens import Tokenizer
 from featlab.encoder.weights import find_weights
 from featlab.progress import ProgressCallback

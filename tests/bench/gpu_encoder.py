@@ -27,9 +27,10 @@ import transformers
 from transformers import AutoTokenizer, ModernBertConfig, ModernBertModel
 
 from featlab.encoder import MINILM, EncoderSpec, TruncationPolicy
-from featlab.encoder.backbone import Backbone, cast_weights, load_backbone
+from featlab.encoder.backbone import Backbone, load_backbone
 from featlab.encoder.encoder import Encoder
 from featlab.encoder.pack import Batch
+from featlab.encoder.pretrained import cast_weights
 from featlab.encoder.tokens import Ids, Tokenizer
 from featlab.encoder.weights import find_weights
 from tests.bench.embedding_throughput import bench_battles
