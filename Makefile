@@ -92,7 +92,8 @@ readme-figures: $(READY)  ## the README's figures from RUN
 	$(BIN)/python -m pipelines.report --run "$(RUN)" --readme-figures assets/battles $(ARGS)
 
 bench: $(READY)  ## time and memory of the main parts; TRIALS=100 runs the whole search
-	$(BIN)/python -m tests.bench.features $(ARGS)
+	$(BIN)/python -m tests.bench.features --families $(ARGS)
+	$(BIN)/python -m tests.bench.text_peers
 	$(BIN)/python -m tests.bench.search_cost --trials $(TRIALS)
 	$(BIN)/python -m tests.bench.embedding_throughput --texts 200
 

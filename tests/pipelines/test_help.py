@@ -67,6 +67,33 @@ print(sorted(heavy & set(sys.modules)))
     assert result.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.parametrize(
+    ("command", "unneeded"),
+    [
+        ("features", {"lightgbm", "scipy"}),
+        ("submit", {"scipy.optimize", "scipy.stats"}),
+        ("predict", {"lightgbm", "scipy"}),
+    ],
+)
+def test_commands_wait_for_no_library_that_only_training_needs(
+    command: str, unneeded: set[str]
+) -> None:
+    training = {"optuna", "torch", "transformers", "sklearn", "pandas", "matplotlib"}
+    program = f"import sys, pipelines.{command}; print(*sys.modules)"
+    loaded = set(python("-c", program).stdout.split())
+    assert "polars" in loaded
+    assert not (training | unneeded) & loaded
+
+
+def test_lightgbm_has_all_its_faces_for_whoever_imports_it() -> None:
+    program = """
+from models.lightgbm_alone import lgb
+import lightgbm
+print(issubclass(lightgbm.LGBMClassifier, __import__("sklearn.base").base.BaseEstimator))
+"""
+    assert python("-c", program).stdout == "True\n"
+
+
 def test_commands_are_listed_in_order_and_called_by_name() -> None:
     listed = python("-m", "pipelines").stdout
     places = [listed.index(f"  {name} ") for name in COMMANDS]
