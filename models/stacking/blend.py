@@ -126,7 +126,8 @@ class Blend:
     def predict(self, frame: pl.DataFrame) -> Probabilities:
         """Return raw probabilities, float64 of shape (n, 3), exactly symmetric in the sides."""
         mean = mean_of_members(self.trees.predict(frame), self.kernel.predict(frame))
-        return with_tie_offset(mean, self.like_sides_offset * like_sides(frame, self.trees.columns))
+        alike = like_sides(frame, self.trees.columns)
+        return with_tie_offset(mean, np.where(alike, self.like_sides_offset, 0.0))
 
 
 @dataclass(frozen=True)

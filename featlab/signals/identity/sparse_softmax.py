@@ -70,7 +70,7 @@ def ridge_softmax(
     total = max(float(weight.sum()), 1e-12)
     narrow = weight.astype(np.float32)
     mean = (rows.T @ narrow / np.float32(total)).astype(np.float32)
-    counted: Floats = np.bincount(classes, weight, minlength=count) + 0.5
+    counted = np.bincount(classes, weight, minlength=count).astype(np.float64) + 0.5
     shares: Floats = counted / counted.sum()
     scale = _scale(rows, weight, mean, shares, penalty)
     transposed = rows.T.tocsr()
