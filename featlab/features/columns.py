@@ -60,6 +60,8 @@ class FeatureColumns(ABC):
         self.texts = tuple(texts)
         self.available = checked(features)
         self.features = selected(self.available, families, names)
+        # Planning would be a quarter of the time of a single battle.
+        self._plans: dict[frozenset[str], list[dict[str, pl.Expr]]] = {}
 
     @abstractmethod
     def built(self, features: Iterable[Feature]) -> Iterator[Built]:
@@ -114,7 +116,10 @@ class FeatureColumns(ABC):
         keep : sequence of str
             Columns of the frame to put in front.
         """
-        return with_computed(frame, self.names, self.definitions, keep)
+        present = frozenset(frame.collect_schema().names())
+        if present not in self._plans:
+            self._plans[present] = layers(self.names, self.definitions, present)
+        return with_computed(frame, self._plans[present], self.names, keep)
 
     @property
     def _given(self) -> set[str]:

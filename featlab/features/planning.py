@@ -17,8 +17,8 @@ from featlab.features.text import view_expression
 
 def with_computed(
     frame: pl.LazyFrame,
+    plan: Iterable[Mapping[str, pl.Expr]],
     wanted: Iterable[str],
-    definitions: Mapping[str, pl.Expr],
     keep: Iterable[str] = (),
 ) -> pl.LazyFrame:
     """Select the columns `keep` of the frame, then the `wanted` ones, in that order.
@@ -27,21 +27,14 @@ def with_computed(
     ----------
     frame : LazyFrame
         Holds the texts, as lists of turns.
-    wanted : iterable of str
-        Names in `definitions`.
-    definitions : mapping of str to Expr
-        Every computable column; expressions may name other columns.
-
-    Raises
-    ------
-    FeatureError
-        When an expression needs a column that is nowhere defined.
+    plan : iterable of mappings of str to Expr
+        See `layers`.
+    wanted, keep : iterable of str
+        Names of the plan, and of the frame.
     """
-    present = set(frame.collect_schema().names())
-    names = list(wanted)
-    for layer in layers(names, definitions, present):
+    for layer in plan:
         frame = frame.with_columns(expression.alias(name) for name, expression in layer.items())
-    return frame.select(*keep, *names)
+    return frame.select(*keep, *wanted)
 
 
 def layers(
