@@ -54,6 +54,7 @@ check: $(READY)  ## format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy $(addprefix -p ,$(PACKAGES))
+	$(BIN)/mypy tests/examples
 
 format: $(READY)  ## put the code into the format that check wants
 	$(BIN)/ruff format .

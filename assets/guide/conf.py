@@ -1,5 +1,6 @@
 """Settings of the documentation's pages: the guide beside this file, and every docstring."""
 
+import ast
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,6 +13,7 @@ version = release = featlab.__version__
 
 extensions = [
     "myst_parser",
+    "sphinx_copybutton",
     "sphinx.ext.apidoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
@@ -58,10 +60,21 @@ exclude_patterns = []
 # A word in the shape of an array, such as "dimension", is also the name of several attributes.
 suppress_warnings = ["ref.python"]
 myst_heading_anchors = 3
-html_theme = "alabaster"
-html_theme_options = {
-    "description": "Features that tell which of two answers a person prefers",
-    "fixed_sidebar": True,
-    "page_width": "1100px",
-}
+html_theme = "furo"
+html_title = f"featlab {release}"
 html_show_sourcelink = False
+# A copied console block is its commands, without what they print.
+copybutton_exclude = ".linenos, .gp"
+
+# The gallery: a page for each script of the tests, with its first line as heading and sentence.
+GALLERY = Path(__file__).parent / "gallery"
+GALLERY.mkdir(exist_ok=True)
+for script in sorted((ROOT / "tests" / "examples").glob("[!tc]*.py")):
+    source = script.read_text("utf-8")
+    heading, _, sentence = (ast.get_docstring(ast.parse(source)) or "").partition(". ")
+    (GALLERY / f"{script.stem}.md").write_text(
+        f"# {heading}\n\n{sentence} The suite runs this script, and so can you: "
+        f"`.venv/bin/python -m tests.examples.{script.stem}`.\n\n"
+        f"```python\n{source}```\n",
+        encoding="utf-8",
+    )

@@ -1,4 +1,4 @@
-"""Question pairs: two texts, do they ask the same? Here those that do share most words."""
+"""Question pairs: two texts that may ask the same. Here those that do share most words."""
 
 import numpy as np
 import polars as pl
