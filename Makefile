@@ -18,7 +18,7 @@ FAST := tests/featlab/features tests/featlab/battles tests/featlab/signals \
 	--ignore tests/models/stacking/test_search.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-ray check format data features train-ensemble learning-curve report readme-figures kaggle test-kaggle docs bench harden clean
+.PHONY: help demo test test-fast test-ray check format data features train-ensemble learning-curve report play readme-figures kaggle test-kaggle docs bench harden clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -33,7 +33,7 @@ $(CORE): pyproject.toml constraints.txt
 	touch $@
 
 $(READY): $(CORE)
-	$(INSTALL) --editable ".[encoder]" --group ensemble --group data --group docs --group bench \
+	$(INSTALL) --editable ".[encoder,play]" --group ensemble --group data --group docs --group bench \
 		--group dev
 	touch $@
 
@@ -85,11 +85,15 @@ docs: $(READY)  ## the guide and every docstring as pages, into build/docs
 	mkdir -p build && cp -r assets/guide assets/battles build
 	$(BIN)/python -m sphinx --quiet --fail-on-warning -b html build/guide build/docs
 
+play: $(READY)  ## guess votes against the model of RUN, on a page of this machine
+	$(BIN)/python -m pipelines.play --run "$(RUN)" $(ARGS)
+
 readme-figures: $(READY)  ## the README's figures from RUN
 	$(BIN)/python -m pipelines.report --run "$(RUN)" --readme-figures assets/battles $(ARGS)
 
 bench: $(READY)  ## time and memory of the main parts; TRIALS=100 runs the whole search
-	$(BIN)/python -m tests.bench.features $(ARGS)
+	$(BIN)/python -m tests.bench.features --families $(ARGS)
+	$(BIN)/python -m tests.bench.text_peers
 	$(BIN)/python -m tests.bench.search_cost --trials $(TRIALS)
 	$(BIN)/python -m tests.bench.embedding_throughput --texts 200
 

@@ -10,7 +10,13 @@ from featlab.parity import Parity
 
 
 class Kind(StrEnum):
-    """What the numbers of a column are, for whoever learns from it."""
+    """What the numbers of a column are, for whoever learns from it.
+
+    Examples
+    --------
+    >>> Column("llm", Parity.ODD, "llm", "its log odds that a wins", Kind.MARGIN).kind
+    <Kind.MARGIN: 'margin'>
+    """
 
     SCALAR = "scalar"
     """They mean something by themselves."""

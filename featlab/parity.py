@@ -23,7 +23,14 @@ Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 
 
 class Parity(StrEnum):
-    """How a column behaves when sides a and b are exchanged."""
+    """How a column behaves when sides a and b are exchanged.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"longer": [3], "length": [9]})
+    >>> swap(frame, {"longer": Parity.ODD, "length": Parity.EVEN}).row(0)
+    (-3, 9)
+    """
 
     ODD = "odd"
     """It changes sign: a difference."""

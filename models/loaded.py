@@ -137,6 +137,53 @@ class LoadedPredictor:
             {"place": np.arange(1, len(share) + 1), "response": order, "share": share[order]}
         )
 
+    def score(self, prompt: Conversation, response: Conversation) -> float:
+        """Return one response's own score: the log odds that it beats an empty response.
+
+        Scores compare responses to one prompt. The ensemble is not additive, so
+        the difference of two scores is near the log odds of their battle and not
+        equal to them: `predict_one` says who wins, `rank` who wins among many.
+
+        Raises
+        ------
+        ConfigError
+            When the ensemble reads other models' probabilities, which are of
+            battles and say nothing of a response alone.
+        """
+        scored = self._scores(one_battle(prompt, response, response))
+        return float(scored["score_a"].item())
+
+    def scores(self, battles: Source) -> pl.DataFrame:
+        """Return ``id, score_a, score_b``: as `score`, of both responses of every battle.
+
+        Parameters
+        ----------
+        battles : path, frame or sequence of dicts
+
+        Raises
+        ------
+        ConfigError
+            As `score` does.
+        """
+        return self._scores(self.read(battles))
+
+    def _scores(self, battles: pl.LazyFrame) -> pl.DataFrame:
+        if names := self.ensemble.given_names:
+            raise ConfigError(
+                f"no response has a score of its own where the ensemble reads {', '.join(names)}, "
+                "which says nothing of one response; rank the responses, or train without --given"
+            )
+        ids, found = pl.Series("id", []), {}
+        nothing = (pl.lit([""]).alias("response_b"), pl.lit(False).alias("response_b__null"))
+        for side in ("a", "b"):
+            own = {f"response_{side}": "response_a", f"response_{side}__null": "response_a__null"}
+            against_nothing = battles.with_columns(
+                pl.col(column).alias(name) for column, name in own.items()
+            ).with_columns(nothing)
+            ids, stated = self.ensemble.predict(against_nothing)
+            found[f"score_{side}"] = np.log(stated[:, 0]) - np.log(stated[:, 1])
+        return pl.DataFrame({"id": ids, **found})
+
     def explain(
         self, prompt: Conversation, response_a: Conversation, response_b: Conversation
     ) -> Explanation:

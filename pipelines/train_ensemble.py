@@ -17,6 +17,7 @@ from featlab.progress import note
 from featlab.signals.signal import Cost
 from pipelines.features import read_once, training_file
 from pipelines.run.battle_files import BattleFiles
+from pipelines.run.budget import Budget
 from pipelines.run.changes import changed, flat, read_config
 from pipelines.run.console import run_command
 from pipelines.run.folder import RunFolder
@@ -35,12 +36,16 @@ from pipelines.run.stages.study import make_study_figure
 from pipelines.run.training import battle_files, table_files
 from pipelines.time_estimate import estimate_run
 
+SEARCH_SHARE, BLEND_SHARE = 0.5, 0.6
+"""Of the time that a budget has left, for the search and then for the blend."""
+
 FEWEST_BATTLES = 50
 """Training battles below which no figure is shown."""
 
 
 def main(settings: TrainSettings) -> None:
     """Run every stage that is not up to date, and print what came out."""
+    budget = Budget.starting_now(settings.budget)
     recipe, source = resolve(settings), training_file(settings.data)
     extra = [ExtraFile.parse(given) for given in settings.extra]
     for file in extra:
@@ -78,13 +83,13 @@ def main(settings: TrainSettings) -> None:
         say_what_they_know(training_files(settings.given), files.folds)
         for name in recipe.kinds:
             learn_signal(run, recipe, name, training)
-        stack(run, recipe, training, settings, schema)
+        stack(run, recipe, training, settings, schema, budget)
         run.finish()
     battles = len(pl.read_parquet(files.folds, columns=["fold"]))
     if battles < FEWEST_BATTLES:
         note(f"{battles} battles are too few for figures; {FEWEST_BATTLES} are the least")
         return
-    print_summary(read_json(files.metrics))
+    print_summary(read_json(files.metrics), battles)
     print(next_commands(settings))
 
 
@@ -147,7 +152,12 @@ def learn_signal(run: Run, recipe: Recipe, name: str, training: BattleFiles) -> 
 
 
 def stack(
-    run: Run, recipe: Recipe, training: BattleFiles, settings: TrainSettings, schema: BattleSchema
+    run: Run,
+    recipe: Recipe,
+    training: BattleFiles,
+    settings: TrainSettings,
+    schema: BattleSchema,
+    budget: Budget,
 ) -> None:
     """Fit the members on the signals, and measure what they are worth."""
     files, seed = run.folder, settings.seed
@@ -175,10 +185,11 @@ def stack(
         make_search,
         inputs={"table": table, "kernel": files.kernel},
         outputs={"found": files.search},
-        key={**key, "trials": settings.trials},
+        key={**key, "trials": settings.trials, "budget": settings.budget},
         journal=files.journal,
         signals=columns,
         trials=settings.trials,
+        deadline=budget.after(SEARCH_SHARE),
         seed=seed,
     )
     run.stage(
@@ -207,6 +218,7 @@ def stack(
         key={
             **key,
             "repeats": settings.repeats,
+            "budget": settings.budget,
             "schema": schema.to_dict(),
         },
         code=list(recipe.kinds.values()),
@@ -214,6 +226,7 @@ def stack(
         kinds=recipe.kinds,
         schema=schema,
         repeats=settings.repeats,
+        deadline=budget.after(BLEND_SHARE),
         seed=seed,
     )
     run.stage(
@@ -221,16 +234,18 @@ def stack(
         make_metrics,
         inputs={"table": table, "members": files.members, "found": files.search},
         outputs={"metrics": files.metrics},
-        key={**key, "repeats": settings.repeats, "other_foldings": settings.fold_repeats},
+        key={**key, "other_foldings": settings.fold_repeats, "budget": settings.budget},
         signals=columns,
-        repeats=settings.repeats,
         other_foldings=settings.fold_repeats,
+        deadline=budget.end,
         seed=seed,
     )
 
 
-def print_summary(metrics: dict[str, Any]) -> None:
+def print_summary(metrics: dict[str, Any], battles: int) -> None:
     """Print the numbers that a person looks for first."""
+    if (measured := metrics["signals_measured_on"]) < battles:
+        note(f"what signals are worth is measured on {measured:,} of {battles:,} battles")
     rows = [("prior", metrics["prior"]["log_loss"])]
     rows += [
         (f"{name} alone", signal["after_calibration"]["log_loss"])

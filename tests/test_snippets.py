@@ -43,7 +43,7 @@ SHORT = {
     "FEATLAB_SIGNALS": '["text"]',
 }
 READY = ("-o", ".venv/.core", "-o", ".venv/.ready")
-PACKAGES = {"pipelines.report": "pipelines.report.__main__"}
+PACKAGES = {f"pipelines.{name}": f"pipelines.{name}.__main__" for name in ("play", "report")}
 NOT_OURS = ("pip install", "kaggle ")
 
 

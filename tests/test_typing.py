@@ -96,6 +96,14 @@ def test_wrong_use_is_an_error(told: dict[str, list[str]], expression: str) -> N
     assert any(BAD[expression] in error for error in errors), told[expression]
 
 
+@pytest.mark.parametrize("name", [name for name in featlab.__all__ if name != "__version__"])
+def test_exported_names_have_an_example(name: str) -> None:
+    """Doctests run them; the tuple of features has that of its module."""
+    value = getattr(featlab, name)
+    home = value if value is not featlab.FEATURES else sys.modules["featlab.features.catalogue"]
+    assert ">>>" in (home.__doc__ or "")
+
+
 def test_names_are_imported_on_use_and_no_others_are_shown() -> None:
     program = """
 import sys, featlab

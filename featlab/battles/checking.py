@@ -19,7 +19,7 @@ from featlab.battles.layouts import recognise
 from featlab.battles.outcome_columns import unknown_words
 from featlab.battles.reading import read_battles, select_roles
 from featlab.battles.schema import BattleSchema
-from featlab.battles.sources import Source, engine_explained, source_name
+from featlab.battles.sources import Source, engine_explained, files_at, kind_of, source_name
 from featlab.errors import BattleError
 
 _SHOWN = 5
@@ -117,7 +117,7 @@ def settled(source: Source, schema: BattleSchema) -> tuple[BattleSchema, list[st
 
     Where ids repeat, as those of several votes on one battle do, the rows'
     numbers take their place; sides are exchanged at random where every outcome
-    is a.
+    is a, or every one b.
 
     Parameters
     ----------
@@ -135,10 +135,11 @@ def settled(source: Source, schema: BattleSchema) -> tuple[BattleSchema, list[st
             f"ids in column '{schema.id}' repeat or are missing; rows are told by their numbers"
         )
         schema = replace(schema, id=None)
-    always = "label" in seen.columns and len(seen) > 1 and seen["label"].eq_missing(0).all()
-    if schema.exchange is not None or always:
+    labels = set(seen["label"]) if "label" in seen.columns and len(seen) > 1 else set()
+    if schema.exchange is not None or labels in ({0}, {1}):
+        place = "second" if labels == {1} else "first"
         said.append(
-            "the chosen answer always stands first; sides are exchanged at random by the seed"
+            f"the chosen answer always stands {place}; sides are exchanged at random by the seed"
         )
         schema = replace(schema, exchange=schema.exchange or 0)
     return schema, said
@@ -175,9 +176,10 @@ def decode_once(source: Source, schema: BattleSchema) -> None:
     """Decode every cell that plays a role and keep none, so that damage is found before work.
 
     A damaged page of a parquet file lets the engine panic, and say so at length
-    on standard error, which is put away while this looks.
+    on standard error, which is put away while this looks. A CSV was decoded whole
+    when it was recognised.
     """
-    if not isinstance(source, str | Path):
+    if not isinstance(source, str | Path) or all(kind_of(f) == "csv" for f in files_at(source)):
         return
     with engine_explained(source, quiet=True):
         select_roles(source, schema, outcomes=False).sink_batches(lambda _: None)

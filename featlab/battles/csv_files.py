@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import re
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Literal, cast
+from typing import Literal
 
+import numpy as np
 import polars as pl
 
+from featlab.battles.packed import opened
 from featlab.errors import BattleError
 
 Form = Literal["plain", "blank lines", "odd"]
@@ -38,7 +40,14 @@ def scan_csv(path: Path) -> pl.LazyFrame:
         more or fewer fields than its header; lines are named.
     """
     status = path.stat()
-    form = _looked_through(path, status.st_size, status.st_mtime_ns)
+    try:
+        form = _looked_through(path, status.st_size, status.st_mtime_ns)
+    except (OSError, EOFError, zlib.error) as error:
+        if getattr(error, "errno", None):
+            raise
+        raise BattleError(
+            f"cannot be unpacked: {error}", source=str(path), remedy="get it whole"
+        ) from None
     if form == "odd":
         return _read_by_python(path).lazy()
     frame = _scanned(path)
@@ -82,11 +91,20 @@ def _skimmed(path: Path) -> tuple[bool, bool, bytes]:
     of a line's end as part of the field, and ``""a""`` for ``a``.
     """
     quotes, odd, doubtful, last = 0, False, False, b"\n"
-    with _opened(path) as stream:
+    with opened(path) as stream:
         while part := stream.read(_CHUNK):
-            quotes += part.count(b'"')
-            odd |= b"\r\r" in last + part
-            doubtful = doubtful or _EMPTY_AND_MORE.search(last + part) is not None
+            seen = last + part
+            odd |= b"\r\r" in seen
+            marks = np.flatnonzero(np.frombuffer(seen, np.uint8) == ord('"'))
+            # Behind an even number of marks, one opens a field and the next one closes it.
+            quotes -= last.count(b'"')
+            opening = marks[quotes % 2 :]
+            opening, closing = opening[: len(opening) // 2 * 2].reshape(-1, 2).T
+            doubtful = doubtful or any(
+                _EMPTY_AND_MORE.match(seen, max(at - 1, 0))
+                for at in opening[closing == opening + 1].tolist()
+            )
+            quotes += len(marks)
             last = part[-4:]
     return quotes % 2 == 1 or odd, doubtful, last[-1:]
 
@@ -136,13 +154,10 @@ def _check_end(path: Path) -> None:
 
 def _header_of(path: Path) -> str:
     """Return the first line, which must be UTF-8; the engine would replace bytes."""
-    try:
-        with _opened(path) as stream:
+    with opened(path) as stream:
+        line = stream.readline(_CHUNK)
+        while line and not line.strip():
             line = stream.readline(_CHUNK)
-            while line and not line.strip():
-                line = stream.readline(_CHUNK)
-    except (OSError, EOFError) as error:
-        raise BattleError(f"cannot be unpacked: {error}", source=str(path)) from None
     try:
         text = line.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -157,7 +172,7 @@ def _header_of(path: Path) -> str:
 
 
 def _check_bytes(path: Path) -> None:
-    with _opened(path) as stream:
+    with opened(path) as stream:
         for number, line in enumerate(stream, start=1):
             try:
                 line.decode("utf-8")
@@ -210,19 +225,8 @@ def _lines(numbers: list[int]) -> str:
 def _records(path: Path) -> Iterator[csv._reader]:  # type: ignore[name-defined]
     limit = csv.field_size_limit(sys.maxsize)
     try:
-        with _opened(path) as stream:
+        with opened(path) as stream:
             text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
             yield csv.reader(text, strict=True)
     finally:
         csv.field_size_limit(limit)
-
-
-def _opened(path: Path) -> IO[bytes]:
-    """Return the bytes of a file, unpacked."""
-    if path.suffix.lower() == ".gz":
-        return cast(IO[bytes], gzip.open(path, "rb"))
-    if path.suffix.lower() == ".zst":
-        # Python unpacks zstd from 3.14 on; the engine does it line by line.
-        lines = pl.read_lines(path).to_series()
-        return io.BytesIO("\n".join(lines.fill_null("")).encode())
-    return path.open("rb")

@@ -80,6 +80,19 @@ def decode_json_lists(
     )
 
 
+def lone_surrogates(text: pl.Expr) -> pl.Expr:
+    r"""Say where JSON text holds an escape of half a pair of surrogates.
+
+    Examples
+    --------
+    >>> texts = pl.Series([r"\ud83d", r"\ud83d\udc4d", r"\\ud83d", "x"])
+    >>> pl.select(lone_surrogates(pl.lit(texts))).to_series().to_list()
+    [True, False, False, False]
+    """
+    alone = text.str.replace_all(r"\\", "", literal=True).str.replace_all(_HIGH + _LOW, "")
+    return text.str.contains(r"\u", literal=True) & alone.str.contains(_ANY_SURROGATE)
+
+
 def mend_surrogates(text: pl.Expr) -> pl.Expr:
     r"""Replace escapes of lone surrogates in JSON text by ``\ufffd``.
 

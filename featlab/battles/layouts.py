@@ -11,11 +11,10 @@ from typing import Any, Literal
 
 import polars as pl
 
-from featlab.battles.conversations import holds_messages
 from featlab.battles.outcome_columns import ChosenFirst, LabelColumn, OneHotColumns
 from featlab.battles.schema import ARENA, PROBABILITIES, WSDM, BattleSchema
 from featlab.battles.sources import Source, engine_explained, scan_source, source_name
-from featlab.battles.text_columns import TextFormat
+from featlab.battles.text_columns import TextFormat, holds_text
 from featlab.errors import BattleError
 
 _SAMPLE = 200
@@ -261,12 +260,13 @@ def _with_what_there_is(schema: BattleSchema, present: Collection[str]) -> Battl
 
 
 def _talks(frame: pl.LazyFrame, present: pl.Schema, schema: BattleSchema) -> bool:
-    """Whether the responses are conversations, which tell their prompts."""
+    """Whether the responses are conversations, which tell their prompts, or no texts at all."""
     dtype = present.get(schema.response_a)
     if dtype is None:
         return False
     told = text_format(frame, present, replace(schema, prompt=None))
-    return holds_messages(dtype) or told in ("conversation", "transcript")
+    words = holds_text(dtype) or dtype in (pl.Categorical, pl.Enum)
+    return not words or told in ("conversation", "transcript")
 
 
 def text_format(frame: pl.LazyFrame, present: pl.Schema, schema: BattleSchema) -> TextFormat | None:

@@ -27,6 +27,11 @@ class OneHotColumns:
         Columns that are 1 where that side won.
     tie : str, optional
         Column that is 1 where nobody did; ``None`` where the file knows no ties.
+
+    Examples
+    --------
+    >>> OneHotColumns("left", "right", tie=None).names
+    ('left', 'right')
     """
 
     a: str = "winner_model_a"
@@ -63,6 +68,13 @@ class LabelColumn:
         The column of the file.
     a, b, tie : str or tuple of str
         The words for each outcome.
+
+    Examples
+    --------
+    >>> verdicts = pl.DataFrame({"verdict": ["left", "right", "left"]})
+    >>> outcome = LabelColumn("verdict", a="left", b="right", tie="both")
+    >>> verdicts.select(outcome.label([pl.col("verdict")])).to_series().to_list()
+    [0, 1, 0]
     """
 
     column: str = "winner"
@@ -133,9 +145,13 @@ def _words(words: str | Sequence[str]) -> pl.Series:
 
 
 def _plain(text: pl.Expr) -> pl.Expr:
-    """Lower case, one underscore for blanks, hyphens and brackets, and ``1.00`` as ``1``."""
+    """Lower case, one underscore for blanks, hyphens and brackets, and ``1.00`` as ``1``.
+
+    The sign of a number is no hyphen: ``-1`` is not ``1``.
+    """
     return (
         text.str.to_lowercase()
+        .str.replace(r"^\s*-\s*([0-9.])", "minus $1")
         .str.replace_all(r"[\s_()\[\]-]+", "_")
         .str.strip_chars("_")
         .str.replace(r"^\+?0*(\d+)\.0*$|^\+?0*(\d+)$", "$1$2")

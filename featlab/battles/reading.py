@@ -15,7 +15,7 @@ from featlab.battles.sources import Source, first_line, scan_source, source_name
 from featlab.battles.text_columns import TextFormat, holds_text, with_turns
 from featlab.errors import BattleError
 
-_NOT_IDS = (pl.List, pl.Array, pl.Struct, pl.Binary, pl.Object, pl.Boolean)
+_NOT_IDS = (pl.List, pl.Array, pl.Struct, pl.Binary, pl.Object, pl.Boolean, pl.Duration)
 _WORDS = (pl.Categorical, pl.Enum)
 _OPTIONS = {
     "id": "--battles.id",
@@ -107,6 +107,8 @@ def select_roles(
 
     def column(of: str) -> pl.Expr:
         taken = pl.nth(order.index(of))
+        # No number is no id, and no text.
+        taken = taken.fill_nan(None) if present[of].is_float() else taken
         return taken.cast(pl.String) if present[of] in _WORDS else taken
 
     roles = {role: column(of).alias(role) for role, of in schema.text_roles.items()}
@@ -181,8 +183,13 @@ def _check_columns(present: pl.Schema, schema: BattleSchema, source: str, *, out
 
 
 def _listed(names: list[str]) -> str:
-    short = [" ".join(name.split())[:40] for name in names[:20]]
+    short = [_name(name) for name in names[:20]]
     return ", ".join(short) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+
+
+def _name(name: str) -> str:
+    """Return a name on one line, in quotation marks where blanks around it would be overlooked."""
+    return " ".join(name.split())[:40] if name == name.strip() else repr(name[:40])
 
 
 def _shown(dtype: PolarsDataType) -> str:

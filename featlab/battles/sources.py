@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +12,10 @@ from typing import Any
 import polars as pl
 
 from featlab.battles.csv_files import scan_csv
+from featlab.battles.json_files import scan_json
+from featlab.battles.packed import check_memory
 from featlab.battles.pandas_frames import from_pandas, is_pandas
+from featlab.battles.sizes import check_size
 from featlab.errors import BattleError
 from featlab.files import files_matching
 
@@ -26,7 +28,6 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "lines": (".jsonl", ".ndjson", ".json"),
 }
 PACKED = (".gz", ".zst")
-_IDS = ("id", "question_id", "prompt_id", "uid", "uuid")
 
 
 def source_name(source: Source) -> str:
@@ -101,10 +102,10 @@ def scan_source(source: Source) -> pl.LazyFrame:
     if is_pandas(source):
         return from_pandas(source).lazy()
     if isinstance(source, str | Path):
-        scans = [_scan_file(file) for file in files_at(source)]
-        if len(scans) == 1:
-            return scans[0]
-        return pl.concat(scans, how="diagonal_relaxed")
+        scans = {file: _scan_file(file) for file in files_at(source)}
+        _check_alike(scans, source)
+        frames = list(scans.values())
+        return frames[0] if len(frames) == 1 else pl.concat(frames, how="diagonal_relaxed")
     if isinstance(source, Sequence) and all(isinstance(row, Mapping) for row in source):
         return _from_rows(source)
     raise BattleError(
@@ -112,6 +113,20 @@ def scan_source(source: Source) -> pl.LazyFrame:
         source=source_name(source),
         remedy="give a path, a pattern, a polars or pandas frame, or a list of dicts",
     )
+
+
+def _check_alike(scans: Mapping[Path, pl.LazyFrame], source: str | Path) -> None:
+    """Refuse files of which one has a column that another lacks: it would be read as null."""
+    columns = {file: frame.collect_schema().names() for file, frame in scans.items()}
+    first, *others = columns
+    for other in others:
+        for one, two in ((first, other), (other, first)):
+            if missing := [name for name in columns[one] if name not in columns[two]]:
+                raise BattleError(
+                    f"{two.name} has no column '{missing[0]}', and {one.name} has one",
+                    source=str(source),
+                    remedy="name files of the same columns, by a pattern such as 'train*.csv'",
+                )
 
 
 def _from_rows(rows: Sequence[Mapping[str, Any]]) -> pl.LazyFrame:
@@ -124,29 +139,23 @@ def _from_rows(rows: Sequence[Mapping[str, Any]]) -> pl.LazyFrame:
 
 
 def _scan_file(path: Path) -> pl.LazyFrame:
+    kind = _kind_inside(path)
     scan: Callable[[Path], pl.LazyFrame] = {
         "csv": scan_csv,
         "parquet": lambda path: pl.scan_parquet(path, glob=False),
-        "lines": _scan_lines,
-    }[kind_of(path) or "csv"]
+        "lines": scan_json,
+    }[kind]
     with engine_explained(path, quiet=True):
+        (check_size if kind == "parquet" else check_memory)(path)
         frame = scan(path)
         frame.collect_schema()
     return frame
 
 
-def _scan_lines(path: Path) -> pl.LazyFrame:
-    """JSON lines, or one JSON list; ids stay the text that they are written as."""
-    if path.stat().st_size == 0:
-        raise BattleError("the file is empty", source=str(path))
-    escaped = glob.escape(str(path))
-    if path.suffix.lower() == ".json":
-        with path.open("rb") as stream:
-            if stream.read(64).lstrip().startswith(b"["):
-                return pl.read_json(path, infer_schema_length=None).lazy()
-    schema = pl.scan_ndjson(escaped, infer_schema_length=None).collect_schema()
-    as_text = {name: pl.String for name in _IDS if name in schema}
-    return pl.scan_ndjson(escaped, infer_schema_length=None, schema_overrides=as_text)
+def _kind_inside(path: Path) -> str:
+    """Return the kind of a file by its name, or parquet where that is what it holds."""
+    with path.open("rb") as stream:
+        return "parquet" if stream.read(4) == b"PAR1" else kind_of(path) or "csv"
 
 
 @contextmanager

@@ -1,4 +1,8 @@
-"""Every built-in feature, family by family, and the table that documents them."""
+"""Every built-in feature, family by family, and the table that documents them.
+
+>>> next(feature.meaning for feature in FEATURES if feature.name == "words")
+'words, split at spaces and line feeds'
+"""
 
 from __future__ import annotations
 

@@ -76,6 +76,15 @@ class Feature:
     ------
     FeatureError
         When the name breaks the rule.
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> from featlab.features.text import Text
+    >>> build = partial(Text.count, pattern="[0-9]")
+    >>> digits = Feature("digits", build, pl.UInt32, "numbers", "ASCII digits")
+    >>> digits.column("response_a")
+    'response_a__digits'
     """
 
     name: str

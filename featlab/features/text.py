@@ -58,6 +58,15 @@ class Text:
         return self._view("turn_fences")
 
     @property
+    def fenced_turns(self) -> pl.Expr:
+        """The turns of a text that holds code fences, and no turns of the other texts."""
+        return self._view("fenced_turns")
+
+    def where_fenced(self, fenced: pl.Expr, otherwise: pl.Expr) -> pl.Expr:
+        """Return `fenced` where the text holds code fences: one text in seven does."""
+        return pl.when(self.fenced_turns.list.len() > 0).then(fenced).otherwise(otherwise)
+
+    @property
     def lowered(self) -> pl.Expr:
         """All turns as one string in lower case."""
         return self._view("lowered")
@@ -167,13 +176,20 @@ def _joined(text: Text) -> pl.Expr:
     return joined_turns(text.column)
 
 
+def _fenced_turns(text: Text) -> pl.Expr:
+    fenced = text.turn_fences.list.sum() > 0
+    return pl.when(fenced).then(text.turns).otherwise(pl.lit([], dtype=pl.List(pl.String)))
+
+
 def _prose(text: Text) -> pl.Expr:
-    return text.turns.list.eval(pl.element().str.replace_all(_FENCED, "")).list.join(TURN_SEPARATOR)
+    outside = pl.element().str.replace_all(_FENCED, "")
+    prose = text.fenced_turns.list.eval(outside).list.join(TURN_SEPARATOR)
+    return text.where_fenced(prose, text.joined)
 
 
 def _code(text: Text) -> pl.Expr:
     blocks = pl.element().str.extract_all(_FENCED).list.join("\n")
-    return text.turns.list.eval(blocks).list.filter(pl.element() != "").list.join("\n")
+    return text.fenced_turns.list.eval(blocks).list.filter(pl.element() != "").list.join("\n")
 
 
 def _turn_fences(text: Text) -> pl.Expr:
@@ -185,7 +201,8 @@ def _lowered(text: Text) -> pl.Expr:
 
 
 def _lowered_prose(text: Text) -> pl.Expr:
-    return text.prose.str.to_lowercase()
+    fenced = text.where_fenced(text.prose, pl.lit(""))
+    return text.where_fenced(fenced.str.to_lowercase(), text.lowered)
 
 
 def _beyond_ascii(text: Text) -> pl.Expr:
@@ -230,6 +247,7 @@ VIEWS: dict[str, Callable[[Text], pl.Expr]] = {
     "prose": _prose,
     "code": _code,
     "turn_fences": _turn_fences,
+    "fenced_turns": _fenced_turns,
     "lowered": _lowered,
     "lowered_prose": _lowered_prose,
     "beyond_ascii": _beyond_ascii,

@@ -17,6 +17,7 @@ from typing import Any, Self
 import polars as pl
 
 from featlab.battles.schema import PROBABILITIES
+from featlab.battles.sources import engine_explained, scan_source
 from featlab.columns import Column, Kind
 from featlab.errors import BattleError, ConfigError
 from featlab.files import file_fingerprint
@@ -149,8 +150,9 @@ def read_given(file: Path) -> pl.DataFrame:
     name = str(file)
     if not file.is_file():
         raise BattleError("there is no such file", source=name)
+    with engine_explained(file, quiet=True):
+        frame = scan_source(file).collect()
     try:
-        frame = pl.read_parquet(file) if file.suffix == ".parquet" else pl.read_csv(file)
         lacking = [column for column in ("id", *PROBABILITIES) if column not in frame.columns]
         if lacking:
             raise BattleError(

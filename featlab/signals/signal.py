@@ -29,14 +29,29 @@ PreparedT = TypeVar("PreparedT")
 
 
 class Need(StrEnum):
-    """What a signal cannot do without."""
+    """What a signal cannot do without.
+
+    Examples
+    --------
+    >>> from featlab.signals.identity import IdentitySignal
+    >>> IdentitySignal.needs
+    frozenset({<Need.MODEL_NAMES: 'training battles that name their models'>})
+    """
 
     MODEL_NAMES = "training battles that name their models"
     ENCODER = "an encoder"
 
 
 class Cost(StrEnum):
-    """How the folds of a signal are fitted."""
+    """How the folds of a signal are fitted.
+
+    Examples
+    --------
+    >>> from featlab.signals.lexical import LexicalSignal
+    >>> from featlab.signals.text import TextSignal
+    >>> print(TextSignal.cost, LexicalSignal.cost, sep=", ")
+    nothing, one thread a fold
+    """
 
     NOTHING = "nothing"
     """There is nothing to fit: one signal serves every fold."""
@@ -66,6 +81,13 @@ class Context:
         Where a long fit may keep its checkpoints, a folder a fold.
     options : mapping of str to JSON value
         Further settings that signals read by name.
+
+    Examples
+    --------
+    >>> from featlab.signals.text import TextSignal
+    >>> text = TextSignal.from_settings(Context(families=("newlines",)), fold=0)
+    >>> {column.family for column in text.columns()}
+    {'newlines'}
     """
 
     seed: int = 0
@@ -82,6 +104,20 @@ class Signal(ABC, Generic[PreparedT]):
     Class attributes say what a run must know before it makes one: `name`, the
     file and family of its columns; `needs`; `cost`; and `probe_tolerance`, how
     far probabilities may move when its numbers are computed on another machine.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from featlab.battles import read_battles
+    >>> from featlab.generated import generate_battles
+    >>> from featlab.signals.lexical import LexicalSignal
+    >>> battles = read_battles(generate_battles(60, seed=0).train).collect()
+    >>> outcomes, rows = Outcomes.of(battles), np.arange(50)
+    >>> signal = LexicalSignal.from_settings(Context(), fold=0)
+    >>> prepared = signal.prepare(battles.lazy().drop("label", "model_a", "model_b"))
+    >>> fitted = signal.fit(prepared, outcomes, rows)
+    >>> fitted.transform(prepared, np.arange(50, 60)).height
+    10
     """
 
     name: ClassVar[str]

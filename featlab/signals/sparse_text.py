@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -34,8 +34,10 @@ _MULTIPLIER = 0x9E3779B97F4A7C15
 _INVERSE = pow(_MULTIPLIER, -1, 2**64)
 MOST_CHARACTERS = 1_000_000
 """Of a text; what follows is not read, so that one text cannot take gigabytes."""
-_CHUNK_CHARACTERS = 1_000_000
-_CHUNK_TEXTS = 65_536
+_CHUNK_CHARACTERS = 1 << 15
+"""Hashed at once: few enough for every array of them to stay in a core's cache."""
+_CHUNK_TEXTS = 1 << 14
+_FEWEST_POWERS = 1 << 18
 _EDGE = "\n"
 _LOGARITHMS = (1.0 + np.log(np.arange(1, 4097, dtype=np.float64))).astype(np.float32)
 
@@ -118,22 +120,26 @@ class SparseText:
             hashed = _Spans(texts).words(self)
         else:
             hashed = _Spans([f"{_EDGE}{text}{_EDGE}" for text in texts]).characters(self)
-        shift = np.uint64(self.bits)
-        keys = np.concatenate(
+        # Row and bucket in one number, which sorts twice as fast where it has half the bits, and
+        # three times as fast in Polars as in NumPy.
+        narrow = self.bits + (len(texts) - 1).bit_length() <= 32
+        key: type[Any] = np.uint32 if narrow else np.uint64
+        unsorted = np.concatenate(
             [
-                (text.astype(np.uint64) << shift) | (_mixed(code) >> np.uint64(64 - self.bits))
+                (text.astype(key) << key(self.bits))
+                | (_mixed(code) >> np.uint64(64 - self.bits)).astype(key)
                 for text, code in hashed
             ]
         )
-        keys.sort()
-        first = np.flatnonzero(np.diff(keys, prepend=keys[:1] + np.uint64(1)))
+        keys = pl.Series(unsorted).sort(multithreaded=False).to_numpy()
+        first = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]])[: len(keys)])
         counts = np.minimum(np.diff(first, append=len(keys)), len(_LOGARITHMS))
         values = _LOGARITHMS[counts - 1]
         distinct = keys[first]
-        row = (distinct >> shift).astype(np.int64)
+        row = (distinct >> key(self.bits)).astype(np.int64)
         squares = np.bincount(row, np.square(values, dtype=np.float64), len(texts))
         values /= np.sqrt(squares).astype(np.float32)[row]
-        bucket = (distinct & np.uint64(self.buckets - 1)).astype(np.int32)
+        bucket = (distinct & key(self.buckets - 1)).astype(np.int32)
         ends = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(texts)))])
         return sparse.csr_matrix(
             (values, bucket, ends.astype(np.int32)), shape=(len(texts), self.buckets)
@@ -153,7 +159,7 @@ class _Spans:
         self.codes = np.frombuffer("".join(texts).encode("utf-32-le"), dtype=np.uint32)
         self.text = np.repeat(np.arange(len(texts), dtype=np.int32), lengths)
         powers, self.inverse_powers = _powers(
-            max(_CHUNK_CHARACTERS, 1 << len(self.codes).bit_length())
+            max(_FEWEST_POWERS, 1 << len(self.codes).bit_length())
         )
         terms = _mixed(self.codes.astype(np.uint64) + np.uint64(1)) * powers[: len(self.codes)]
         self.sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(terms)])
@@ -167,8 +173,12 @@ class _Spans:
         """Yield for each length every n-gram's text and hash."""
         for length in range(spec.shortest, spec.longest + 1):
             last = max(len(self.codes) - length + 1, 0)
-            inside = np.flatnonzero(self.text[:last] == self.text[len(self.text) - last :])
-            yield self.text[inside], self.hashes(inside, inside + length) + _salt(length)
+            inside = self.text[:last] == self.text[len(self.text) - last :]
+            # Slices, not indices: almost every n-gram lies inside a text.
+            code = self.sums[len(self.sums) - last :] - self.sums[:last]
+            code *= self.inverse_powers[:last]
+            code += _salt(length)
+            yield self.text[:last][inside], code[inside]
 
     def words(self, spec: SparseText) -> Iterator[tuple[NDArray[np.int32], Words]]:
         """Yield for each length every n-gram's text and hash."""
@@ -189,7 +199,7 @@ class _Spans:
 
 
 def _chunks(texts: pl.Series) -> Iterator[list[str]]:
-    """Yield consecutive texts, about a million characters at a time."""
+    """Yield consecutive texts, about `_CHUNK_CHARACTERS` at a time."""
     before = (texts.str.len_chars() + 2).cast(pl.Int64).cum_sum()
     part = (before // _CHUNK_CHARACTERS).to_numpy()
     edges = np.flatnonzero(np.diff(part, prepend=-1))
@@ -200,9 +210,11 @@ def _chunks(texts: pl.Series) -> Iterator[list[str]]:
 
 def _mixed(code: Words) -> Words:
     """Spread every bit of the input over all of the output (Stafford's MurmurHash3 finaliser)."""
-    code = (code ^ (code >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    code = (code ^ (code >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed: Words = code ^ (code >> np.uint64(31))
+    mixed: Words = code ^ (code >> np.uint64(30))
+    mixed *= np.uint64(0xBF58476D1CE4E5B9)
+    mixed ^= mixed >> np.uint64(27)
+    mixed *= np.uint64(0x94D049BB133111EB)
+    mixed ^= mixed >> np.uint64(31)
     return mixed
 
 

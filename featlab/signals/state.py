@@ -35,6 +35,14 @@ class State:
     files : Path, optional
         A folder of further safetensors and JSON, written by a library in its
         own layout: an encoder's weights and tokenizer.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     save_state(State({"weights": np.ones(2)}, {"seed": 1}), Path(folder), "mine")
+    ...     load_state(Path(folder), "mine").arrays["weights"]
+    array([1., 1.])
     """
 
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False)

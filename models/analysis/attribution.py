@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import lightgbm as lgb
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from featlab.battles import OUTCOMES
 from featlab.parity import Parity
 from models.evaluation.intervals import Floats
+from models.lightgbm_alone import lgb
 from models.probabilities import Probabilities
 
 Matrix = NDArray[np.float32]

@@ -7,9 +7,14 @@ among trials on these very folds is stated beside it.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
+from math import inf
 from typing import Any
+
+import numpy as np
 
 from featlab.battles.folds import deal_folds
 from featlab.columns import Column
@@ -24,6 +29,9 @@ from models.stacking.trees import BoostingParameters
 
 Signals = Mapping[str, Sequence[Column]]
 
+ENOUGH_BATTLES = 20_000
+"""On so many, at least, the signals are measured, if there are so many."""
+
 
 def measure_ensemble(
     table: Table,
@@ -32,14 +40,15 @@ def measure_ensemble(
     found: SearchResult,
     seed: int,
     *,
-    repeats: int,
     other_foldings: int,
     on_step: Callable[[int, str], None] | None = None,
+    deadline: float = inf,
 ) -> dict[str, Any]:
     """Return the prior, each signal alone, the ensemble, its members, what each signal adds.
 
-    Each signal costs two further blends, so this takes longer than the ensemble
-    itself.
+    Each signal costs two further blends. With many battles these are fitted for
+    some of the folds only, as many as hold `ENOUGH_BATTLES`: intervals on fewer
+    battles are wider, and as honest.
 
     Parameters
     ----------
@@ -52,32 +61,43 @@ def measure_ensemble(
         The parameters of its trees, and how they were found.
     seed : int
         Root seed.
-    repeats : int
-        Seeds a fold whose trees were averaged.
     other_foldings : int
         Foldings on which the tuned parameters are scored again, where no fold
         shaped the columns.
     on_step : callable, optional
         Called with the number of completed fits and what is fitted next.
+    deadline : float
+        A time of `time.monotonic` after which no other blend is fitted.
     """
-    groups = table.groups
-    left_out = signals if len(signals) > 1 else {}
-    alone: dict[str, Any] = {}
-    without: dict[str, Any] = {}
-    step = on_step or (lambda done, what: None)
-    for name, columns in signals.items():
-        step(len(alone), f"{name} alone")
-        alone[name] = _measure_alone(table, columns, seed)
-    for name, columns in left_out.items():
-        step(len(alone) + len(without), f"without {name}")
-        without[name] = _measure_without(table, columns, prediction, found, seed, repeats)
+    groups, measured = table.groups, measured_folds(table)
+    rows = np.flatnonzero(np.isin(table.folds, measured))
+    full = prediction.take(rows)
+    fits: dict[tuple[str, str], Callable[[], dict[str, Any]]] = {
+        ("alone", name): partial(_measure_alone, table, columns, measured, rows, seed)
+        for name, columns in signals.items()
+    }
+    if len(signals) > 1:
+        fits |= {
+            ("without", name): partial(
+                _measure_without, table, columns, full, found.parameters, measured, rows, seed
+            )
+            for name, columns in signals.items()
+        }
+    found_out: dict[str, dict[str, Any]] = {"alone": {}, "without": {}}
+    for done, ((what, name), fit) in enumerate(fits.items()):
+        if time.monotonic() > deadline:
+            break
+        if on_step is not None:
+            on_step(done, f"{name} alone" if what == "alone" else f"without {name}")
+        found_out[what][name] = fit()
     foldings = other_foldings if set(signals) == {"text"} else 0
     return {
         "prior": evaluate(out_of_fold_prior(table.labels, table.folds), table.labels, groups, seed),
-        "signals": alone,
+        "signals": found_out["alone"],
         "ensemble": measure_blend(prediction, table, seed),
         "members": _measure_members(prediction, table, seed),
-        "without": without,
+        "without": found_out["without"],
+        "signals_measured_on": len(rows),
         "search": _measure_search(
             found,
             {
@@ -105,35 +125,48 @@ def measure_blend(prediction: BlendOutOfFold, table: Table, seed: int) -> dict[s
     }
 
 
-def _measure_alone(table: Table, columns: Sequence[Column], seed: int) -> dict[str, Any]:
+def measured_folds(table: Table) -> list[int]:
+    """Return the folds that signals are measured on: the first that hold battles enough."""
+    counts = np.cumsum([(table.folds == fold).sum() for fold in table.fold_numbers])
+    enough = int(np.searchsorted(counts, ENOUGH_BATTLES)) + 1
+    # Each fold's temperature comes from another.
+    return table.fold_numbers[: max(enough, 2)]
+
+
+def _measure_alone(
+    table: Table, columns: Sequence[Column], measured: Sequence[int], rows: Rows, seed: int
+) -> dict[str, Any]:
     """Measure a blend that sees one signal only, with default parameters, so untuned."""
     own = {column.name for column in columns}
     alone = table.select(lambda column: column.name in own)
-    _, prediction = fit_blend(alone, plan_for(len(table.labels)).default, seed)
-    return measure_blend(prediction, alone, seed)
+    default = plan_for(len(table.labels)).default
+    _, prediction = fit_blend(alone, default, seed, held_out=measured)
+    return measure_blend(prediction.take(rows), alone.take(rows), seed)
 
 
 def _measure_without(
     table: Table,
     columns: Sequence[Column],
     full: BlendOutOfFold,
-    found: SearchResult,
+    parameters: BoostingParameters,
+    measured: Sequence[int],
+    rows: Rows,
     seed: int,
-    repeats: int,
 ) -> dict[str, Any]:
     """Measure what a signal adds: the loss without it less the loss with it, calibrated, paired.
 
     The trees keep the parameters that were tuned with all signals.
     """
-    labels, folds = table.labels, table.folds
     gone = {column.name for column in columns}
-    complete = cross_fitted_temperature(full.probabilities, labels, folds)
     rest = table.select(lambda column: column.name not in gone)
-    _, prediction = fit_blend(rest, found.parameters, seed, repeats)
-    without = cross_fitted_temperature(prediction.probabilities, labels, folds)
+    _, prediction = fit_blend(rest, parameters, seed, full.trees.repeats, held_out=measured)
+    scored = table.take(rows)
+    labels, folds = scored.labels, scored.folds
+    complete = cross_fitted_temperature(full.probabilities, labels, folds)
+    without = cross_fitted_temperature(prediction.take(rows).probabilities, labels, folds)
     return {
         "log_loss": log_loss(without, labels),
-        "gain": asdict(paired_difference(without, complete, labels, table.groups, seed)),
+        "gain": asdict(paired_difference(without, complete, labels, scored.groups, seed)),
     }
 
 

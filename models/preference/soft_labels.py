@@ -6,7 +6,8 @@ from pathlib import Path
 
 import polars as pl
 
-from featlab.battles import PROBABILITIES
+from featlab.battles import PROBABILITIES, scan_source
+from featlab.battles.sources import engine_explained
 from featlab.errors import BattleError
 from featlab.signals.outcomes import Floats
 
@@ -35,14 +36,8 @@ def read_soft_labels(path: Path) -> pl.DataFrame:
     name = str(path)
     if not path.is_file():
         raise BattleError("there is no such file", source=name)
-    try:
-        if path.suffix == ".parquet":
-            frame = pl.read_parquet(path)
-        else:
-            frame = pl.read_csv(path, schema_overrides={"id": pl.String})
-    except pl.exceptions.PolarsError as error:
-        first_line = (str(error).splitlines() or [""])[0]
-        raise BattleError(f"cannot be read: {first_line}", source=name) from error
+    with engine_explained(path, quiet=True):
+        frame = scan_source(path).collect()
     if missing := [column for column in ("id", *PROBABILITIES) if column not in frame.columns]:
         raise BattleError(
             f"lacks {', '.join(missing)}",

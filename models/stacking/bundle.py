@@ -4,7 +4,8 @@
 file                            content
 ==============================  ========================================================
 ``manifest.json``               format, versions, signals, columns, outcomes, temperature,
-                                battle schema, sha256 of every other file
+                                offset of battles of like sides, battle schema, sha256
+                                of every other file
 ``trees/{number}.txt``          LightGBM's text format, one file a fold and repeat
 ``kernel/``                     the kernel's state, one pair of regressions a fold
 ``signals/{name}/{fold}/``      the state of every signal, as `featlab.signals.state`
@@ -27,7 +28,6 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import lightgbm as lgb
 import numpy as np
 import polars as pl
 from pydantic import Field, TypeAdapter
@@ -48,6 +48,7 @@ from featlab.signals import (
 )
 from featlab.versions import versions
 from models.checked_json import checked_json
+from models.lightgbm_alone import lgb
 from models.probabilities import Probabilities
 from models.stacking.blend import Blend
 from models.stacking.kernel import Kernel
@@ -58,7 +59,7 @@ from models.stacking.trained_on import TrainedOn
 from models.stacking.tree_text import checked_text, read_booster
 from models.stacking.trees import Trees
 
-FORMAT = 5
+FORMAT = 6
 MANIFEST = "manifest.json"
 PROBE = "probe.json"
 MODEL_CARD = "README.md"
@@ -118,6 +119,7 @@ def save_bundle(predictor: Predictor, schema: BattleSchema, folder: Path) -> Non
             "format": FORMAT,
             "versions": versions(),
             "temperature": predictor.temperature,
+            "like_sides_offset": predictor.blend.like_sides_offset,
             "signals": {name: _class_name(fitted[0]) for name, fitted in predictor.signals.items()},
             "encoders": _encoders(predictor),
             "columns": [column.name for column in predictor.columns],
@@ -174,7 +176,7 @@ def _load(
     if manifest["boosters"] != sum(name.startswith(f"{TREES}/") for name in manifest["sha256"]):
         raise BundleError(f"{folder}: lists another number of trees than it holds; train again")
     boosters = read_boosters(folder, manifest["boosters"], [column.name for column in scalars])
-    blend = Blend(Trees(scalars, boosters), kernel)
+    blend = Blend(Trees(scalars, boosters), kernel, manifest["like_sides_offset"])
     trained_on = None
     if (folder / TRAINED_ON).is_dir():
         trained_on = TrainedOn.from_state(load_state(folder / TRAINED_ON, TRAINED_ON))
@@ -230,6 +232,7 @@ class _Format(TypedDict):
 class _Manifest(_Format):
     versions: dict[str, str]
     temperature: Annotated[float, Field(gt=0, lt=1e6)]
+    like_sides_offset: Annotated[float, Field(gt=-100, lt=100)]
     signals: Annotated[dict[str, str], Field(min_length=1)]
     encoders: dict[str, dict[str, Any] | None]
     columns: list[str]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 
 from featlab.battles.schema import TIE
 from models.probabilities import Labels, Probabilities, log_loss
@@ -51,6 +50,9 @@ def fit_temperature(probabilities: Probabilities, labels: Labels) -> float:
     >>> fit_temperature(overconfident, labels) > 5
     True
     """
+    # Imported where something is fitted: predictions do not wait for it.
+    from scipy.optimize import minimize_scalar
+
     result = minimize_scalar(
         lambda log_t: log_loss(apply_temperature(probabilities, float(np.exp(log_t))), labels),
         bounds=_LOG_BOUNDS,

@@ -13,13 +13,15 @@ changes the sign of every effect on P(A) - P(B) and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import factorial
+from typing import Self
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from featlab.columns import Column
 from featlab.errors import BundleError
@@ -27,9 +29,12 @@ from featlab.features import BattleColumns
 from featlab.features.feature import Scope
 from featlab.parity import Parity
 from models.probabilities import Floats, Probabilities
+from models.stacking.blend import Blend
 from models.stacking.calibration import apply_temperature
 from models.stacking.out_of_fold import prepare
 from models.stacking.predictor import Predictor
+
+Mask = NDArray[np.bool_]
 
 MOST_FAMILIES = 13
 """Families that stand alone: coalitions double with each."""
@@ -101,51 +106,74 @@ def _signed(value: float) -> str:
 
 @dataclass(frozen=True)
 class LikeSides:
-    """The predictor between a battle and the battle of like sides.
+    """What predicts, between a battle and the battle of like sides.
 
     Parameters
     ----------
-    predictor : Predictor
-
-    Raises
-    ------
-    BundleError
-        When the bundle does not hold the means of its even columns.
+    columns : tuple of Column
+        The columns of the table.
+    means : mapping of str to float
+        Even column -> its mean over the training battles.
+    blend : Blend
+    temperature : float
     """
 
-    predictor: Predictor
+    columns: tuple[Column, ...]
+    means: Mapping[str, float] = field(repr=False)
+    blend: Blend = field(repr=False)
+    temperature: float
 
-    def __post_init__(self) -> None:
-        if self.predictor.trained_on is None:
+    @classmethod
+    def of(cls, predictor: Predictor) -> Self:
+        """Take what a bundle predicts with.
+
+        Raises
+        ------
+        BundleError
+            When the bundle does not hold the means of its even columns.
+        """
+        if predictor.trained_on is None:
             raise BundleError(
                 "this bundle does not hold the means that an explanation needs; train again"
             )
-
-    @cached_property
-    def columns(self) -> tuple[Column, ...]:
-        """The columns of the table."""
-        return self.predictor.columns
+        means = predictor.trained_on.means
+        return cls(predictor.columns, means, predictor.blend, predictor.temperature)
 
     @cached_property
     def baseline(self) -> Floats:
         """The battle of like sides, shape (columns,)."""
-        known = self.predictor.trained_on
-        means = known.means if known else {}
+        means = self.means
         return np.array(
             [0.0 if c.parity is Parity.ODD else means.get(c.name, np.nan) for c in self.columns]
         )
 
     @cached_property
-    def families(self) -> dict[str, Floats]:
+    def families(self) -> dict[str, Mask]:
         """Family -> which columns are its own; the smallest ones together where there are many."""
         sizes: dict[str, int] = {}
         for column in self.columns:
             sizes[column.family] = sizes.get(column.family, 0) + 1
-        small = sorted(sizes, key=lambda family: -sizes[family])[MOST_FAMILIES:]
-        names = [OTHERS if c.family in small else c.family for c in self.columns]
+        return self._apart(sorted(sizes, key=lambda family: -sizes[family])[:MOST_FAMILIES])
+
+    def strongest(self, battle: Floats, count: int) -> dict[str, Mask]:
+        """Return `families` with so many alone as move P(A) - P(B) of a battle most by themselves.
+
+        That is, when all others are those of like sides, or their own. Coalitions
+        of few families cost little, and the others still count as one of them.
+        """
+        every = self._apart({column.family for column in self.columns})
+        own = np.stack(list(every.values()))
+        found = self.values(battle, np.vstack([own, ~own, np.ones_like(own[:1])]))
+        margins = found[:, 0] - found[:, 1]
+        alone, without = margins[: len(own)], margins[len(own) : -1]
+        moved = np.abs(alone) + np.abs(margins[-1] - without)
+        return self._apart([list(every)[place] for place in np.argsort(-moved)[:count]])
+
+    def _apart(self, alone: Collection[str]) -> dict[str, Mask]:
+        names = [c.family if c.family in alone else OTHERS for c in self.columns]
         return {name: np.array(names) == name for name in dict.fromkeys(names)}
 
-    def values(self, battle: Floats, kept: Floats) -> Probabilities:
+    def values(self, battle: Floats, kept: Mask) -> Probabilities:
         """Return probabilities of a battle that keeps some columns, a row for each set of them.
 
         Parameters
@@ -157,12 +185,11 @@ class LikeSides:
         frame = pl.DataFrame(
             np.where(kept, battle, self.baseline), [column.name for column in self.columns]
         )
-        raw = self.predictor.blend.predict(frame)
-        return apply_temperature(raw, self.predictor.temperature)
+        return apply_temperature(self.blend.predict(frame), self.temperature)
 
-    def effects(self, battle: Floats) -> Floats:
+    def effects(self, battle: Floats, families: Mapping[str, Mask] | None = None) -> Floats:
         """Return each family's Shapley value for P(A) - P(B) and P(tie): shape (families, 2)."""
-        own = np.stack(list(self.families.values())).astype(float)
+        own = np.stack(list((families or self.families).values())).astype(float)
         count = len(own)
         coalitions = (np.arange(2**count)[:, None] >> np.arange(count)) & 1
         found = self.values(battle, (coalitions @ own).astype(bool))
@@ -191,7 +218,7 @@ def family_effects(
     on_battle : callable, optional
         Called with the number of explained battles, after each.
     """
-    like, table = LikeSides(predictor), _numbers(predictor, battles.lazy())
+    like, table = LikeSides.of(predictor), _numbers(predictor, battles.lazy())
     names, parts = list(like.families), []
     for row, battle in enumerate(table):
         effects = like.effects(battle)
@@ -214,13 +241,13 @@ def explain_battle(predictor: Predictor, battle: pl.LazyFrame) -> Explanation:
     BundleError
         When the bundle does not hold the means of its even columns.
     """
-    like, (values,) = LikeSides(predictor), _numbers(predictor, battle)
+    like, (values,) = LikeSides.of(predictor), _numbers(predictor, battle)
     effects = like.effects(values)
     families = pl.DataFrame(
         {"family": list(like.families), "margin": effects[:, 0], "tie": effects[:, 1]}
     ).sort(pl.col("margin").abs(), descending=True)
     (whole,) = like.values(values, np.ones((1, len(values)), bool))
-    features = _feature_effects(like, values, battle)
+    features = _feature_effects(like, values, _side_values(predictor, battle))
     strongest = [
         name
         for family in families["family"].head(_SHOWN_FAMILIES)
@@ -238,17 +265,21 @@ def _numbers(predictor: Predictor, battles: pl.LazyFrame) -> Floats:
     return predictor.table(battles).cast(pl.Float64).to_numpy()
 
 
-def _feature_effects(like: LikeSides, values: Floats, battle: pl.LazyFrame) -> pl.DataFrame:
+def _feature_effects(
+    like: LikeSides, values: Floats, sides: Mapping[str, tuple[float, float]]
+) -> pl.DataFrame:
     features = [column.feature for column in like.columns]
     names = list(dict.fromkeys(features))
     kept = np.stack([np.array(features) != name for name in (*names, None)])
     found = like.values(values, kept)
     margins = found[:, 0] - found[:, 1]
     first = {column.feature: column for column in reversed(like.columns)}
-    sides = _side_values(like.predictor, battle)
     rows = []
     for name, without in zip(names, margins[:-1], strict=True):
         meaning = first[name].meaning.rpartition(" of: ")[2]
+        if name in sides:
+            # Its own column of the prompt may come first.
+            meaning = meaning.removeprefix("of the prompt: ")
         a, b = sides.get(name, (None, None))
         rows.append((first[name].family, name, meaning, margins[-1] - without, a, b))
     schema = {

@@ -110,14 +110,20 @@ def mean_columns(fitted: Sequence[Signal[Any]], battles: pl.LazyFrame) -> pl.Dat
     prepared = prepare(fitted[0], battles)
     if len(fitted) == 1:
         return fitted[0].transform(prepared)
-    made = type(fitted[0]).transform_each(fitted, prepared)
-    frames = [frame.cast(pl.Float64) for frame in made]
+    frames = [frame.cast(pl.Float64) for frame in _by_all(fitted, prepared)]
     return frames[0].select(
         (pl.sum_horizontal(frame[name] for frame in frames) / len(frames))
         .cast(pl.Float32)
         .alias(name)
         for name in frames[0].columns
     )
+
+
+def _by_all(fitted: Sequence[Signal[Any]], prepared: Any) -> list[pl.DataFrame]:
+    if fitted[0].cost is not Cost.ONE_THREAD:
+        return type(fitted[0]).transform_each(fitted, prepared)
+    with threadpool_limits(limits=1, user_api="blas"):
+        return in_threads(lambda signal: signal.transform(prepared), fitted)
 
 
 def save_fitted(fitted: Sequence[Signal[Any]], folder: Path) -> None:

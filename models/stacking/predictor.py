@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from models.stacking.out_of_fold import mean_columns
 from models.stacking.table import stacked_columns, stacked_frame
 from models.stacking.trained_on import TrainedOn
 
-BATCH = 5_000
+BATCH = 2_500
 FIRST = 200
 """Battles of the first batch: whoever waits is told after it how long the others take."""
 
@@ -82,8 +82,8 @@ class Predictor:
         """Return ids in input order and calibrated probabilities, float64 of shape (n, 3).
 
         Battles are read and predicted `BATCH` at a time, `FIRST` at first, so
-        memory does not grow with their number. Exchanging the sides of a battle exchanges its
-        first two probabilities exactly.
+        memory does not grow with their number. Exchanging the sides of a battle
+        exchanges its first two probabilities exactly.
 
         Parameters
         ----------
@@ -94,18 +94,24 @@ class Predictor:
         """
         ids: list[pl.Series] = []
         parts: list[Probabilities] = []
-        start = 0
-        while True:
-            length = BATCH if start else min(FIRST, BATCH)
-            batch = battles.slice(start, length).collect(engine="streaming")
-            if batch.is_empty():
-                break
+        done = 0
+        for batch in _batches(battles):
             raw = self.blend.predict(self.table(batch.lazy()))
             ids.append(batch["id"])
             parts.append(apply_temperature(raw, self.temperature))
-            start += len(batch)
+            done += len(batch)
             if on_batch is not None:
-                on_batch(start)
+                on_batch(done)
         if not parts:
             return pl.Series("id", [], pl.Int64), np.empty((0, 3))
         return pl.concat(ids), np.concatenate(parts)
+
+
+def _batches(battles: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+    first = True
+    for batch in battles.collect_batches(chunk_size=BATCH, engine="streaming"):
+        if first:
+            yield batch[:FIRST]
+            batch, first = batch[FIRST:], False
+        if not batch.is_empty():
+            yield batch

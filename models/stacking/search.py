@@ -20,9 +20,11 @@ from __future__ import annotations
 import json
 import logging
 import os
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 from threading import Event
 
@@ -269,6 +271,7 @@ def search(
     seed: int,
     on_trial: Callable[[int, float], None] | None = None,
     kernel: KernelOutOfFold | None = None,
+    deadline: float = inf,
 ) -> SearchResult:
     """Run the trials that are still missing from `trials`, and return the best of all.
 
@@ -286,6 +289,8 @@ def search(
     kernel : KernelOutOfFold, optional
         Out-of-fold predictions of the kernel half: trials are then scored by
         the blend with it, which is what will predict.
+    deadline : float
+        A time of `time.monotonic` after which no trial begins but the first.
     """
     # What an interruption left running is drawn anew.
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
@@ -299,7 +304,7 @@ def search(
         _log.info("the study holds %d trials already", done)
     elif not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
         study.enqueue_trial(starting_point(plan))
-    while done < trials:
+    while done < trials and (done == 0 or time.monotonic() < deadline):
         study.sampler = optuna.samplers.TPESampler(
             seed=derive_seed(seed, "search", done), n_startup_trials=12, constant_liar=False
         )

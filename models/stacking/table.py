@@ -116,6 +116,15 @@ class Table:
             self, frame=frame, columns=columns, extra=self.extra and self.extra.select(wanted)
         )
 
+    def take(self, rows: Rows) -> Table:
+        """Return some of the battles, in their order, and the same extra ones."""
+        return replace(
+            self,
+            frame=self.frame[rows],
+            outcomes=self.outcomes.take(rows),
+            folds=self.folds[rows],
+        )
+
     @cached_property
     def scalars(self) -> tuple[Column, ...]:
         """The columns that trees split on.

@@ -69,10 +69,7 @@ class TrainedOn:
     @classmethod
     def of(cls, table: Table, battles: pl.LazyFrame) -> Self:
         """Measure a table, and hash the canonical battles that it is of."""
-        even = [column.name for column in table.columns if column.parity is Parity.EVEN]
-        means = table.frame.select(pl.col(even).cast(pl.Float64).fill_nan(None).mean())
-        named = {name: float(mean or 0.0) for name, mean in means.row(0, named=True).items()}
-        return cls(named, *map(np.unique, _hashes(battles)))
+        return cls(even_means(table), *map(np.unique, _hashes(battles)))
 
     def overlap(self, battles: pl.LazyFrame) -> Overlap:
         """Count the battles that were trained on."""
@@ -94,6 +91,13 @@ class TrainedOn:
         return cls(means, state.arrays["ids"], state.arrays["texts"])
 
 
+def even_means(table: Table) -> dict[str, float]:
+    """Return even column -> its mean over the battles of a table, where it was present."""
+    even = [column.name for column in table.columns if column.parity is Parity.EVEN]
+    means = table.frame.select(pl.col(even).cast(pl.Float64).fill_nan(None).mean())
+    return {name: float(mean or 0.0) for name, mean in means.row(0, named=True).items()}
+
+
 def _hashes(battles: pl.LazyFrame) -> tuple[Hashes, Hashes]:
     a, b = joined_turns("response_a"), joined_turns("response_b")
     # Smaller text first, so that a battle and its mirror image are one.
@@ -106,8 +110,7 @@ def _hashes(battles: pl.LazyFrame) -> tuple[Hashes, Hashes]:
     query = battles.select(pl.col("id").cast(pl.String), texts.alias("texts"))
     ids: list[int] = []
     hashed: list[int] = []
-    for start in range(0, query.select(pl.len()).collect().item(), _BATCH):
-        batch = query.slice(start, _BATCH).collect()
+    for batch in query.collect_batches(chunk_size=_BATCH, engine="streaming"):
         ids += _hashed(batch["id"])
         hashed += _hashed(batch["texts"])
     return np.array(ids, np.uint64), np.array(hashed, np.uint64)

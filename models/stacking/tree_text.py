@@ -12,9 +12,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-import lightgbm as lgb
-
 from featlab.errors import BundleError
+from models.lightgbm_alone import lgb
 
 MOST_LEAVES = 4_096
 """LightGBM descends a tree by recursion, and no search here goes beyond 48."""

@@ -10,12 +10,14 @@ of a fit, the boosters of a prediction.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
+from math import inf
 from threading import Event
+from typing import TypeAlias
 
-import lightgbm as lgb
 import numpy as np
 import polars as pl
 
@@ -23,6 +25,7 @@ from featlab.battles.schema import TIE
 from featlab.columns import Column
 from featlab.randomness import derive_seed
 from featlab.threads import in_threads
+from models.lightgbm_alone import lgb
 from models.probabilities import Floats, Labels, Probabilities, Rows, exchanged
 from models.stacking.table import Matrix, Table, counted_outcomes, exchanged_labels, matrices
 
@@ -327,10 +330,13 @@ class TreesOutOfFold:
         Of the battles as given.
     other_order : float64 array
         Of the exchanged battles, in their own order of sides.
+    repeats : int
+        Seeds a fold whose predictions were averaged.
     """
 
     one_order: Probabilities
     other_order: Probabilities
+    repeats: int = 1
 
     @property
     def probabilities(self) -> Probabilities:
@@ -344,6 +350,8 @@ def fit_trees(
     seed: int,
     repeats: int = 1,
     hidden_ties: Mapping[int, Floats] | None = None,
+    held_out: Sequence[int] | None = None,
+    deadline: float = inf,
 ) -> tuple[Trees, TreesOutOfFold]:
     """Fit one model a fold and repeat, and predict every battle by models that never saw it.
 
@@ -354,32 +362,37 @@ def fit_trees(
     ----------
     hidden_ties : mapping of int to float64 array of shape (extra battles,), optional
         Held-out fold -> the chance of a tie of every extra battle (`FoldTrainer`).
+    held_out : sequence of int, optional
+        The folds to leave out and predict, all by default; of other battles
+        nothing is predicted.
+    deadline : float
+        A time of `time.monotonic`; a second repeat and those after it are left
+        out if they would end later.
     """
-    folds, ties = data.fold_numbers, hidden_ties or {}
-    # A trainer made inside its thread frees its datasets when its fold is done.
-    fitted = in_threads(
-        lambda fold: _fit_repeats(
-            FoldTrainer(data, fold, seed, ties.get(fold)), parameters, repeats
-        ),
-        folds,
-    )
-    one_order, other_order = np.zeros((len(data.labels), 3)), np.zeros((len(data.labels), 3))
-    for fold, of_fold in zip(folds, fitted, strict=True):
-        rows = np.flatnonzero(data.folds == fold)
-        for _, given, swapped in of_fold:
-            one_order[rows] += given / repeats
-            other_order[rows] += swapped / repeats
-    boosters = tuple(booster for of_fold in fitted for booster, _, _ in of_fold)
-    return Trees(data.scalars, boosters), TreesOutOfFold(one_order, other_order)
-
-
-def _fit_repeats(
-    trainer: FoldTrainer, parameters: BoostingParameters, repeats: int
-) -> list[tuple[lgb.Booster, Probabilities, Probabilities]]:
-    """Every repeat's booster, and what it predicts for the held-out battles in both orders."""
-    found = []
+    folds, ties = held_out or data.fold_numbers, hidden_ties or {}
+    trainers = [FoldTrainer(data, fold, seed, ties.get(fold)) for fold in folds]
+    fitted: list[list[_Fitted]] = []
+    start = time.monotonic()
     for repeat in range(repeats):
-        rounds = trainer.fit_stopped(parameters, repeat).best_iteration
-        booster = trainer.fit_all(parameters, max(rounds, 1), repeat)
-        found.append((booster, *trainer.predict_held_out(booster)))
-    return found
+        now = time.monotonic()
+        if fitted and now + (now - start) / len(fitted) > deadline:
+            break
+        fitted.append(in_threads(partial(_fit, parameters=parameters, repeat=repeat), trainers))
+    one_order, other_order = np.zeros((len(data.labels), 3)), np.zeros((len(data.labels), 3))
+    by_fold = list(zip(*fitted, strict=True))
+    for trainer, of_fold in zip(trainers, by_fold, strict=True):
+        for _, given, swapped in of_fold:
+            one_order[trainer.held_out_rows] += given / len(fitted)
+            other_order[trainer.held_out_rows] += swapped / len(fitted)
+    boosters = tuple(booster for of_fold in by_fold for booster, _, _ in of_fold)
+    return Trees(data.scalars, boosters), TreesOutOfFold(one_order, other_order, len(fitted))
+
+
+_Fitted: TypeAlias = tuple[lgb.Booster, Probabilities, Probabilities]
+
+
+def _fit(trainer: FoldTrainer, parameters: BoostingParameters, repeat: int) -> _Fitted:
+    """Fit one booster, and predict the held-out battles by it in both orders."""
+    rounds = trainer.fit_stopped(parameters, repeat).best_iteration
+    booster = trainer.fit_all(parameters, max(rounds, 1), repeat)
+    return booster, *trainer.predict_held_out(booster)

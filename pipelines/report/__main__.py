@@ -7,8 +7,9 @@ bundle's model card.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -25,9 +26,10 @@ from models.stacking.bundle import MODEL_CARD
 from pipelines.report import attribution, battles, bias, compare, identity, quality, style
 from pipelines.report.explore import spreads
 from pipelines.report.figure import Drawn, Figure, LeftOut, figures_of
-from pipelines.report.page import Example, Section, Summary, render_page
+from pipelines.report.page import UNFOLDED, Example, Section, Summary, render_page
 from pipelines.report.run_data import TEXTS, RunData, load_run
 from pipelines.report.slices import slices_of
+from pipelines.report.words import outcome_name
 from pipelines.run.console import run_command
 from pipelines.run.folder import RunFolder
 from pipelines.run.settings import ReportSettings
@@ -38,7 +40,7 @@ FIGURES = figures_of((compare, quality, battles, style, bias, attribution, ident
 LEAD = "losses"
 """The figure of the first screen."""
 
-MOST_FINDINGS, MOST_OF_A_SECTION = 5, 2
+MOST_FINDINGS = 5
 CLEAR = 2.0
 """Standard errors from nothing to tell that a finding of the first screen must lie."""
 
@@ -105,17 +107,11 @@ def make_sections(
 
 
 def summary(data: RunData, drawn: Sequence[Drawn]) -> Summary:
-    """Return the first screen: findings by effect over uncertainty, few of any one section."""
+    """Return the first screen: findings by effect over uncertainty."""
     training = data.training
     prior = row_log_loss(out_of_fold_prior(data.labels, data.folds), data.labels)
     gain = mean(prior - row_log_loss(data.calibrated, data.labels), data.groups)
-    section_of = {figure.name: figure.section for figure in FIGURES}
-    findings: list[Drawn] = []
-    for figure in sorted(drawn, key=lambda figure: -figure.plot.telling):
-        section = section_of[figure.name]
-        told = sum(section_of[known.name] == section for known in findings)
-        if figure.plot.telling >= CLEAR and figure.name != LEAD and told < MOST_OF_A_SECTION:
-            findings.append(figure)
+    telling = [each for each in drawn if each.plot.telling >= CLEAR and each.name != LEAD]
     return Summary(
         f"{training.battles:,} battles of {training.source}: which of two answers people prefer, "
         f"what that goes with, and how well an ensemble of {', '.join(training.signals)} states "
@@ -123,7 +119,7 @@ def summary(data: RunData, drawn: Sequence[Drawn]) -> Summary:
         data.metrics["ensemble"]["after_calibration"],
         gain,
         [figure for figure in drawn if figure.name == LEAD],
-        findings[:MOST_FINDINGS],
+        sorted(telling, key=lambda each: -each.plot.telling)[:MOST_FINDINGS],
     )
 
 
@@ -151,21 +147,24 @@ def examples(data: RunData) -> list[tuple[str, list[Example]]]:
     }
     for _, name, rows in slice_members(slices_of(data)):
         chosen[name] = rows[np.argsort(-losses[rows], kind="stable")[:EXAMPLES_OF_A_SLICE]]
-    return [(heading, _examples(data, rows.tolist())) for heading, rows in chosen.items()]
-
-
-def _examples(data: RunData, rows: list[int]) -> list[Example]:
+    every = np.unique(np.concatenate(list(chosen.values()))).tolist()
+    battles = {battle["row"]: battle for battle in data.texts_of(every).iter_rows(named=True)}
     return [
-        Example(
-            id=str(battle["id"]),
-            model_a=battle.get("model_a") or "not named",
-            model_b=battle.get("model_b") or "not named",
-            outcome=OUTCOMES[battle["label"]],
-            stated=tuple(data.calibrated[battle["row"], : 2 + data.table.ties].tolist()),
-            **{name: TURN_SEPARATOR.join(battle[name]) for name in TEXTS},
-        )
-        for battle in data.texts_of(rows).iter_rows(named=True)
+        (heading, [_example(data, battles[row], explained=place < UNFOLDED) for row in rows])
+        for place, (heading, rows) in enumerate(chosen.items())
     ]
+
+
+def _example(data: RunData, battle: Mapping[str, Any], *, explained: bool) -> Example:
+    return Example(
+        id=str(battle["id"]),
+        model_a=battle.get("model_a"),
+        model_b=battle.get("model_b"),
+        outcome=outcome_name(OUTCOMES[battle["label"]]),
+        stated=tuple(data.calibrated[battle["row"], : 2 + data.table.ties].tolist()),
+        reasons=data.reasons(battle["row"]) if explained else {},
+        **{name: TURN_SEPARATOR.join(battle[name]) for name in TEXTS},
+    )
 
 
 if __name__ == "__main__":

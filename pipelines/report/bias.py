@@ -13,10 +13,9 @@ from models.evaluation.metrics import swap_asymmetry
 from pipelines.report import charts
 from pipelines.report.figure import NAMES, LeftOut, Plot, figure
 from pipelines.report.run_data import RunData
+from pipelines.report.style import SECTION
 from pipelines.report.theme import BLUE, GREEN, GREY, VERMILLION
 from pipelines.report.words import errors_from, percent, share_text, whole
-
-SECTION = "Bias audit"
 
 STRENGTH = "strength, other folds"
 

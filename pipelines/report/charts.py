@@ -28,6 +28,9 @@ DARK: Style = (INK, "none")
 OUTCOME_STYLES: dict[str, Style] = {"a": (BLUE, "o"), "b": (ORANGE, "s"), "tie": (GREY, "^")}
 
 
+MOST_RATIOS = 5
+"""Ticks for which an axis of ratios has room; powers of ten where there were more."""
+
 FOLD = 20
 """Rows of a figure with one a category: the table holds what lies beyond."""
 
@@ -49,6 +52,8 @@ def ratio_axis(axis: Axis) -> None:
     (low, high), ratios = axis.get_view_interval(), np.array([0.01, 0.1, 0.2, 0.5, 1, 2, 5, 10])
     places = ratios if axis.get_scale() == "log" else np.log(ratios)
     inside = (low <= places) & (places <= high)
+    if inside.sum() > MOST_RATIOS:
+        inside &= np.isin(ratios, (0.01, 0.1, 1, 10))
     axis.set_ticks(places[inside].tolist(), [f"×{ratio:g}" for ratio in ratios[inside]])
     axis.minorticks_off()
 
@@ -77,9 +82,9 @@ def name_rows(axes: Axes, names: Sequence[Any], along: str) -> None:
 
 
 def legend_above(axes: Axes, columns: int = 3) -> None:
-    """Put a legend between title and axes, where it hides no data."""
-    axes.legend(
-        loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, borderaxespad=0.2,
+    """Put a legend between title and axes, where it hides no data and narrows no axes."""
+    axes.figure.legend(
+        *axes.get_legend_handles_labels(), loc="outside upper left", ncols=columns,
         handletextpad=0.4, columnspacing=1.0,
     )  # fmt: skip
 

@@ -9,11 +9,10 @@ from matplotlib.axes import Axes
 from featlab.battles import joined_turns
 from models.analysis.identity import family_accuracy, family_confusion, taken_for
 from pipelines.report import charts
+from pipelines.report.attribution import SECTION
 from pipelines.report.figure import NAMES, Need, Plot, figure
 from pipelines.report.run_data import RunData
 from pipelines.report.words import percent, share_text, shortened, whole
-
-SECTION = "Who wrote it"
 
 MOST_FAMILIES = 16
 

@@ -30,7 +30,7 @@ for (const table of document.querySelectorAll("table")) {
       body.append(...rows);
     });
   });
-  const tools = table.closest("figure, .more").querySelector(".tools");
+  const tools = table.closest("figure").querySelector(".tools");
   if (!tools || body.rows.length < 9) continue;
   const label = document.createElement("label");
   const input = document.createElement("input");

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,10 @@ SHOWN_CHARACTERS = 1500
 SHOWN_NUMBERS = 400
 
 TALL = 4.0
-"""Inches from which a figure takes two rows of the grid."""
+"""Inches that divide tall figures from others, so that those of a row are alike."""
 
 UNFOLDED = 2
-"""Groups of example battles that come first; the others are kinds of battles, folded."""
+"""Groups of example battles that come first, explained; the others are kinds of battles, folded."""
 
 # C0 without tab and line feed, DEL and C1: invisible, and U+0000 is no character in HTML.
 _CONTROLS = {
@@ -43,16 +43,26 @@ _DIRECTIONS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 @dataclass(frozen=True)
 class Example:
-    """A battle to look at: what the voter chose, and the stated probabilities of a, b and tie."""
+    """A battle to look at: what the voter chose, the stated probabilities of a, b and tie, and why.
+
+    The `reasons` are families and what each adds to P(A) - P(B), the strongest first.
+    """
 
     id: str
-    model_a: str
-    model_b: str
+    model_a: str | None
+    model_b: str | None
     outcome: str
     stated: tuple[float, ...]
     prompt: str
     response_a: str
     response_b: str
+    reasons: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def bars(self) -> list[tuple[str, float, float]]:
+        """The reasons: a name, what it adds, and that as a share of the greatest."""
+        most = max(map(abs, self.reasons.values()), default=0.0) or 1.0
+        return [(spaced(name), effect, effect / most) for name, effect in self.reasons.items()]
 
 
 @dataclass(frozen=True)
@@ -112,21 +122,30 @@ def render_page(
     environment.filters |= {
         "shown": shown, "cell": _cell, "data": _data, "digest": _digest, "spaced": spaced,
         # No line begins with the sign of the number that ends the one before.
-        "joined": lambda text: text.replace(" %", "\u00a0%"), "layout": _layout,
+        "joined": lambda text: text.replace(" %", "\u00a0%"), "rows": _rows,
     }  # fmt: skip
     links = {heading: f"battles-{index}" for index, (heading, _) in enumerate(examples, 1)}
     return environment.get_template("page.html").render(
         title=title, facts=facts, sections=sections, examples=examples, summary=summary,
         spreads=spreads[0], spread_numbers=spreads[1], links=links, shown_numbers=SHOWN_NUMBERS,
-        unfolded=UNFOLDED, tall=TALL,
+        unfolded=UNFOLDED,
         style=(here / "page.css").read_text("utf-8"),
         script=(here / "page.js").read_text("utf-8"),
     )  # fmt: skip
 
 
-def _layout(figures: Sequence[Drawn]) -> list[Drawn]:
-    """Order figures so that a grid packs them without holes: the widest, then the tallest."""
-    return sorted(figures, key=lambda each: (not each.plot.opened, each.plot.height < TALL))
+def _rows(figures: Sequence[Drawn]) -> list[list[Drawn]]:
+    """Deal figures into rows without holes: two or three of like height, or one and its table."""
+    kinds: dict[tuple[bool, bool], list[Drawn]] = {}
+    for figure in sorted(figures, key=lambda each: (not each.plot.opened, -each.plot.height)):
+        kinds.setdefault((figure.plot.opened, figure.plot.height < TALL), []).append(figure)
+    rows = []
+    for alike in kinds.values():
+        while alike:
+            taken = 1 if alike[0].plot.opened else 2 if len(alike) in (2, 4) else 3
+            rows.append(alike[:taken])
+            alike = alike[taken:]
+    return rows
 
 
 def _data(content: bytes, kind: str) -> str:

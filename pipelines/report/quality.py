@@ -1,15 +1,17 @@
-"""Figures of how good the model is: losses, calibration, slices, more data, the search."""
+"""Figures of how good the model is: losses, calibration, confusion, slices, learning, search."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from models.analysis.predictions import calibration_noise, reliability
+from models.evaluation.intervals import with_shares
 from models.evaluation.metrics import expected_calibration_error, outcomes_of
 from pipelines.report import charts
 from pipelines.report.charts import LOSS
@@ -22,6 +24,8 @@ from pipelines.report.words import (
     errors_from,
     loss_text,
     outcome_name,
+    percent,
+    share_text,
     whole,
 )
 
@@ -91,7 +95,7 @@ def added_by_signals(data: RunData) -> Plot:
     bounds, along = ("gain", "low", "high"), "rise of the log loss without the signal (nats)"
     return Plot(
         frame,
-        f"The {first['signal']} signal adds most: without it the log loss rises by "
+        f"Without the {first['signal']} signal the log loss rises most, by "
         + loss_text(first, "gain", "+.4f")
         + (f"; no clear gain from {', '.join(unclear)}" if unclear else ""),
         f"n = {whole(len(data.labels))} battles, out of fold, nats, calibrated; paired "
@@ -99,6 +103,38 @@ def added_by_signals(data: RunData) -> Plot:
         lambda axes: charts.dots(axes, frame, "signal", bounds, reference=0, along=along),
         charts.rows_height(len(frame), 0.26),
         telling=errors_from(0.0, first, "gain"),
+    )
+
+
+@figure(SECTION)
+def confusion(data: RunData) -> Plot:
+    """Show what was voted against the outcome that was the likeliest."""
+    outcomes = outcomes_of(data.calibrated)
+    counts = np.zeros((len(outcomes), len(outcomes)), int)
+    np.add.at(counts, (data.labels, data.calibrated.argmax(axis=1)), 1)
+    rows = [
+        (outcomes[voted], outcomes[called], int(count), int(counts[voted].sum()))
+        for (voted, called), count in np.ndenumerate(counts)
+    ]
+    names = ["voted", "predicted", "battles", "of"]
+    frame = with_shares(pl.DataFrame(rows, names, orient="row")).fill_nan(0.0)
+    share_right = percent(float(np.trace(counts) / counts.sum()))
+    right = frame.filter(pl.col("voted") == pl.col("predicted"), pl.col("of") > 0).sort("share")
+    least = right.row(0, named=True)
+
+    def draw(axes: Axes) -> None:
+        shares = frame["share"].to_numpy().reshape(counts.shape)
+        texts = [f"{percent(share)}\n{whole(n)}" for share, n in frame["share", "battles"].rows()]
+        charts.shaded(axes, shares, [outcome_name(outcome) for outcome in outcomes], texts)
+        axes.set(xlabel="predicted as the likeliest", ylabel="voted")
+
+    return Plot(
+        frame,
+        f"The likeliest outcome is the one voted in {share_right} of battles, and in "
+        f"{share_text(least)} of those voted: {outcome_name(least['voted'])}",
+        f"Shares of each row and battles, n = {whole(counts.sum())}, out of fold. The table has "
+        "95 % Wilson intervals.",
+        draw,
     )
 
 
@@ -130,9 +166,7 @@ def stated_and_observed(data: RunData) -> Plot:
             axes.xaxis.set_major_locator(MaxNLocator(2))
             if axes is not panels[0]:
                 axes.sharex(panels[0])
-        panels[0].figure.legend(
-            *panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=2
-        )
+        charts.legend_above(panels[0])
 
     return Plot(
         frame,
@@ -185,7 +219,7 @@ def learning_curve(data: RunData) -> Plot:
     content = data.learning_curve
     if content is None:
         raise LeftOut(
-            "there is no learning_curve.json in the run folder; "
+            "there is no learning_curve.json in the run folder, or it is damaged; "
             f"python -m pipelines.learning_curve --run {data.path} makes it"
         )
     parts = {MEASURED: content["points"], POWER_LAW: content["power_law"]["band"]}
@@ -220,5 +254,7 @@ def study(data: RunData) -> Plot:
     """Show the loss of every trial."""
     frame = data.trials
     if frame is None:
-        raise LeftOut("there is no study.journal in the run folder; train again")
+        raise LeftOut(
+            "there is no finished trial in a study.journal of the run folder; train again"
+        )
     return Plot(frame, *study_words(frame), lambda axes: plot_study(axes, frame))

@@ -12,17 +12,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import lightgbm as lgb
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from optuna.trial import TrialState
 from sklearn.linear_model import LogisticRegression
 
 from featlab.battles import PROBABILITIES, joined_turns
 from featlab.columns import Column
 from featlab.errors import ConfigError
 from featlab.features import BattleColumns
-from featlab.files import read_json, value_fingerprint
+from featlab.files import file_fingerprint, read_json, value_fingerprint
 from featlab.randomness import derive_seed
 from models.analysis.attribution import Matrix, column_attribution
 from models.analysis.differences import LENGTH, side_values
@@ -30,20 +30,30 @@ from models.analysis.effects import feature_effects
 from models.analysis.model_card import TrainingSummary
 from models.evaluation.intervals import Groups
 from models.evaluation.metrics import evaluate
+from models.lightgbm_alone import lgb
 from models.probabilities import Labels, Probabilities, Rows
+from models.stacking.blend import Blend
 from models.stacking.bundle import read_boosters
+from models.stacking.calibration import fit_temperature
+from models.stacking.explain import LikeSides
+from models.stacking.kernel import Kernel
 from models.stacking.out_of_fold import load_fitted
 from models.stacking.search import open_study
 from models.stacking.table import Table
-from models.stacking.trees import mean_over_orders, predict_both_orders
+from models.stacking.trained_on import even_means
+from models.stacking.trees import Trees, mean_over_orders, predict_both_orders
 from pipelines.features import training_file
 from pipelines.report.study import trials_of
 from pipelines.run.finished import FinishedRun, finished_run
 from pipelines.run.folder import RunFolder
 from pipelines.run.stages.blend import read_members
+from pipelines.run.stages.kernel import KERNEL, read_kernel
 
 ATTRIBUTED_ROWS = 1500
 """Battles whose predictions are attributed to columns, over all folds; more tell nothing new."""
+
+REASONS = 7
+"""Families that stand alone among the reasons of a battle."""
 
 TEXTS = ("prompt", "response_a", "response_b")
 
@@ -57,8 +67,8 @@ class RunData:
     them, and `stages` what the manifest says of each. Predictions are out of
     fold: `calibrated` at the cross-fitted temperature; before it, `one_order` for
     the battles as given and `other_order`, in their own order of sides, for the
-    exchanged ones. The trees read `columns` of the `table`; `models` has for each
-    fold a booster that never saw it. `metrics` is ``metrics.json``, and `members`
+    exchanged ones. The trees read `columns` of the `table`; `blends` has for each
+    fold what never saw it. `metrics` is ``metrics.json``, and `members`
     what it says of each member of the blend. `against` is the name of another run of
     the same battles, and its predictions.
     """
@@ -72,7 +82,7 @@ class RunData:
     other_order: Probabilities
     table: Table
     columns: tuple[Column, ...]
-    models: Mapping[int, lgb.Booster]
+    blends: Mapping[int, Blend]
     metrics: dict[str, Any]
     members: dict[str, Any]
     stages: Mapping[str, Any]
@@ -129,6 +139,26 @@ class RunData:
         drawn = (generator.choice(own, min(count, len(own)), replace=False) for own in rows)
         return [np.sort(own) for own in drawn]
 
+    @property
+    def models(self) -> dict[int, lgb.Booster]:
+        """Fold -> a booster that never saw it."""
+        return {fold: blend.trees.boosters[0] for fold, blend in self.blends.items()}
+
+    def reasons(self, row: int) -> dict[str, float]:
+        """Return few families -> what each adds to P(A) - P(B) out of fold, the strongest first."""
+        fold = self.folds[row]
+        others = self.folds != fold
+        temperature = fit_temperature(self.both_orders[others], self.labels[others])
+        like = LikeSides(self.table.columns, self._means, self.blends[fold], temperature)
+        (values,) = self.table.frame[[row]].cast(pl.Float64).to_numpy()
+        families = like.strongest(values, REASONS)
+        margins = zip(families, like.effects(values, families)[:, 0].tolist(), strict=True)
+        return dict(sorted(margins, key=lambda each: -abs(each[1])))
+
+    @cached_property
+    def _means(self) -> dict[str, float]:
+        return even_means(self.table)
+
     @cached_property
     def attributed_rows(self) -> dict[int, Rows]:
         """Fold -> rows of it whose predictions are attributed."""
@@ -169,12 +199,18 @@ class RunData:
         if not files.journal.is_file():
             return None
         study = open_study(files.journal, read_json(files.search)["study"])
-        return trials_of(study.get_trials(deepcopy=False))
+        complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        return trials_of(study.get_trials(deepcopy=False)) if complete else None
 
     @cached_property
     def learning_curve(self) -> dict[str, Any] | None:
-        """The measured points and the power law, where ``pipelines.learning_curve`` was run."""
-        return read_json(path) if (path := self._run.folder.learning_curve).is_file() else None
+        """The measured points and the power law, as ``pipelines.learning_curve`` wrote them."""
+        path = self._run.folder.learning_curve
+        if not path.is_file():
+            return None
+        recorded = self.stages.get("learning_curve", {"outputs": {}})["outputs"].get(path.name)
+        whole = recorded is None or recorded == file_fingerprint(path)
+        return read_json(path) if whole else None
 
     def texts_of(self, rows: Sequence[int]) -> pl.DataFrame:
         """Return the canonical battles, texts included, of some rows, in their order."""
@@ -203,6 +239,7 @@ def load_run(
     boosters = read_boosters(
         folder.bundle, bundle["boosters"], [column.name for column in table.scalars]
     )
+    repeats, kernels = len(boosters) // len(folds), read_kernel(folder.fitted(KERNEL)).models
     source = training_file(run.settings.data)
     return RunData(
         path=folder.path,
@@ -225,8 +262,12 @@ def load_run(
         other_order=members.other_order,
         table=table,
         columns=table.scalars,
-        models={
-            fold: boosters[index * len(boosters) // len(folds)] for index, fold in enumerate(folds)
+        blends={
+            fold: Blend(
+                Trees(table.scalars, boosters[index * repeats : (index + 1) * repeats]),
+                Kernel([kernels[index]]),
+            )
+            for index, fold in enumerate(folds)
         },
         metrics=metrics,
         members=metrics["members"],

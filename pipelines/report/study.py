@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from optuna.trial import FrozenTrial, TrialState
 
 from featlab.files import atomic_path
+from pipelines.report import charts
 from pipelines.report.theme import BLUE, GREY, VERMILLION, render
 
 
@@ -70,7 +71,7 @@ def plot_study(axes: Axes, frame: pl.DataFrame) -> None:
     axes.set_xlabel("trial")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel("log loss (nats)")
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, borderaxespad=0.2)
+    charts.legend_above(axes)
 
 
 def draw_study(study: optuna.Study, target: Path) -> None:

@@ -16,7 +16,7 @@ from pipelines.report.figure import LeftOut, Plot, figure
 from pipelines.report.run_data import RunData
 from pipelines.report.words import errors_from, outcome_name, share_text, spaced, whole
 
-SECTION = "Length, punctuation, newlines"
+SECTION = "Length, style and bias"
 
 COMPARED = (LENGTH, "marks", "newlines")
 """The features that are said to play no role: drawn in any case."""
@@ -83,7 +83,7 @@ def style_effects(data: RunData) -> Plot:
 
     by_chance = max(1, round(len(frame) / 20))
     return Plot(
-        frame,
+        frame.select(pl.exclude("meaning"), "meaning"),
         f"{len(clear)} of {len(frame)} features move the vote, {spaced(first['feature'])} most: "
         "one standard deviation more makes the odds "
         f"×{odds[0]:.2f} ({odds[1]:.2f} to {odds[2]:.2f})",

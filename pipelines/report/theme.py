@@ -40,7 +40,7 @@ WIDTH = 4.6
 DPI = 200
 TITLE_COLUMNS = 50
 NOTE_COLUMNS = 80
-LABEL_LENGTH = 27
+LABEL_LENGTH = 30
 
 TIPS = "tips:"
 """How the group id of marks begins that carry texts: a JSON list, one for each mark."""
@@ -93,12 +93,18 @@ def render(
         draw(canvas)
         svg, plain, small = io.StringIO(), io.BytesIO(), io.BytesIO()
         canvas.savefig(svg, format="svg", metadata={"Date": None})
-        left: Any = {"x": 0.01, "ha": "left"}
         above, below = _lines(title, TITLE_COLUMNS), _lines(note, NOTE_COLUMNS)
-        canvas.suptitle(above, fontsize=10, fontweight="bold", **left)
-        canvas.supxlabel(below, fontsize=7, color=GREY, **left)
-        words = 0.17 * (1 + above.count("\n")) + 0.12 * (2 + below.count("\n"))
-        canvas.set_size_inches(WIDTH, height + words)
+        head, foot = 0.2 + 0.17 * above.count("\n") + 0.1, 0.12 * (2 + below.count("\n"))
+        whole = head + height + foot
+        canvas.set_size_inches(WIDTH, whole)
+        canvas.text(0.01, 1 - 0.05 / whole, above, fontsize=10, fontweight="bold", va="top")
+        canvas.text(0.01, 0.05 / whole, below, fontsize=7, color=GREY, va="bottom")
+        layout: Any = canvas.get_layout_engine()
+        keys = 0.0
+        for legend in canvas.legends:
+            keys = legend.get_window_extent().height / canvas.dpi
+            legend.set_bbox_to_anchor((0, 0, 1, 1 - head / whole), canvas.transFigure)
+        layout.set(rect=(0, foot / whole, 1, (height - keys) / whole))
         canvas.savefig(plain, format="png", dpi=DPI, facecolor=PAPER)
     # In 64 colours: a third of the bytes, and flat colours lose nothing.
     with Image.open(plain) as image:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import sys
+import tempfile
 from pathlib import Path
 
 import polars as pl
 
-from featlab.battles.sources import first_line
+from featlab.battles import scan_source
+from featlab.battles.sources import engine_explained
 from featlab.errors import BattleError
 
 STANDARD_INPUT = "-"
@@ -25,9 +26,14 @@ def read_source(file: str) -> Path | pl.DataFrame:
     if file != STANDARD_INPUT:
         return Path(file)
     given = sys.stdin.buffer.read()
-    try:
-        if given.lstrip()[:1] == b"{":
-            return pl.read_ndjson(io.BytesIO(given), infer_schema_length=None)
-        return pl.read_csv(io.BytesIO(given), infer_schema=False)
-    except pl.exceptions.PolarsError as error:
-        raise BattleError(f"cannot be read: {first_line(error)}", source="standard input") from None
+    kind = "jsonl" if given.lstrip()[:1] in (b"{", b"[") else "csv"
+    with tempfile.TemporaryDirectory() as home:
+        path = Path(home) / f"standard input.{kind}"
+        path.write_bytes(given)
+        try:
+            with engine_explained(path):
+                return scan_source(path).collect()
+        except BattleError as error:
+            raise BattleError(
+                error.problem, source="standard input", column=error.column, rows=error.rows
+            ) from None

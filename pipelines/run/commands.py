@@ -87,6 +87,11 @@ COMMANDS: dict[str, Command] = {
             "--run runs/default --file battles.csv --out reasons.csv",
         ),
     ),
+    "play": Command(
+        "Guess votes against the model, on a page that only this machine can open.",
+        "PlaySettings",
+        ("--run runs/default", "--run runs/default --port 8000"),
+    ),
     "submit": Command(
         "Predict a test file into the competition's CSV; needs neither network nor training data.",
         "SubmitSettings",

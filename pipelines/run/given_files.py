@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -12,9 +13,10 @@ from featlab.errors import ConfigError
 from featlab.progress import note
 from featlab.signals.given import read_given
 from models.probabilities import Probabilities, log_loss, prior
-from models.stacking.kernel import joined_probabilities
-from models.stacking.predictor import Predictor
 from pipelines.run.folder import RunFolder
+
+if TYPE_CHECKING:
+    from models.stacking.predictor import Predictor
 
 SUSPICIOUS = 0.5
 """Of the prior's loss: votes are too noisy for any honest prediction to come so low."""
@@ -114,5 +116,7 @@ def say_what_they_know(files: Mapping[str, str], folds: Path) -> None:
 
 
 def _probabilities(found: pl.DataFrame) -> Probabilities:
+    from models.stacking.kernel import joined_probabilities
+
     margin, tie = found["margin"].to_numpy(), found["tie"].to_numpy()
     return joined_probabilities(margin, tie)

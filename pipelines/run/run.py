@@ -13,7 +13,7 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NotRequired
 
@@ -104,9 +104,10 @@ class Run:
         if known and known["made_from"] == made_from and self._intact(known["outputs"]):
             note(f"{name}: unchanged, nothing recomputed")
             return False
-        start = time.monotonic()
+        _forget_peak_memory()
+        start, worked = time.monotonic(), time.process_time()
         function(**inputs, **outputs, **values)
-        seconds = time.monotonic() - start
+        seconds, worked = time.monotonic() - start, time.process_time() - worked
         if changed := sorted({*read.items()} ^ {*self._fingerprints(inputs).items()}):
             raise ConfigError(
                 f"{changed[0][0]} changed while {name} was made from it; run the command again"
@@ -116,6 +117,7 @@ class Run:
         manifest["stages"][name] = {
             "made_from": made_from,
             "seconds": round(seconds, 3),
+            "processor_seconds": round(worked, 3),
             "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
             "outputs": {
                 str(file.relative_to(self.folder.path)): file_fingerprint(file)
@@ -150,6 +152,12 @@ class Run:
             and file_fingerprint(self.folder.path / name) == expected
             for name, expected in outputs.items()
         )
+
+
+def _forget_peak_memory() -> None:
+    """Let the peak of this process's memory begin anew, where the system can do that."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, Self, get_args
+from typing import TYPE_CHECKING, Literal, Self
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -24,20 +24,14 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from featlab.battles import (
-    LAYOUT_NAMES,
-    ChosenFirst,
-    LabelColumn,
-    OneHotColumns,
-    Recognised,
-    Source,
-    TextFormat,
-    recognise,
-)
-from featlab.battles.outcome_columns import Outcome
 from featlab.errors import ConfigError
 from models.preference.fine_tune_settings import FineTuneSettings, Reading
 from pipelines.download.names import COMPETITION, RELEASE
+
+# What reads battles is imported where they are read: --help waits for no table engine.
+if TYPE_CHECKING:
+    from featlab.battles import Recognised, Source
+    from featlab.battles.outcome_columns import Outcome
 
 ROWS = 57_477
 """Battles in the competition's train.csv."""
@@ -56,8 +50,7 @@ Layouts = Literal[
     "wsdm",
     "arena",
 ]
-
-assert set(get_args(Layouts)) == {"auto", *LAYOUT_NAMES}
+Texts = Literal["json_list", "plain", "conversation", "transcript"]
 
 
 class BattleSettings(BaseModel):
@@ -84,7 +77,7 @@ class BattleSettings(BaseModel):
     model_a: str | None = Field(None, description="column of first models' names")
     model_b: str | None = Field(None, description="column of second models' names")
     language: str | None = Field(None, description="column of languages")
-    texts: TextFormat | None = Field(None, description="what a text cell holds")
+    texts: Texts | None = Field(None, description="what a text cell holds")
 
     def recognised(self, source: Source, seed: int = 0) -> Recognised:
         """Return the schema of a file: as set here, and recognised where nothing is set.
@@ -102,6 +95,8 @@ class BattleSettings(BaseModel):
         BattleError
             When the file cannot be read.
         """
+        from featlab.battles import ChosenFirst, Recognised, recognise
+
         found = recognise(source, self.layout, self._roles())
         schema = found.schema
         outcome = self._outcome(schema.outcome)
@@ -126,6 +121,8 @@ class BattleSettings(BaseModel):
         return sides | {name: getattr(self, name) for name in kept}
 
     def _outcome(self, found: Outcome) -> Outcome:
+        from featlab.battles import ChosenFirst, LabelColumn, OneHotColumns
+
         columns = self.outcome or ([self.winner] if self.winner else [])
         if len(columns) > 3:
             raise ConfigError("--battles.outcome takes one column, or two or three of 0 and 1")
@@ -347,6 +344,12 @@ class TrainSettings(DataSettings):
     fold_repeats: int = Field(
         2, ge=0, description="other foldings on which the tuned parameters are scored again"
     )
+    budget: str | None = Field(
+        None,
+        pattern="^[1-9][0-9]*[smh]$",
+        description="time for all of it, as 90s, 20m or 2h: trials, repeats and measuring are cut "
+        "to fit; signals and the first of either are not",
+    )
 
 
 class BundleSettings(CommandSettings):
@@ -509,6 +512,12 @@ class RunsSettings(CommandSettings):
     """Settings of ``pipelines.runs``."""
 
     root: Path = Field(Path("runs"), description="folder of run folders")
+
+
+class PlaySettings(BundleSettings):
+    """Settings of ``pipelines.play.__main__``."""
+
+    port: int = Field(0, ge=0, le=65535, description="port of the page; 0 takes any that is free")
 
 
 class ShardSettings(CommandSettings):

@@ -104,10 +104,7 @@ def stable_columns(data: Table, kernel: KernelOutOfFold) -> Probabilities:
     """Trees on the columns whose least gain over the training folds is largest."""
     found = np.zeros((len(data.labels), 3))
     for fold in data.fold_numbers:
-        rows = data.training_rows(fold)
-        inside = replace(
-            data, frame=data.frame[rows], outcomes=data.outcomes.take(rows), folds=data.folds[rows]
-        )
+        inside = data.take(data.training_rows(fold))
         gains = []
         for left_out in inside.fold_numbers:
             trainer = FoldTrainer(inside, left_out, SEED, kernel.hidden_ties.get(fold))

@@ -71,3 +71,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for kind in dict.fromkeys(kind for kind, _ in _outcomes):
         counts = "".join(f"{_outcomes[kind, name]:>9}" for name in shown)
         terminalreporter.write_line(f"{kind.replace('_', ' '):<54}{counts}")
+    totals = (sum(n for (_, of), n in _outcomes.items() if of == name) for name in shown)
+    terminalreporter.write_line(f"{'all':<54}" + "".join(f"{total:>9}" for total in totals))

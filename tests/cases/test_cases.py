@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ import pytest
 from featlab.battles import PROBABILITIES
 from featlab.errors import FeatlabError
 from featlab.files import read_json
+from models.stacking.search import open_study
 from pipelines.run.settings import SubmitSettings
 from pipelines.submit import main as submit
 from tests.cases.conftest import features_of, trained
@@ -172,3 +175,41 @@ def test_battles_without_prompts_are_groups_of_their_own(cases: Path, tmp_path: 
 def test_extra_files_in_their_own_layouts(name: str, cases: Path, tmp_path: Path) -> None:
     run = trained(tmp_path, cases / "train_outcome_1.00", extra=[str(cases / name)])
     assert pl.read_parquet(run / "extra.parquet").height > 150
+
+
+@pytest.mark.parametrize(
+    "name", ["optuna_journal_torn_tail.journal", "optuna_journal_torn_mid_trial.journal"]
+)
+def test_torn_journals_keep_their_trials_and_go_on(
+    name: str, cases: Path, arena_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("models.stacking.search.note", said.append)
+    run = tmp_path / "run"
+    shutil.copytree(arena_run, run)
+    journal = run / "study.journal"
+    shutil.copyfile(cases / name, journal)
+    study = json.loads(journal.read_bytes().splitlines()[0])["study_name"]
+    trained(run, cases / "train_outcome_1.00", trials=2)
+    assert "bytes" in said[0]
+    assert len(open_study(journal, study).trials) == 3
+    own = read_json(run / "search.json")["study"]
+    assert len(open_study(journal, own).trials) == 2
+    assert all(json.loads(line) for line in journal.read_bytes().splitlines())
+
+
+def test_a_torn_manifest_is_remade(cases: Path, arena_run: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(arena_run, run)
+    shutil.copyfile(cases / "run_manifest_torn.json", run / "manifest.json")
+    trained(run, cases / "train_outcome_1.00")
+    assert read_json(run / "manifest.json")["stages"].keys() >= {"battles", "blend", "metrics"}
+    for name in ("oof.parquet", "metrics.json"):
+        assert (run / name).read_bytes() == (arena_run / name).read_bytes()
+
+
+def test_every_input_of_the_folder_is_tried(cases: Path) -> None:
+    there = {path.name for path in cases.iterdir()} - {"README.md", "damaged"}
+    there |= {path.name for path in (cases / "damaged").iterdir()}
+    tests = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("*.py"))
+    assert [name for name in sorted(there) if f'"{name}"' not in tests] == []

@@ -30,7 +30,7 @@ import numpy as np
 import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
-from featlab.battles import ARENA, check_battles, explained, read_battles
+from featlab.battles import ARENA, BattleSchema, check_battles, explained, read_battles
 from featlab.encoder import MINILM
 from featlab.errors import FeatlabError
 from featlab.files import read_json
@@ -47,6 +47,7 @@ from pipelines.run.settings import TrainSettings
 from tests.harden.forked import HUNG, Child, run
 from tests.harden.kills import QUICK, _write_battles
 from tests.harden.mutations import changed_file
+from tests.layouts import write_layout
 
 BATCH = 250
 SECONDS_OF_AN_INPUT = 20
@@ -236,18 +237,23 @@ def _of_inputs(home: Path) -> Iterator[Target]:
         lists = pl.col(pl.List(pl.String))
         as_json = lists.map_elements(lambda turns: json.dumps(list(turns)), pl.String)
         frame.with_columns(as_json).write_csv(home / "train.csv")
+        write_layout("arena-140k", read_battles(frame).collect(), home / "train.jsonl")
 
     # The threads of polars begin in a child: a forked process must not inherit them.
     Child(make, home / "said").wait()
-    for ending in ("csv", "parquet"):
+    for ending, schema, share in (
+        ("csv", ARENA, 0.1275),
+        ("parquet", ARENA, 0.1275),
+        ("jsonl", None, 0.04),
+    ):
         path = home / f"train.{ending}"
 
-        def read(path: Path = path) -> None:
-            check_battles(path, ARENA)
-            with explained(path, ARENA):
-                read_battles(path, ARENA).collect()
+        def read(path: Path = path, schema: BattleSchema | None = schema) -> None:
+            check_battles(path, schema)
+            with explained(path, schema):
+                read_battles(path, schema).collect()
 
-        yield Target(f"battles, {ending}", [path], read, 0.1475)
+        yield Target(f"battles, {ending}", [path], read, share)
 
 
 def _of_trees(home: Path) -> Target:

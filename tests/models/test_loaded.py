@@ -77,6 +77,22 @@ def test_a_ranking_shares_out_all_wins_and_knows_no_order(model: LoadedPredictor
         model.rank(PAIR[0], responses[:1])
 
 
+def test_a_score_is_of_one_response_alone_and_tells_who_wins(
+    model: LoadedPredictor, raw: pl.DataFrame
+) -> None:
+    battles = raw.head(60)
+    scored, predicted = model.scores(battles), model.predict(battles)
+    texts = model.read(battles).collect().row(0, named=True)
+    alone = model.score(texts["prompt"], texts["response_b"])
+    assert alone == pytest.approx(scored["score_b"][0], abs=1e-12)
+    mirrored = battles.rename({"response_a": "response_b", "response_b": "response_a"})
+    both = model.scores(mirrored).select("id", score_a="score_b", score_b="score_a")
+    assert both.equals(scored)
+    assert model.score("Is it so?", "") == pytest.approx(0, abs=1e-12)
+    odds = np.log(predicted["winner_model_a"] / predicted["winner_model_b"])
+    assert np.corrcoef(scored["score_a"] - scored["score_b"], odds)[0, 1] > 0.5
+
+
 def test_reasons_add_up_and_change_sides_with_the_battle(model: LoadedPredictor) -> None:
     given, mirrored = model.explain(*PAIR), model.explain(*MIRRORED)
     one = model.predict_one(*PAIR)
@@ -121,6 +137,8 @@ def test_the_text_names_the_side_the_families_and_the_lines_that_fire(
     fired = [line for sides in explained.passages.values() for line in sides if line]
     assert fired
     assert set(fired) <= lines
+    of_responses = explained.features.filter(pl.col("a").is_not_null())["meaning"]
+    assert not of_responses.str.starts_with("of the prompt: ").any()
 
 
 def test_a_whole_file_is_explained_as_its_battles_are(

@@ -43,7 +43,7 @@ def test_the_examples_are_understood(name: str) -> None:
 
 
 def test_every_command_is_a_module_with_its_settings() -> None:
-    there = {path.stem for path in (ROOT / "pipelines").glob("*.py")} | {"report"}
+    there = {path.stem for path in (ROOT / "pipelines").glob("*.py")} | {"play", "report"}
     assert set(COMMANDS) <= there
     for path in (ROOT / "pipelines").glob("*.py"):
         if "run_command(" in path.read_text():
@@ -59,12 +59,39 @@ try:
     import pipelines
 except SystemExit:
     pass
-heavy = {"lightgbm", "optuna", "torch", "sklearn", "scipy", "matplotlib", "huggingface_hub"}
+heavy = {"polars", "numpy", "lightgbm", "optuna", "torch", "sklearn", "scipy", "matplotlib"}
 print(sorted(heavy & set(sys.modules)))
 """
     result = python("-c", program)
     assert "--trials NUMBER" in result.stdout, result.stderr
     assert result.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("command", "unneeded"),
+    [
+        ("features", {"lightgbm", "scipy"}),
+        ("submit", {"scipy.optimize", "scipy.stats"}),
+        ("predict", {"lightgbm", "scipy"}),
+    ],
+)
+def test_commands_wait_for_no_library_that_only_training_needs(
+    command: str, unneeded: set[str]
+) -> None:
+    training = {"optuna", "torch", "transformers", "sklearn", "pandas", "matplotlib"}
+    program = f"import sys, pipelines.{command}; print(*sys.modules)"
+    loaded = set(python("-c", program).stdout.split())
+    assert "polars" in loaded
+    assert not (training | unneeded) & loaded
+
+
+def test_lightgbm_has_all_its_faces_for_whoever_imports_it() -> None:
+    program = """
+from models.lightgbm_alone import lgb
+import lightgbm
+print(issubclass(lightgbm.LGBMClassifier, __import__("sklearn.base").base.BaseEstimator))
+"""
+    assert python("-c", program).stdout == "True\n"
 
 
 def test_commands_are_listed_in_order_and_called_by_name() -> None:

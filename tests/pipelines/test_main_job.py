@@ -146,3 +146,16 @@ def test_the_list_of_features_is_a_table(capsys: pytest.CaptureFixture[str]) -> 
     printed = capsys.readouterr().out
     assert "distinct_word_share" in printed
     assert "different words for each word" in printed
+
+
+def test_a_budget_leaves_out_what_it_has_no_time_for(
+    generated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(generated, tmp_path, "--trials", "50", "--repeats", "3", "--budget", "1s")
+    shown = capsys.readouterr().err
+    assert "budget: 1 of 50 trials" in shown
+    assert "budget: 1 of 3 repeats" in shown
+    assert (tmp_path / "bundle").is_dir()
+    with pytest.raises(SystemExit) as ended:
+        train(generated, tmp_path, "--budget", "soon")
+    assert ended.value.code == 2

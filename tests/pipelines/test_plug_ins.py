@@ -9,6 +9,7 @@ import pytest
 
 import models
 from featlab.battles.schema import PROBABILITIES
+from featlab.errors import ConfigError
 from featlab.generated import truth_matrix, write_battles
 from featlab.progress import report_to
 from models.evaluation.metrics import paired_difference
@@ -111,6 +112,8 @@ def test_the_library_takes_both_and_a_missing_row(run: Path, data: Path) -> None
     assert most.tail(29).equals(whole.tail(29))
     assert most.head(1).equals(nothing.head(1))
     assert not most.head(1).equals(whole.head(1))
+    with pytest.raises(ConfigError, match="rank the responses, or train without --given"):
+        silent.score("So?", "YES")
 
 
 def test_own_features_are_listed_and_made_by_the_features_command(

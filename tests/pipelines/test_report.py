@@ -28,9 +28,10 @@ from pipelines.report.__main__ import (
     make_sections,
     summary,
 )
-from pipelines.report.figure import NAMES, Drawn, Plot
+from pipelines.report.figure import NAMES, Drawn, LeftOut, Plot
 from pipelines.report.page import SHOWN_CHARACTERS, Example, Section, render_page, shown
 from pipelines.report.run_data import RunData, load_run
+from pipelines.report.theme import render
 from pipelines.run.console import run_command
 from pipelines.run.folder import RunFolder
 from pipelines.run.settings import ReportSettings
@@ -50,6 +51,7 @@ NASTY = Example(
     prompt="<script>document.title='stolen'</script> & &lt;i&gt; {{ 7 * 7 }} {% raw %}",
     response_a="# Title\n**bold** [link](javascript:alert(1))\n\x00nul\x07bell\r\nline",
     response_b="مرحبا بالعالم\u202e\u2066" + "x" * 1_000_000,
+    reasons={"<b>my family</b>\u202e": 0.3, "verbosity": -0.2},
 )
 
 
@@ -165,6 +167,26 @@ def test_a_picture_takes_its_colours_from_the_page_and_its_text_is_text(data: Ru
         "lower is better</text>"
         in next(figure for figure in FIGURES if figure.name == "losses").make(data).svg
     )
+
+
+@pytest.mark.parametrize("name", ["reliability", "biases", "outcomes_by_length_ratio"])
+def test_title_keys_and_axes_stand_apart(name: str, plots: dict[str, Plot]) -> None:
+    plot, drawn = plots[name], []
+
+    def draw(canvas: Canvas) -> None:
+        plot.draw(*np.ravel(canvas.subplots(*plot.panels, squeeze=False)))
+        drawn.append(canvas)
+
+    render(draw, plot.title, plot.note, plot.height, name)
+    (canvas,) = drawn
+    canvas.draw_without_rendering()
+    parts = [*canvas.texts, *canvas.legends]
+    assert len(parts) == 3
+    boxes = [part.get_window_extent().padded(-3) for part in parts]
+    boxes += [axes.get_tightbbox().padded(-3) for axes in canvas.axes]
+    for place, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[place + 1 :])
+        assert 0 <= box.ymin <= box.ymax <= canvas.bbox.ymax
 
 
 @pytest.fixture(scope="module")
@@ -325,10 +347,53 @@ def test_a_measured_learning_curve_is_drawn(trained: Path, tmp_path: Path) -> No
     assert len(drawn.plot.numbers) == 6
 
 
+def test_figures_of_damaged_files_are_left_out(trained: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    (run / "study.journal").write_bytes(b"")
+    (run / "learning_curve.json").write_text("[]")
+    manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
+    stage = {**manifest["stages"]["metrics"], "outputs": {"learning_curve.json": "0" * 64}}
+    manifest["stages"]["learning_curve"] = stage
+    (run / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    data = load_run(RunFolder(run))
+    for figure in FIGURES:
+        if figure.name in ("study", "learning_curve"):
+            with pytest.raises(LeftOut, match=r"damaged|train again"):
+                figure.make(data)
+
+
 def test_examples_are_collapsed_behind_a_warning(report: Path) -> None:
     page = (report / "index.html").read_text(encoding="utf-8")
     assert page.index('class="warning"') < page.index('<details class="examples"')
     assert not any("open" in values for _, values in Parsed(page).tags)
+
+
+def test_reasons_of_a_battle_add_up_to_what_is_predicted_out_of_fold(data: RunData) -> None:
+    for row in (0, 100, 239):
+        reasons = data.reasons(row)
+        margin = data.calibrated[row, 0] - data.calibrated[row, 1]
+        assert sum(reasons.values()) == pytest.approx(margin, abs=1e-6)
+        assert 5 < len(reasons) <= 8
+        sizes = [abs(effect) for effect in reasons.values()]
+        assert sizes == sorted(sizes, reverse=True)
+
+
+def test_the_worst_and_the_most_confident_have_bars(report: Path) -> None:
+    assert [share for _, _, share in NASTY.bars] == pytest.approx([1, -2 / 3])
+    page = (report / "index.html").read_text(encoding="utf-8")
+    worst, confident, rest = page.split('<details class="examples"', 3)[1:]
+    assert worst.count('<dl class="reasons">') == confident.count('<dl class="reasons">') == 5
+    assert "reasons" not in rest
+
+
+def test_a_figure_alone_in_its_row_has_its_table_beside_it(report: Path) -> None:
+    page = (report / "index.html").read_text(encoding="utf-8")
+    rows = [part.split("</section>")[0] for part in page.split('<div class="figures">')[1:]]
+    assert len(rows) > 3
+    for row in rows:
+        assert 1 <= row.count("<figure ") <= 3
+        assert ('class="open"' in row) == (row.count("<figure ") == 1)
 
 
 def test_examples_can_be_left_out(trained: Path, tmp_path: Path) -> None:

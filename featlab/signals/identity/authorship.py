@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 
 BUCKETS = 4096
 PENALTY = 0.2
-STEPS = 30
+STEPS = 12
 EDGE_CHARACTERS = 50
 """How much of a text's beginning and end is read as such."""
 

@@ -1,9 +1,9 @@
 """Ridge multinomial logistic regression on sparse rows, for a few dozen classes.
 
 Two products with the rows a step, in float32, and nothing of shape
-(rows, columns): 92,000 texts need the memory of their rows twice. Scikit-learn's
-takes twice as long to the same loss: its steps go along all columns at once,
-ours along columns shifted to mean 0.
+(rows, columns): 92,000 texts need the memory of their rows twice. Coefficients
+are scaled by what the curvature of each is at the base rates, so that a dozen
+steps come as far as a hundred without.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 
 from featlab.errors import ConfigError
@@ -33,8 +32,8 @@ def ridge_softmax(
     """Fit one regression.
 
     Minimises the sum over rows of the weighted log loss, plus half the penalty
-    times the squared coefficients, by L-BFGS on columns shifted to mean 0,
-    which changes nothing but its speed.
+    times the squared coefficients, by L-BFGS on columns shifted to mean 0 and
+    scaled, which changes nothing but its speed.
 
     Parameters
     ----------
@@ -69,13 +68,16 @@ def ridge_softmax(
         raise ConfigError(f"a ridge penalty must be above 0, not {penalty}")
     size, columns = rows.shape
     total = max(float(weight.sum()), 1e-12)
-    mean = (rows.T @ weight.astype(np.float32) / np.float32(total)).astype(np.float32)
+    narrow = weight.astype(np.float32)
+    mean = (rows.T @ narrow / np.float32(total)).astype(np.float32)
+    counted: Floats = np.bincount(classes, weight, minlength=count) + 0.5
+    shares: Floats = counted / counted.sum()
+    scale = _scale(rows, weight, mean, shares, penalty)
     transposed = rows.T.tocsr()
     own = (np.arange(size), classes)
-    narrow = weight.astype(np.float32)
 
     def loss(flat: Floats) -> tuple[float, Floats]:
-        parameters = flat.reshape(columns + 1, count)
+        parameters = flat.reshape(columns + 1, count) * scale
         coefficients = parameters[:-1].astype(np.float32)
         logits = rows @ coefficients
         logits += parameters[-1].astype(np.float32) - mean @ coefficients
@@ -94,11 +96,13 @@ def ridge_softmax(
         gradient[:-1] += penalty * parameters[:-1]
         gradient[-1] = surplus
         ridge = penalty / 2.0 * float((parameters[:-1] ** 2).sum())
-        return float(weight @ likelihood) + ridge, gradient.ravel()
+        return float(weight @ likelihood) + ridge, (gradient * scale).ravel()
+
+    # Imported where something is fitted: predictions do not wait for it.
+    from scipy.optimize import minimize
 
     start = np.zeros((columns + 1, count))
-    shares = np.bincount(classes, weight, minlength=count) + 0.5
-    start[-1] = np.log(shares / shares.sum())
+    start[-1] = np.log(shares) / scale[-1]
     # A second thread gains little on such narrow products and fights on a busy machine.
     with threadpool_limits(1, user_api="blas"):
         found = minimize(
@@ -108,4 +112,25 @@ def ridge_softmax(
             method="L-BFGS-B",
             options={"maxiter": steps, "maxcor": _REMEMBERED_STEPS, "ftol": _LEAST_PROGRESS},
         ).x.reshape(columns + 1, count)
+    found *= scale
     return found[:-1].astype(np.float32), found[-1] - mean.astype(np.float64) @ found[:-1]
+
+
+def _scale(
+    rows: sparse.csr_matrix,
+    weight: Floats,
+    mean: NDArray[np.float32],
+    shares: Floats,
+    penalty: float,
+) -> Floats:
+    """Return one over the root of every parameter's curvature at the base rates.
+
+    The largest is 1, so that the first step of the search is no leap.
+    """
+    squares = sparse.csr_matrix((rows.data**2, rows.indices, rows.indptr), rows.shape)
+    total = float(weight.sum())
+    spread = squares.T @ weight - total * mean.astype(np.float64) ** 2
+    spread = np.append(np.maximum(spread, 0.0), total)
+    curvature = np.outer(spread, shares * (1.0 - shares)) + penalty
+    scale: Floats = np.sqrt(curvature.min() / curvature)
+    return scale

@@ -26,8 +26,9 @@ from featlab.errors import ConfigError
 from featlab.parity import Parity
 from featlab.randomness import derive_seed
 from featlab.signals.lexical.sparse_logistic import (
+    Examples,
     LogisticWeights,
-    held_out_losses,
+    best_penalty,
     ridge_logistic,
 )
 from featlab.signals.outcomes import Outcomes, Rows
@@ -125,24 +126,18 @@ class LexicalSignal(Signal[Blocks]):
         """Choose every column's penalty on inner folds and fit it on all training rows."""
         training = outcomes.take(rows)
         folds = training.inner_folds(self.inner_folds, self.seed, self.name)
-        for regression in self._regressions():
-            even, penalties = regression.even, regression.penalties
-            kept = training.tie_or_not if even else training.decisive
-            rows_kept = prepared[regression.block][rows[kept]]
-            if even:
-                np.abs(rows_kept.data, out=rows_kept.data)
-            targets = (training.labels[kept] == (TIE if even else 0)).astype(np.float64)
-            weight, name = training.weight[kept], regression.column.name
-            if len(np.unique(targets)) < 2:
-                logger.warning("%s: the training battles show one outcome only", name)
-            losses = held_out_losses(
-                rows_kept, targets, weight, penalties, folds[kept], intercept=even
-            )
-            best = penalties[int(losses.argmin())]
-            logger.info("%s: penalty %g, held-out losses %s", name, best, losses.round(4))
-            (self.weights[name],) = ridge_logistic(
-                rows_kept, targets, weight, [best], intercept=even
-            )
+        inner = [np.flatnonzero(folds == fold) for fold in np.unique(folds)]
+        for block, matrix in prepared.items():
+            copies = [_Copy.of(matrix, training, rows, fold) for fold in inner]
+            for regression in self._regressions(block):
+                name, even = regression.column.name, regression.even
+                # The margin comes first: it is done with the signs when the tie drops them.
+                parts = [copy.ties() if even else copy.decisive() for copy in copies]
+                if len(np.unique(np.concatenate([part.targets for part in parts]))) < 2:
+                    logger.warning("%s: the training battles show one outcome only", name)
+                penalty = best_penalty(parts, regression.penalties, intercept=even)
+                logger.info("%s: penalty %g", name, penalty)
+                self.weights[name] = ridge_logistic(parts, penalty, intercept=even)
         return self
 
     def transform(self, prepared: Blocks, rows: Rows | None = None) -> pl.DataFrame:
@@ -218,6 +213,46 @@ class _Regression(NamedTuple):
             return Column(name, Parity.EVEN, FAMILY, f"log odds of a tie, {self.texts}")
         meaning = f"log odds that a beats b, {self.texts}"
         return Column(name, Parity.ODD, FAMILY, meaning, Kind.MARGIN)
+
+
+class _Copy(NamedTuple):
+    """A fold's rows of a block, in an order in which those of either regression are consecutive.
+
+    So one copy serves both, and leaving a fold out takes none.
+    """
+
+    rows: sparse.csr_matrix
+    outcomes: Outcomes
+    rank: Rows
+
+    @classmethod
+    def of(cls, block: sparse.csr_matrix, training: Outcomes, rows: Rows, fold: Rows) -> _Copy:
+        """Copy some of the training rows of a block."""
+        tie, known = training.labels[fold] == TIE, training.tie_known[fold]
+        # Won where ties are hidden, won, tied, and ties that should not be known.
+        rank = np.where(tie, np.where(known, 2, 3), np.where(known, 1, 0))
+        order = np.argsort(rank, kind="stable")
+        return cls(block[rows[fold[order]]], training.take(fold[order]), rank[order])
+
+    def decisive(self) -> Examples:
+        """Return the rows that one side won: did a?"""
+        return self._examples(0, 1, hit=0)
+
+    def ties(self) -> Examples:
+        """Return the rows that could have been a tie, signless from now on: were they?"""
+        np.abs(self.rows.data, out=self.rows.data)
+        return self._examples(1, 2, hit=TIE)
+
+    def _examples(self, first: int, last: int, hit: int) -> Examples:
+        start, stop = np.searchsorted(self.rank, (first, last + 1))
+        ends = self.rows.indptr[start : stop + 1]
+        own = slice(ends[0], ends[-1])
+        rows = sparse.csr_matrix(
+            (self.rows.data[own], self.rows.indices[own], ends - ends[0]),
+            shape=(stop - start, self.rows.shape[1]),
+        )
+        targets = (self.outcomes.labels[start:stop] == hit).astype(np.float64)
+        return Examples(rows, targets, self.outcomes.weight[start:stop])
 
 
 def _differences(spec: SparseText, texts: pl.DataFrame) -> sparse.csr_matrix:

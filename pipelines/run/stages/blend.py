@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from featlab.battles import OUTCOMES, PROBABILITIES, BattleSchema
 from featlab.columns import Column
 from featlab.files import atomic_path
+from featlab.progress import note
 from featlab.signals.signal import Signal
-from models.probabilities import Probabilities
 from models.stacking.blend import BlendOutOfFold, fit_blend
 from models.stacking.bundle import save_bundle
 from models.stacking.calibration import cross_fitted_temperature, fit_temperature
@@ -25,6 +26,8 @@ from pipelines.run.stages.search import read_search
 from pipelines.run.training import TableFiles, read_table
 
 _PARTS = ("trees", "trees_exchanged", "kernel")
+_OFFSET = "like_sides_offset"
+_REPEATS = "repeats"
 
 
 def make_blend(
@@ -41,6 +44,7 @@ def make_blend(
     kinds: Mapping[str, type[Signal[Any]]],
     schema: BattleSchema,
     repeats: int,
+    deadline: float,
     seed: int,
 ) -> None:
     """Fit the trees, calibrate the blend, and write bundle and out-of-fold predictions.
@@ -64,6 +68,8 @@ def make_blend(
         Signal -> its class.
     repeats : int
         Seeds a fold whose trees are averaged.
+    deadline : float
+        A time of `time.monotonic` by which the last repeat but the first shall end.
     """
     data = read_table(table, signals)
     blend, prediction = fit_blend(
@@ -72,7 +78,10 @@ def make_blend(
         seed,
         repeats,
         (read_kernel(kernel), read_kernel_out_of_fold(kernel_predicted)),
+        deadline=deadline,
     )
+    if prediction.trees.repeats < repeats:
+        note(f"budget: {prediction.trees.repeats} of {repeats} repeats")
     raw, labels = prediction.probabilities, data.labels
     predictor = Predictor(
         {name: load_fitted(kinds[name], folder) for name, folder in fitted.items()},
@@ -82,7 +91,10 @@ def make_blend(
     )
     save_bundle(predictor, schema, bundle)
     trees = prediction.trees
-    columns: dict[str, Probabilities] = {}
+    columns: dict[str, Any] = {
+        _OFFSET: prediction.offset,
+        _REPEATS: np.full(len(labels), trees.repeats, np.int32),
+    }
     for part, values in zip(
         _PARTS, (trees.one_order, trees.other_order, prediction.kernel), strict=True
     ):
@@ -112,4 +124,5 @@ def read_members(members: Path) -> BlendOutOfFold:
     one, other, kernel = (
         frame.select(f"{part}_{name}" for name in OUTCOMES).to_numpy() for part in _PARTS
     )
-    return BlendOutOfFold(TreesOutOfFold(one, other), kernel)
+    trees = TreesOutOfFold(one, other, int(frame[_REPEATS][0]))
+    return BlendOutOfFold(trees, kernel, frame[_OFFSET].to_numpy())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from featlab.columns import Column
 from featlab.files import write_json
-from featlab.progress import task
+from featlab.progress import note, task
 from models.evaluation.ensemble import measure_ensemble
 from pipelines.run.stages.blend import read_members
 from pipelines.run.stages.search import read_search
@@ -21,8 +21,8 @@ def make_metrics(
     found: Path,
     metrics: Path,
     signals: Mapping[str, Sequence[Column]],
-    repeats: int,
     other_foldings: int,
+    deadline: float,
     seed: int,
 ) -> None:
     """Measure the ensemble, its members, and what every signal adds.
@@ -33,7 +33,8 @@ def make_metrics(
         Their raw predictions, and what the search found.
     metrics : Path
         JSON to write.
-    repeats, other_foldings, seed : int
+    other_foldings, seed : int
+    deadline : float
         As `models.evaluation.ensemble.measure_ensemble` takes them.
     """
     steps = len(signals) * (2 if len(signals) > 1 else 1)
@@ -44,8 +45,12 @@ def make_metrics(
             read_members(members),
             read_search(found),
             seed,
-            repeats=repeats,
             other_foldings=other_foldings,
             on_step=advance,
+            deadline=deadline,
         )
+    for what, made in (("alone", measured["signals"]), ("left out", measured["without"])):
+        missing = [name for name in signals if name not in made]
+        if missing and len(signals) > 1:
+            note(f"budget: no time to measure the ensemble with {', '.join(missing)} {what}")
     write_json(metrics, measured)

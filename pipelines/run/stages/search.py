@@ -24,6 +24,7 @@ def make_search(
     journal: Path,
     signals: Mapping[str, Sequence[Column]],
     trials: int,
+    deadline: float,
     seed: int,
 ) -> None:
     """Run the trials that are missing, and write down the best.
@@ -38,6 +39,8 @@ def make_search(
         Optuna's journal; a study of the same data, code and seed in it goes on.
     trials : int
         How many trials there shall be.
+    deadline : float
+        A time of `time.monotonic` after which no further one begins.
     """
     data = [*fingerprints(table).values(), *fingerprints(kernel).values()]
     columns = [
@@ -58,7 +61,10 @@ def make_search(
             seed,
             lambda done, best: advance(done, f"best {best:.4f}"),
             kernel=read_kernel_out_of_fold(kernel),
+            deadline=deadline,
         )
+    if (ended := result.finished + result.pruned) < trials:
+        note(f"budget: {ended} of {trials} trials")
     write_json(found, {"study": name, **asdict(result)})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -234,11 +235,14 @@ def test_chosen_answers_change_sides_by_seed_and_nothing_else() -> None:
     assert unlabelled["response_a"].to_list() == [[f"good {n}"] for n in range(400)]
 
 
-def test_a_column_that_always_names_a_is_said_to_and_exchanged() -> None:
-    row = {"prompt": "q", "response_a": "x", "response_b": "y", "winner": "model_a"}
+@pytest.mark.parametrize(("winner", "place"), [("model_a", "first"), ("model_b", "second")])
+def test_a_column_that_always_names_one_side_is_said_to_and_exchanged(
+    winner: str, place: str
+) -> None:
+    row = {"prompt": "q", "response_a": "x", "response_b": "y", "winner": winner}
     rows = [{"id": number, **row} for number in range(50)]
     schema, notes = settled(rows, recognise(rows).schema)
-    assert "always stands first" in " ".join(notes)
+    assert f"always stands {place}" in " ".join(notes)
     assert set(read_battles(rows, schema).collect()["label"]) == {0, 1}
 
 
@@ -260,6 +264,13 @@ def test_words_for_outcomes(drawn: list[tuple[str, int]]) -> None:
     rows = [{"prompt": "q", "response_a": "x", "response_b": "y", "winner": w} for w, _ in drawn]
     schema = recognise(rows).schema
     assert read_battles(rows, schema).collect()["label"].to_list() == [label for _, label in drawn]
+
+
+@pytest.mark.parametrize("word", ["-1", -1, -1.0, "- 1", "-0.0"])
+def test_the_sign_of_a_number_is_no_hyphen(word: Any) -> None:
+    rows = [{"id": "x", "prompt": "q", "response_a": "x", "response_b": "y", "winner": word}]
+    with pytest.raises(BattleError, match=r"not known: '?-"):
+        check_battles(rows)
 
 
 def test_own_words_replace_the_known_ones_and_unknown_ones_are_quoted() -> None:
@@ -315,6 +326,41 @@ def test_a_folder_and_a_pattern_are_all_of_their_files(name: str, tmp_path: Path
         assert read_battles(source).collect()["id"].to_list() == expected
 
 
+def test_files_of_other_columns_are_no_parts_of_one(tmp_path: Path) -> None:
+    row = {"id": "1", "prompt": "q", "response_a": "x", "response_b": "y"}
+    pl.DataFrame([row]).write_csv(tmp_path / "a.csv")
+    pl.DataFrame([{**row, "id": "2"}]).drop("response_a").write_parquet(tmp_path / "b.parquet")
+    with pytest.raises(BattleError, match=r"b\.parquet has no column 'response_a', and a\.csv"):
+        check_battles(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("gz.csv", gzip.compress(b"id,prompt,response_a,response_b\n007,q,x,y\n")),
+        ("plain.csv.gz", b"id,prompt,response_a,response_b\n007,q,x,y\n"),
+        ("parquet.csv", None),
+    ],
+)
+def test_a_file_is_read_as_what_it_is(tmp_path: Path, name: str, content: bytes | None) -> None:
+    path = tmp_path / name
+    if content is None:
+        frame = {"id": ["007"], "prompt": ["q"], "response_a": ["x"], "response_b": ["y"]}
+        pl.DataFrame(frame).write_parquet(path)
+    else:
+        path.write_bytes(content)
+    assert check_battles(path) == 1
+    assert read_battles(path).collect().row(0)[:2] == ("007", ["q"])
+
+
+def test_a_packed_file_that_is_cut_off_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv.gz"
+    lines = b"id,prompt,response_a,response_b\n" + b"1,q,x,y\n" * 500
+    path.write_bytes(gzip.compress(lines)[:-12])
+    with pytest.raises(BattleError, match=r"x\.csv\.gz: cannot be unpacked"):
+        check_battles(path)
+
+
 def test_a_file_packed_by_zstd(tmp_path: Path) -> None:
     frame = pl.DataFrame({"id": ["007"], "prompt": ["q"], "response_a": ["x"], "response_b": ["y"]})
     path = tmp_path / "rows.csv.zst"
@@ -349,13 +395,27 @@ def test_pandas_and_polars_and_dicts_give_the_same() -> None:
         ([{"id": 1}], "list: has no column 'prompt'"),
         ([1, 2], "list: is nothing that battles are read from"),
         (None, "NoneType: is nothing"),
+        (pl.DataFrame({"id": [1.0, float("nan")], **dict.fromkeys(TEXTS, "[]")}), "null .* rows 2"),
+        (
+            pl.DataFrame({"id": [timedelta(1)], **dict.fromkeys(TEXTS, "[]")}),
+            r"column 'id' holds Duration",
+        ),
+        *(
+            (pl.DataFrame({"id": [1], **dict.fromkeys(TEXTS, "[]"), role: [b"x"]}), f"'{role}' hol")
+            for role in TEXTS
+        ),
+        ([{"id": 1, " prompt": "x"}], "it has id, ' prompt'"),
+        (
+            [{"id": 1, "conversation_a": {"role": "x"}, "conversation_b": {"role": "x"}}],
+            "column 'conversation_a' holds Struct",
+        ),
         (pl.DataFrame({"id": [[1]], **dict.fromkeys(TEXTS, "[]")}), r"column 'id' holds List"),
         (pd.DataFrame([["x", "y"]], columns=["prompt", "prompt"]), "'prompt' stands there twice"),
     ],
 )
 def test_errors_of_library_calls_name_source_and_column(source: Any, named: str) -> None:
     with pytest.raises(BattleError, match=named):
-        read_battles(source).collect()
+        check_battles(source)
 
 
 def test_a_broken_cell_is_named_without_any_wrapper() -> None:

@@ -87,3 +87,9 @@ def test_a_file_without_a_column_or_none_at_all_is_refused(tmp_path: Path) -> No
         read_given(path)
     with pytest.raises(ConfigError, match="a name is made of"):
         given_signal("My LLM")
+
+
+def test_ids_of_a_csv_are_the_text_that_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "given.csv"
+    path.write_text(f"id,{','.join(PROBABILITIES)}\n007,0.2,0.3,0.5\n1.10,0.2,0.3,0.5\n")
+    assert read_given(path)["id"].to_list() == ["007", "1.10"]

@@ -22,7 +22,7 @@ from featlab.parity import Parity, swap
 from featlab.signals import Context, Outcomes, load_signal, save_signal
 from featlab.signals.lexical import LexicalSignal
 from featlab.signals.lexical.signal import Blocks
-from featlab.signals.lexical.sparse_logistic import held_out_losses, ridge_logistic
+from featlab.signals.lexical.sparse_logistic import Examples, best_penalty, ridge_logistic
 from featlab.signals.sparse_text import SparseText
 
 TEXTS = ("prompt", "response_a", "response_b")
@@ -120,38 +120,42 @@ def test_the_regression_is_at_the_minimum_and_weights_are_repeats(intercept: boo
     targets = (dense[:, 0] + generator.normal(size=300) > 0.5).astype(np.float64)
     times = generator.integers(0, 3, 300)
     rows = sparse.csr_matrix(dense)
-    weighted, strong = ridge_logistic(
-        rows, targets, times.astype(np.float64), [2.0, 200.0], intercept=intercept
+    seen = Examples(rows, targets, times.astype(np.float64))
+    weighted, strong = (
+        ridge_logistic([seen], penalty, intercept=intercept) for penalty in (2.0, 200.0)
     )
-    (repeated,) = ridge_logistic(
-        sparse.csr_matrix(np.repeat(dense, times, axis=0)),
-        np.repeat(targets, times),
-        np.ones(times.sum()),
-        [2.0],
-        intercept=intercept,
-    )
+    again = [
+        Examples(sparse.csr_matrix(part), outcome, np.ones(len(part)))
+        for part, outcome in zip(
+            np.array_split(np.repeat(dense, times, axis=0), 3),
+            np.array_split(np.repeat(targets, times), 3),
+            strict=True,
+        )
+    ]
+    repeated = ridge_logistic(again, 2.0, intercept=intercept)
     np.testing.assert_allclose(weighted.coefficients, repeated.coefficients, atol=2e-3)
     surplus = times * (1 / (1 + np.exp(-weighted.logits(rows))) - targets)
     np.testing.assert_allclose(surplus @ dense + 2.0 * weighted.coefficients, 0.0, atol=0.2)
     assert np.linalg.norm(strong.coefficients) < np.linalg.norm(weighted.coefficients)
     assert (weighted.intercept != 0.0) == intercept
     with pytest.raises(ConfigError, match="above 0"):
-        ridge_logistic(rows, targets, np.ones(300), [0.0], intercept=intercept)
+        ridge_logistic([seen], 0.0, intercept=intercept)
 
 
-def test_noise_is_given_the_strongest_penalty_and_a_sign_a_weak_one() -> None:
+def test_noise_is_given_the_strongest_penalty_and_a_sign_a_weaker_one() -> None:
     generator = np.random.default_rng(1)
     noise = generator.normal(size=(300, 40)).astype(np.float32)
-    folds = np.arange(300) % 3
     penalties = [100.0, 1.0, 0.01]
     for targets, best in (
-        (generator.integers(0, 2, 300).astype(np.float64), 0),
-        ((noise[:, 0] > 0).astype(np.float64), 2),
+        (generator.integers(0, 2, 300).astype(np.float64), 100.0),
+        ((noise[:, 0] > 0).astype(np.float64), 1.0),
     ):
-        losses = held_out_losses(
-            sparse.csr_matrix(noise), targets, np.ones(300), penalties, folds, intercept=False
-        )
-        assert losses.argmin() == best
+        folds = [
+            Examples(sparse.csr_matrix(noise[rows]), targets[rows], np.ones(len(rows)))
+            for rows in np.array_split(np.arange(300), 3)
+        ]
+        assert best_penalty(folds, penalties, intercept=False) == best
+        assert best_penalty(folds[:1], penalties, intercept=False) == penalties[0]
 
 
 @pytest.mark.parametrize("unit", ["char", "word"])

@@ -1,6 +1,7 @@
 """What is reported of an ensemble: each signal alone, what it adds, the members, the search."""
 
 import numpy as np
+import pytest
 
 from models.evaluation.ensemble import measure_blend, measure_ensemble
 from models.probabilities import log_loss, out_of_fold_prior
@@ -41,7 +42,6 @@ def test_a_signal_that_tells_adds_and_one_of_noise_does_not(data: Table) -> None
         prediction,
         FOUND,
         0,
-        repeats=1,
         other_foldings=1,
         on_step=lambda done, what: steps.append(done),
     )
@@ -62,10 +62,36 @@ def test_a_signal_that_tells_adds_and_one_of_noise_does_not(data: Table) -> None
 def test_other_foldings_give_other_but_similar_losses(data: Table) -> None:
     _, prediction = fit_blend(data, QUICK, seed=0)
     measured = measure_ensemble(
-        data, {"text": data.columns}, prediction, FOUND, 0, repeats=1, other_foldings=2
+        data, {"text": data.columns}, prediction, FOUND, 0, other_foldings=2
     )
     other = list(measured["search"]["log_loss_on_other_foldings"].values())
     own = measured["ensemble"]["after_calibration"]["log_loss"]["value"]
     assert len({own, *other}) == 3
     assert max(own, *other) - min(own, *other) < 0.1
     assert measured["without"] == {}
+
+
+def test_with_many_battles_signals_are_measured_on_some_folds_and_as_on_all(
+    data: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signals = {name: [column] for name, column in zip("xy", data.columns, strict=True)}
+    _, prediction = fit_blend(data, QUICK, seed=0)
+    whole = measure_ensemble(data, signals, prediction, FOUND, 0, other_foldings=0)
+    monkeypatch.setattr("models.evaluation.ensemble.ENOUGH_BATTLES", 1)
+    some = measure_ensemble(data, signals, prediction, FOUND, 0, other_foldings=0)
+    assert whole["signals_measured_on"] == len(data.labels)
+    assert some["signals_measured_on"] == int((data.folds < 2).sum())
+    assert some["ensemble"] == whole["ensemble"]
+    for name in signals:
+        few, many = (measured["without"][name]["gain"] for measured in (some, whole))
+        assert few["low"] - 0.05 < many["value"] < few["high"] + 0.05
+        assert few["high"] - few["low"] > many["high"] - many["low"]
+
+
+def test_no_signal_is_measured_once_the_time_is_over(data: Table) -> None:
+    signals = {name: [column] for name, column in zip("xy", data.columns, strict=True)}
+    _, prediction = fit_blend(data, QUICK, seed=0, repeats=3, deadline=0.0)
+    assert prediction.trees.repeats == 1
+    measured = measure_ensemble(data, signals, prediction, FOUND, 0, other_foldings=0, deadline=0.0)
+    assert measured["signals"] == measured["without"] == {}
+    assert measured["ensemble"]["after_calibration"]["log_loss"]["value"] > 0

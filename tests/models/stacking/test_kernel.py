@@ -12,7 +12,8 @@ from featlab.columns import Column, Kind
 from featlab.parity import Parity
 from featlab.signals.state import load_state, save_state
 from models.probabilities import log_loss, out_of_fold_prior
-from models.stacking.kernel import PENALTIES, Coordinates, Kernel, fit_kernel, fit_symmetric_kernel
+from models.stacking.coordinates import VECTOR_SHARE, Coordinates
+from models.stacking.kernel import PENALTIES, Kernel, fit_kernel, fit_symmetric_kernel
 from models.stacking.scaled_columns import LARGEST, ScaledColumns
 from models.stacking.table import Table
 from tests.models.conftest import make_data, make_outcomes, other_in_fold, relabelled, widened
@@ -29,15 +30,31 @@ def losses(*tables: Table) -> list[float]:
 
 def test_with_all_battles_as_landmarks_it_is_the_plain_kernel_regression() -> None:
     """Against Newton's method on the full kernel, as a textbook writes it."""
-    data = make_data(150)
+    other = np.random.default_rng(1).normal(size=(2, 150))
+    data = widened(make_data(150), {"y": other[0], "y_too": other[1]})
     model = fit_symmetric_kernel(data, np.arange(150), seed=0)
     decisive = np.flatnonzero(data.labels != 2)
     targets = (data.labels[decisive] == 0).astype(float)
     odd, even = model.coordinates.place(data.frame)
 
+    families = {column.name: column.family for column in data.columns}
+    coordinates = model.coordinates
+    of_odd, of_even = (
+        np.array([families[name] for name in part.names])
+        for part in (coordinates.odd, coordinates.even)
+    )
+
     def near(sign: float) -> np.ndarray:
-        points, others = np.hstack([odd, even]), np.hstack([sign * odd, even])
-        return np.exp(-((points[:, None] - others[None]) ** 2).sum(axis=2))
+        def gaussian(odd: np.ndarray, even: np.ndarray) -> np.ndarray:
+            points, others = np.hstack([odd, even]), np.hstack([sign * odd, even])
+            return np.exp(-((points[:, None] - others[None]) ** 2).sum(axis=2))
+
+        of_family = []
+        for family in sorted(set(families.values())):
+            chosen, too = of_odd == family, of_even == family
+            stretch = np.sqrt((odd.shape[1] + even.shape[1]) / (chosen.sum() + too.sum()))
+            of_family.append(gaussian(odd[:, chosen] * stretch, even[:, too] * stretch))
+        return (gaussian(odd, even) + np.mean(of_family, axis=0)) / 2
 
     kernel = ((near(1.0) - near(-1.0)) / 2)[np.ix_(decisive, decisive)] / model.penalties[0]
     logits = np.zeros(len(decisive))
@@ -95,7 +112,7 @@ def test_a_vector_lies_as_far_off_as_its_share_says_whatever_its_unit(
     wide = with_vector(data, scale=unit)
     odd, _ = Coordinates.of(wide.frame, wide.columns).place(wide.frame)
     apart = 2 * (odd[:, 1:] ** 2).sum(axis=1).mean()
-    assert apart == pytest.approx(models.stacking.kernel.VECTOR_SHARE)
+    assert apart == pytest.approx(VECTOR_SHARE)
 
 
 def test_penalties_come_from_the_list_and_noise_takes_a_strong_one() -> None:

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from optuna.trial import TrialState
+from optuna.trial import FixedTrial, TrialState
 
 import models.stacking.search
 from models.stacking.search import (
@@ -12,6 +12,7 @@ from models.stacking.search import (
     search,
     selection_optimism,
     starting_point,
+    suggest,
 )
 from models.stacking.table import Table
 from models.stacking.trees import BoostingParameters
@@ -111,3 +112,11 @@ def test_a_search_on_many_battles_is_coarse_and_finds_what_a_fine_one_finds(
     assert coarse.parameters.patience == COARSE.patience < fine.parameters.patience
     best = [min(map(sum, result.fold_losses.values())) / 3 for result in (fine, coarse)]
     assert best[1] == pytest.approx(best[0], abs=0.03)
+
+
+def test_without_time_the_first_trial_is_the_only_one(data: Table, tmp_path: Path) -> None:
+    found = search(data, open_study(tmp_path / "study.journal", "s"), 9, seed=0, deadline=0.0)
+    assert (found.finished, found.pruned, found.parameters) == (
+        *(1, 0),
+        suggest(FixedTrial(starting_point(FINE))),
+    )

@@ -1,10 +1,19 @@
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from featlab.battles import WSDM, BattleSchema, ChosenFirst, LabelColumn, OneHotColumns
+from featlab.battles import (
+    LAYOUT_NAMES,
+    WSDM,
+    BattleSchema,
+    ChosenFirst,
+    LabelColumn,
+    OneHotColumns,
+    TextFormat,
+)
 from featlab.errors import ConfigError
-from pipelines.run.settings import SubmitSettings, TrainSettings
+from pipelines.run.settings import Layouts, SubmitSettings, Texts, TrainSettings
 
 
 def load(*arguments: str) -> TrainSettings:
@@ -114,3 +123,8 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
     assert caught.value.code == 0
     printed = capsys.readouterr().out
     assert all(option in printed for option in ("--run", "--test", "--out", "--config"))
+
+
+def test_layouts_and_formats_are_those_that_can_be_read() -> None:
+    assert set(get_args(Layouts)) == {"auto", *LAYOUT_NAMES}
+    assert set(get_args(Texts)) == set(get_args(TextFormat))
