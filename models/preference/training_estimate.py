@@ -63,17 +63,17 @@ class TrainingEstimate:
         )
 
 
-def calculated_for_t4(operations: float, cards: int = 2) -> str:
-    """Say how long operations would take on T4 cards, which is calculated and not measured.
+def calculated_for_t4(operations: float) -> str:
+    """Say how long operations would take on two T4 cards, which is calculated and not measured.
 
     Examples
     --------
     >>> calculated_for_t4(7e17)
-    'on 2x T4 about 4:59:09, calculated and not measured (7.0e+17 operations, 39 TFLOP/s)'
+    'on 2x T4, both busy, about 4:59:09: calculated, not measured (7.0e+17 operations, 39 TFLOP/s)'
     """
-    pace = T4_OPERATIONS * SHARE_REACHED * cards
+    pace = 2 * T4_OPERATIONS * SHARE_REACHED
     return (
-        f"on {cards}x T4 about {clock(operations / pace)}, calculated and not measured "
+        f"on 2x T4, both busy, about {clock(operations / pace)}: calculated, not measured "
         f"({operations:.1e} operations, {pace / 1e12:.0f} TFLOP/s)"
     )
 

@@ -47,8 +47,8 @@ def test_a_decoder_from_training_to_a_kit_on_another_machine(
     signals = ["--signals", "text", "--signals", "encoder"]
     train(data, run, *of_decoder(decoder, *signals, "--dry-run"))
     said = capsys.readouterr().err
-    assert "encoder: on 2x T4 about " in said
-    assert "calculated and not measured" in said
+    assert "encoder: on 2x T4, both busy, about " in said
+    assert "calculated, not measured" in said
 
     train(data, run, *of_decoder(decoder, *signals))
     columns = pl.read_parquet(run / "signals" / "encoder.parquet")
