@@ -16,7 +16,7 @@ from typing import Protocol, TypeAlias
 
 logger = logging.getLogger(__name__)
 
-SECONDS_BETWEEN_LINES = 15.0
+SECONDS_BETWEEN_LINES = 30.0
 
 
 @dataclass(frozen=True)
@@ -61,25 +61,26 @@ class Progress:
 ProgressCallback: TypeAlias = Callable[[Progress], None]
 
 
-class LoggedProgress:
-    """A callback that logs, at level INFO, the end and a line every so often.
+class NotedProgress:
+    """A callback that notes a line every so often and, after such lines, the end.
 
     Parameters
     ----------
-    interval : float, default 15
+    interval : float, default 30
         Seconds between two lines.
     """
 
     def __init__(self, interval: float = SECONDS_BETWEEN_LINES) -> None:
         self.interval = interval
         self._last = time.monotonic()
+        self._told = False
 
     def __call__(self, progress: Progress) -> None:
-        """Log `progress` if it is time."""
+        """Note `progress` if it is time."""
         now = time.monotonic()
-        if progress.done == progress.total or now - self._last >= self.interval:
-            self._last = now
-            logger.info("%s", progress)
+        if now - self._last >= self.interval or (self._told and progress.done == progress.total):
+            self._last, self._told = now, True
+            note(str(progress))
 
 
 class Advance(Protocol):
@@ -109,7 +110,7 @@ class LoggedReporter:
     @contextmanager
     def task(self, title: str, total: int) -> Iterator[Advance]:
         """Log a line now and then."""
-        start, log = time.monotonic(), LoggedProgress()
+        start, log = time.monotonic(), NotedProgress()
 
         def advance(done: int, remark: str = "", /) -> None:
             name = f"{title} ({remark})" if remark else title

@@ -24,7 +24,7 @@ import polars as pl
 
 from featlab.errors import BattleError, ConfigError, FeatlabError
 from featlab.files import atomic_path, file_fingerprint, read_json, value_fingerprint, write_json
-from featlab.progress import LoggedProgress, Progress, ProgressCallback
+from featlab.progress import NotedProgress, Progress, ProgressCallback
 from featlab.shards.tasks import ShardTask
 from featlab.versions import versions
 
@@ -207,7 +207,7 @@ def make_shards(
     shards = plan_shards(sources, folder)
     fingerprint = value_fingerprint([task.fingerprint(), code])
     in_turn = (make_shard(shard, task, fingerprint) for shard in shards)
-    tell = LoggedProgress() if on_progress is None else on_progress
+    tell = NotedProgress() if on_progress is None else on_progress
     sizes = {
         shard.name: max(shard.source.stat().st_size, 1) if shard.source.is_file() else 1
         for shard in shards

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from featlab.encoder.spec import EncoderSpec
 from featlab.errors import ConfigError, StoreError
-from featlab.progress import LoggedProgress, Progress, ProgressCallback
+from featlab.progress import NotedProgress, Progress, ProgressCallback
 from featlab.vectors.passages import Passages, TextEncoder
 from featlab.vectors.segments import KEY_DTYPE, Halves, Keys, Vectors, rounded
 from featlab.vectors.store import SPEC_FILE, EmbeddingStore, Mode, open_store
@@ -158,7 +158,7 @@ class VectorSource:
     ) -> Iterator[tuple[Keys, Vectors]]:
         if not len(pending):
             return
-        report = self.on_progress or LoggedProgress()
+        report = self.on_progress or NotedProgress()
         total, work, started = len(pending), pending["size"].sum(), time.monotonic()
         logger.info("encoding %s passages that are not in the store", f"{total:,}")
         for first in range(0, total, self.batch_size):

@@ -25,7 +25,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 from transformers.trainer import TRAINER_STATE_NAME
 
 from featlab.files import read_json, write_json
-from featlab.progress import LoggedProgress, Progress
+from featlab.progress import NotedProgress, Progress
 from featlab.randomness import derive_seed
 from models.preference.token_budget_sampler import TokenBudgetSampler
 from models.preference.training_job import TrainingJob, process_share, tokens_at_once
@@ -147,7 +147,7 @@ class _Watch(TrainerCallback):
 
     def __init__(self, trainer: TokenBudgetTrainer) -> None:
         self.trainer = trainer
-        self.told = trainer.job.on_progress or (_Bar() if sys.stderr.isatty() else LoggedProgress())
+        self.told = trainer.job.on_progress or (_Bar() if sys.stderr.isatty() else NotedProgress())
         self.loss = float("nan")
         self.start = self.saved = time.monotonic()
 

@@ -21,13 +21,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bars
 
 from featlab.errors import FeatlabError, visible
-from featlab.progress import Advance, Progress, report_to
+from featlab.progress import SECONDS_BETWEEN_LINES, Advance, Progress, report_to
 from pipelines.run.settings import CommandSettings
 
 Settings = TypeVar("Settings", bound=CommandSettings)
 
 EXIT_BAD_INPUT = 2
-SECONDS_BETWEEN_LINES = 30.0
 EXIT_BROKEN_PIPE = 128 + signal.SIGPIPE
 console = Console(stderr=True, highlight=False)
 
