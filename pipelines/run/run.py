@@ -31,7 +31,7 @@ from featlab.files import (
     value_fingerprint,
     write_json,
 )
-from featlab.progress import note
+from featlab.progress import LONG, clock, note, work
 from featlab.versions import versions
 from models.checked_json import checked_json
 from pipelines.run.code import code_fingerprint
@@ -105,7 +105,10 @@ class Run:
             note(f"{name}: unchanged, nothing recomputed")
             return False
         start = time.monotonic()
-        function(**inputs, **outputs, **values)
+        if known and known["seconds"] > LONG:
+            note(f"{name}: took {clock(known['seconds'])} the last time")
+        with work(name):
+            function(**inputs, **outputs, **values)
         seconds = time.monotonic() - start
         if changed := sorted({*read.items()} ^ {*self._fingerprints(inputs).items()}):
             raise ConfigError(
