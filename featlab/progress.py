@@ -10,13 +10,15 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LINES = 30.0
+LONG = 600.0
+"""Seconds from which a person is told at the start how long something takes."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,9 @@ class Reporter(Protocol):
     def task(self, title: str, total: int) -> AbstractContextManager[Advance]:
         """Show a task of so many steps as long as the block lasts."""
 
+    def work(self, title: str) -> AbstractContextManager[None]:
+        """Show that work is under way as long as the block lasts, however far it is."""
+
 
 class LoggedReporter:
     """A reporter that writes to the log, at level INFO."""
@@ -118,6 +123,10 @@ class LoggedReporter:
             log(Progress(name, done, total, share, time.monotonic() - start))
 
         yield advance
+
+    def work(self, title: str) -> AbstractContextManager[None]:
+        """Log nothing: there is no step to tell of."""
+        return nullcontext()
 
 
 _reporter: Reporter = LoggedReporter()
@@ -148,6 +157,17 @@ def task(title: str, total: int) -> AbstractContextManager[Advance]:
     ...     advance(1, "fold 0")
     """
     return _reporter.task(title, total)
+
+
+def work(title: str) -> AbstractContextManager[None]:
+    """Show that work is under way, to whoever watches, where nothing else does.
+
+    Examples
+    --------
+    >>> with work("blend"):
+    ...     pass
+    """
+    return _reporter.work(title)
 
 
 def clock(seconds: float) -> str:

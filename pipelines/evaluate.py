@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-import models
 from featlab.battles import check_battles
 from featlab.errors import BattleError
 from featlab.files import write_json
@@ -18,15 +17,16 @@ from featlab.signals.outcomes import Outcomes
 from models.analysis.predictions import FEWEST, loss_by_slice, quantile_slices
 from models.evaluation.metrics import evaluate
 from models.probabilities import Labels, Probabilities, prior, row_log_loss
+from pipelines.run.asking import loaded
 from pipelines.run.battle_source import read_source
 from pipelines.run.console import run_command
-from pipelines.run.given_files import files_to_read, with_given
+from pipelines.run.given_files import with_given
 from pipelines.run.settings import EvaluateSettings
 
 
 def main(settings: EvaluateSettings) -> None:
     """Print the metrics and the slices, and keep all of them where that is asked for."""
-    model = models.load(settings.run, settings.trust, files_to_read(settings.given))
+    model = loaded(settings)
     with_given(model.ensemble, settings.given)
     source = read_source(settings.file)
     check_battles(source, model.schema_of(source, outcomes=True), require_outcome=True)

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-
-import models
-from featlab.files import atomic_path
 from featlab.progress import note, task
+from pipelines.run.asking import hand_over, loaded
 from pipelines.run.battle_source import read_source
 from pipelines.run.console import run_command
-from pipelines.run.given_files import files_to_read
 from pipelines.run.settings import PredictSettings
 
 
 def main(settings: PredictSettings) -> None:
     """Print the probabilities of one battle, or write those of a file as CSV."""
-    model = models.load(settings.run, settings.trust, files_to_read(settings.given))
-    pair = settings.pair()
+    model, pair = loaded(settings), settings.pair()
     if pair is not None:
         print(
             "  ".join(f"{name} {p:.4f}" for name, p in model.predict_one(*pair)._asdict().items())
@@ -28,12 +23,7 @@ def main(settings: PredictSettings) -> None:
         note(str(overlap))
     with task("predicting", 0 if overlap is None else overlap.battles) as advance:
         predicted = model.predict(battles, advance)
-    if settings.out is None:
-        predicted.write_csv(sys.stdout)
-        return
-    with atomic_path(settings.out) as path:
-        predicted.write_csv(path)
-    note(f"{len(predicted):,} battles predicted: {settings.out}")
+    hand_over(predicted, settings.out, f"{len(predicted):,} battles predicted")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from pipelines.run.budget import Budget
 from pipelines.run.changes import changed, flat, read_config
 from pipelines.run.console import run_command
 from pipelines.run.folder import RunFolder
-from pipelines.run.given_files import say_what_they_know, training_files
+from pipelines.run.given_files import say_what_they_know
 from pipelines.run.presets import Recipe, resolve
 from pipelines.run.run import Run, open_run
 from pipelines.run.settings import TrainSettings
@@ -80,7 +80,7 @@ def main(settings: TrainSettings) -> None:
         if settings.dry_run:
             estimate_run(files, recipe, training)
             return
-        say_what_they_know(training_files(settings.given), files.folds)
+        say_what_they_know(settings.given, files.folds)
         for name in recipe.kinds:
             learn_signal(run, recipe, name, training)
         stack(run, recipe, training, settings, schema, budget)

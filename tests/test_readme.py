@@ -17,6 +17,10 @@ def test_every_make_target_exists() -> None:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
+def test_it_is_short() -> None:
+    assert len(README.splitlines()) < 100
+
+
 @pytest.mark.parametrize("path", re.findall(r"\]\(([^)#:]+)\)", README))
 def test_every_linked_file_exists(path: str) -> None:
     assert (ROOT / path).is_file()

@@ -78,7 +78,7 @@ def main(settings: ReportSettings) -> None:
         path.write_text(page, encoding="utf-8")
     with atomic_path(run.bundle / MODEL_CARD) as path:
         path.write_text(model_card(data.training, data.metrics), encoding="utf-8")
-    note(f"{len(drawn)} figures: {folder / 'index.html'}")
+    note(f"{len(drawn)} figures: {(folder / 'index.html').resolve().as_uri()}")
 
 
 def write_readme_figures(data: RunData, folder: Path) -> None:

@@ -21,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bars
 
 from featlab.errors import FeatlabError, visible
-from featlab.progress import SECONDS_BETWEEN_LINES, Advance, Progress, report_to
+from featlab.progress import SECONDS_BETWEEN_LINES, Advance, Progress, clock, report_to
 from pipelines.run.settings import CommandSettings
 
 Settings = TypeVar("Settings", bound=CommandSettings)
@@ -34,8 +34,13 @@ console = Console(stderr=True, highlight=False)
 class ConsoleReporter:
     """Notes as lines and tasks as bars, on standard error."""
 
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+        self._bars = 0
+
     def note(self, message: str) -> None:
         """Print one line."""
+        self._last = time.monotonic()
         console.print(visible(message), markup=False, soft_wrap=True)
 
     @contextmanager
@@ -57,7 +62,30 @@ class ConsoleReporter:
             def advance(done: int, remark: str = "", /) -> None:
                 bar.update(shown, completed=done, remark=remark)
 
-            yield advance
+            self._bars += 1
+            try:
+                yield advance
+            finally:
+                self._bars -= 1
+
+    @contextmanager
+    def work(self, title: str) -> Iterator[None]:
+        """Say now and then that it goes on, where no line and no bar does."""
+        start, ended = time.monotonic(), threading.Event()
+
+        def tell() -> None:
+            while not ended.wait(SECONDS_BETWEEN_LINES / 10):
+                now = time.monotonic()
+                if not self._bars and now - self._last >= SECONDS_BETWEEN_LINES:
+                    self.note(f"{title}: at work for {clock(now - start)}")
+
+        teller = threading.Thread(target=tell, daemon=True)
+        teller.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            teller.join()
 
     def _lines(self, title: str, total: int) -> Advance:
         start = last = time.monotonic()

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
+from scipy.special import entr
 
 from featlab.errors import ConfigError
 from featlab.progress import note
 from featlab.signals.given import read_given
-from models.probabilities import Probabilities, log_loss, prior
+from models.probabilities import Labels, Probabilities, log_loss, prior, row_log_loss
 from pipelines.run.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 
 SUSPICIOUS = 0.5
 """Of the prior's loss: votes are too noisy for any honest prediction to come so low."""
+
+FEWEST = 30
+"""Test battles from which the two are compared."""
+
+BETTER = 0.1
+"""Nats by which training battles may cost it less than it expects test battles to."""
 
 
 def parse_given(given: Sequence[str]) -> dict[str, tuple[Path, ...]]:
@@ -96,15 +103,20 @@ def trained_given(run: RunFolder) -> list[str]:
     return found
 
 
-def say_what_they_know(files: Mapping[str, str], folds: Path) -> None:
-    """Say each model's loss on the training battles, and whether it must have seen their labels."""
+def say_what_they_know(given: Sequence[str], folds: Path) -> None:
+    """Say each model's loss on the training battles, and whether it must have seen their labels.
+
+    Either it predicts them too well, or better than it expects to predict the
+    test battles, where it was given for those too.
+    """
     labelled = pl.read_parquet(folds).select(pl.col("id").cast(pl.String), "label")
-    for name, file in files.items():
-        found = labelled.join(read_given(Path(file)), on="id", how="inner", maintain_order="left")
+    for name, (file, *more) in parse_given(given).items():
+        found = labelled.join(read_given(file), on="id", how="inner", maintain_order="left")
         if found.is_empty():
             continue
         labels = found["label"].to_numpy().astype(np.int64)
-        loss = log_loss(_probabilities(found), labels)
+        stated = _probabilities(found)
+        loss = log_loss(stated, labels)
         guess = log_loss(np.tile(prior(labels), (len(labels), 1)), labels)
         note(f"{name}: log loss {loss:.4f} on {len(found):,} training battles, prior {guess:.4f}")
         if loss < SUSPICIOUS * guess:
@@ -113,6 +125,19 @@ def say_what_they_know(files: Mapping[str, str], folds: Path) -> None:
                 "look like predictions of its own training battles, and the ensemble will trust "
                 "them on new battles where they are worth far less. Give out-of-fold probabilities"
             )
+        elif more and _unlike(stated, labels, _probabilities(read_given(more[0]))):
+            note(
+                f"{name}: it does better on the training battles than it expects to on the "
+                "test battles, as one does that has learned from them. Give out-of-fold predictions"
+            )
+
+
+def _unlike(training: Probabilities, labels: Labels, test: Probabilities) -> bool:
+    """Return whether training battles cost clearly less than is expected of test battles."""
+    known, expected = row_log_loss(training, labels), entr(test).sum(axis=1)
+    error = np.sqrt(known.var() / len(known) + expected.var() / max(len(expected), 1))
+    gap = float(expected.mean() - known.mean()) if len(expected) >= FEWEST else 0.0
+    return bool(gap > BETTER + 3 * error)
 
 
 def _probabilities(found: pl.DataFrame) -> Probabilities:

@@ -31,7 +31,7 @@ from featlab.files import (
     value_fingerprint,
     write_json,
 )
-from featlab.progress import note
+from featlab.progress import LONG, clock, note, work
 from featlab.versions import versions
 from models.checked_json import checked_json
 from pipelines.run.code import code_fingerprint
@@ -106,7 +106,10 @@ class Run:
             return False
         _forget_peak_memory()
         start, worked = time.monotonic(), time.process_time()
-        function(**inputs, **outputs, **values)
+        if known and known["seconds"] > LONG:
+            note(f"{name}: took {clock(known['seconds'])} the last time")
+        with work(name):
+            function(**inputs, **outputs, **values)
         seconds, worked = time.monotonic() - start, time.process_time() - worked
         if changed := sorted({*read.items()} ^ {*self._fingerprints(inputs).items()}):
             raise ConfigError(

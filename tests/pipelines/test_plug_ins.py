@@ -150,10 +150,30 @@ def test_a_model_that_has_seen_the_labels_is_said(
     pl.DataFrame({"id": ids, **columns}).write_csv(tmp_path / "leaking.csv")
     report_to(ConsoleReporter())
     for file, suspected in ((tmp_path / "leaking.csv", True), (data / "llm_train.csv", False)):
-        say_what_they_know({"llm": str(file)}, tmp_path / "folds.parquet")
+        say_what_they_know([f"llm={file}"], tmp_path / "folds.parquet")
         said = capsys.readouterr().err
         assert f"on {len(ids)} training battles" in said
         assert ("out-of-fold" in said) is suspected
+
+
+def test_a_model_that_does_better_on_its_training_battles_than_it_expects_is_said(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It has half learned the labels by heart, so no single loss gives it away."""
+    train, honest = pl.read_csv(data / "train.csv"), pl.read_csv(data / "llm_train.csv")
+    known = train.select(PROBABILITIES).to_numpy()
+    folds = pl.DataFrame({"id": train["id"], "label": known.argmax(axis=1)})
+    folds.write_parquet(tmp_path / "folds.parquet")
+    stated = 0.8 * honest.select(PROBABILITIES).to_numpy() + 0.2 * known
+    columns = dict(zip(PROBABILITIES, stated.T, strict=True))
+    pl.DataFrame({"id": train["id"], **columns}).write_csv(tmp_path / "half.csv")
+    report_to(ConsoleReporter())
+    for file, suspected in ((tmp_path / "half.csv", True), (data / "llm_train.csv", False)):
+        given = [f"llm={file},{data / 'llm_test.csv'}"]
+        say_what_they_know(given, tmp_path / "folds.parquet")
+        said = capsys.readouterr().err
+        assert ("better on the training battles" in said) is suspected
+        assert "no model predicts" not in said
 
 
 def test_a_repeated_training_says_which_settings_changed_and_what_comes_next(

@@ -9,10 +9,14 @@ import numpy as np
 import polars as pl
 
 from featlab.files import atomic_path
-from featlab.progress import task
+from featlab.progress import LONG, clock, note, task
+from featlab.signals.outcomes import TRAINING_ONLY
 from featlab.signals.signal import Context, Cost, Signal
 from models.stacking.out_of_fold import out_of_fold, prepare, save_fitted
 from pipelines.run.battle_files import BattleFiles, read_outcomes, scan_battles
+
+MANY = 1_000
+"""Battles from which the time is estimated first; it costs a warm-up."""
 
 
 def make_signal(
@@ -47,6 +51,11 @@ def make_signal(
         made, signals = signal.transform(prepare(signal, both)), [signal]
     else:
         outcomes, dealt, _ = read_outcomes(BattleFiles(battles, folds, extra))
+        if len(outcomes.labels) >= MANY:
+            told = both.drop(TRAINING_ONLY, strict=False)
+            expected = kind.from_settings(context, 0).expected_seconds(told, outcomes, dealt)
+            if expected is not None and expected > LONG:
+                note(f"{kind.name}: will take about {clock(expected)}, less what is stored already")
         with task(kind.name, len(np.unique(dealt))) as advance:
             made, signals = out_of_fold(kind, context, both, outcomes, dealt, advance)
     save_fitted(signals, fitted)

@@ -11,9 +11,11 @@ import pytest
 from filelock import FileLock
 
 from featlab.errors import ConfigError
+from featlab.files import read_json, write_json
 from featlab.generated import write_battles
+from featlab.progress import report_to
 from pipelines.features import main as features
-from pipelines.run.console import run_command
+from pipelines.run.console import ConsoleReporter, run_command
 from pipelines.run.folder import RunFolder
 from pipelines.run.run import LOCK, open_run, read_manifest, require_finished
 from pipelines.run.settings import FeatureSettings
@@ -63,6 +65,18 @@ def test_a_stage_is_made_again_when_it_must_be_and_only_then(work: Work) -> None
     # Made from other parts, the first stage comes out the same: the second is kept.
     work.source.write_text("another")
     assert work(text=" source read", last=" thrice") == [True, False]
+
+
+def test_a_stage_that_took_long_says_so_before_it_is_made_again(
+    work: Work, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work()
+    manifest = read_json(work.run / "manifest.json")
+    manifest["stages"]["one"]["seconds"] = 725.0
+    write_json(work.run / "manifest.json", manifest)
+    report_to(ConsoleReporter())
+    work(text=" anew")
+    assert capsys.readouterr().err.count("took 12:05 the last time") == 1
 
 
 @pytest.mark.parametrize("harm", [Path.unlink, lambda path: path.write_text("edited by hand")])
