@@ -22,7 +22,10 @@ from pipelines.run.commands import COMMANDS
 from pipelines.run.settings import CommandSettings
 
 PREFIX = "FEATLAB_"
-OTHER_VARIABLES = ("FEATLAB_STORE", "FEATLAB_TEST_DATA", "FEATLAB_THREADS")
+OTHER_VARIABLES = (
+    *("FEATLAB_STORE", "FEATLAB_THREADS"),
+    *("FEATLAB_TEST_CASES", "FEATLAB_TEST_DATA", "FEATLAB_TEST_EXAMPLES"),
+)
 """Variables that are no settings of a command."""
 
 HELP = frozenset({"-h", "--help"})
