@@ -210,14 +210,21 @@ def fit_blend(
     """
     fitted, near = kernel or fit_kernel(table, seed, held_out)
     trees, split = fit_trees(table, parameters, seed, repeats, near.hidden_ties, held_out, deadline)
-    offset, offsets = _like_sides_offsets(
+    offset, offsets = like_sides_offsets(
         table, mean_of_members(split.probabilities, near.probabilities)
     )
     return Blend(trees, fitted, offset), BlendOutOfFold(split, near.probabilities, offsets)
 
 
-def _like_sides_offsets(table: Table, predicted: Probabilities) -> tuple[float, Floats]:
-    """Return the offset that battles of like sides ask for, and for each that of other folds."""
+def like_sides_offsets(table: Table, predicted: Probabilities) -> tuple[float, Floats]:
+    """Return the offset that battles of like sides ask for, and for each that of other folds.
+
+    Parameters
+    ----------
+    table : Table
+    predicted : float64 array of shape (n, 3)
+        Out of fold, by both members; 0 where nothing is predicted.
+    """
     offsets = np.zeros(len(predicted))
     if not table.ties:
         return 0.0, offsets

@@ -1,9 +1,10 @@
 """Where a battle lies, and how near two battles are once their sides may be exchanged.
 
 Two battles are near if all their columns are, or those of a family: with d the
-distance over all columns and d_f that over the columns of one of F families,
+distance over all columns, d_f that over the columns of one of F families and s
+`FAMILY_SHARE`,
 
-    k(x, y) = (exp(-d(x, y)^2) + sum over f of exp(-d_f(x, y)^2) / F) / 2
+    k(x, y) = (1 - s) exp(-d(x, y)^2) + s sum over f of exp(-d_f(x, y)^2) / F
 
 The first half learns what only many columns say together; over hundreds of
 columns, though, everything lies far from everything. The other half is a sum of
@@ -36,6 +37,10 @@ from models.stacking.scaled_columns import ScaledColumns, column_values
 
 VECTOR_SHARE = 0.25
 """Mean squared distance between vectors, where that between scalar columns is 1."""
+
+
+FAMILY_SHARE = 0.5
+"""Of the kernel: what families say one by one."""
 
 
 class Block(NamedTuple):
@@ -179,7 +184,9 @@ class BothKernels(NamedTuple):
         given, exchanged = (np.zeros((len(odd), self.whole.apart.shape[1])) for _ in range(2))
         for part in self.parts:
             part.add_nearness(odd, even, given, exchanged)
-        given /= max(len(self.parts), 1)
-        exchanged /= max(len(self.parts), 1)
+        share = FAMILY_SHARE / (1.0 - FAMILY_SHARE) / max(len(self.parts), 1)
+        given *= share
+        exchanged *= share
         self.whole.add_nearness(odd, even, given, exchanged)
-        return (given - exchanged) / 4.0, (given + exchanged) / 4.0
+        half = (1.0 - FAMILY_SHARE) / 2.0
+        return (given - exchanged) * half, (given + exchanged) * half

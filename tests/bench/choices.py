@@ -25,6 +25,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.model_selection import PredefinedSplit
 
+import models.stacking.coordinates
 import models.stacking.kernel
 from featlab.battles.schema import TIE
 from featlab.columns import Kind
@@ -32,7 +33,7 @@ from featlab.parity import Parity
 from featlab.threads import wait_passively
 from models.evaluation.metrics import bootstrap_mean, paired_difference
 from models.probabilities import Labels, Probabilities, row_log_loss
-from models.stacking.blend import mean_of_members
+from models.stacking.blend import like_sides_offsets, mean_of_members, with_tie_offset
 from models.stacking.calibration import cross_fitted_temperature
 from models.stacking.kernel import KernelOutOfFold, fit_kernel, joined_probabilities
 from models.stacking.scaled_columns import ScaledColumns
@@ -159,7 +160,9 @@ def refit_kernel(data: Table, **constants: float) -> Probabilities:
     """The kernel with other constants."""
     with ExitStack() as changed:
         for name, value in constants.items():
-            changed.enter_context(mock.patch.object(models.stacking.kernel, name, value))
+            rooms = models.stacking.kernel, models.stacking.coordinates
+            (room,) = (room for room in rooms if hasattr(room, name))
+            changed.enter_context(mock.patch.object(room, name, value))
         return fit_kernel(data, SEED)[1].probabilities
 
 
@@ -167,14 +170,19 @@ def choices(data: Table) -> dict[str, Callable[[], Probabilities]]:
     """Name -> what makes its out-of-fold predictions, calibrated."""
     kernel = fit_kernel(data, SEED)[1]
     near, trees = kernel.probabilities, default_trees(data, kernel)
-    blend = mean_of_members(trees, near)
     folds, labels = data.folds, data.labels
 
+    def with_offset(mean: Probabilities) -> Probabilities:
+        return with_tie_offset(mean, like_sides_offsets(data, mean)[1])
+
+    bare = mean_of_members(trees, near)
+    blend = with_offset(bare)
+
     def calibrated(made: Callable[[], Probabilities]) -> Callable[[], Probabilities]:
-        return lambda: cross_fitted_temperature(made(), labels, folds)
+        return lambda: cross_fitted_temperature(with_offset(made()), labels, folds)
 
     tried: dict[str, Callable[[], Probabilities]] = {
-        "**trees and kernel, half each**": lambda: blend,
+        "**trees and kernel, half each**": lambda: bare,
         "trees alone": lambda: trees,
         "kernel alone": lambda: near,
         "ridge regressions in place of the kernel": lambda: mean_of_members(trees, fit_ridge(data)),
@@ -186,6 +194,9 @@ def choices(data: Table) -> dict[str, Callable[[], Probabilities]]:
         ),
         f"trees on the {KEPT} columns of steadiest gain": lambda: mean_of_members(
             stable_columns(data, kernel), near
+        ),
+        "kernel over all columns, not families": lambda: mean_of_members(
+            trees, refit_kernel(data, FAMILY_SHARE=0.0)
         ),
         "kernel of half the landmarks": lambda: mean_of_members(
             trees, refit_kernel(data, LANDMARKS=models.stacking.kernel.LANDMARKS // 2)
@@ -216,6 +227,9 @@ def choices(data: Table) -> dict[str, Callable[[], Probabilities]]:
         }
     return {
         **{name: calibrated(made) for name, made in tried.items()},
+        "no offset where the sides are alike": lambda: cross_fitted_temperature(
+            bare, labels, folds
+        ),
         "not calibrated": lambda: blend,
         "isotonic regression in place of the temperature": lambda: isotonic(blend, labels, folds),
     }
