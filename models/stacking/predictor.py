@@ -21,7 +21,7 @@ from models.stacking.out_of_fold import mean_columns
 from models.stacking.table import stacked_columns, stacked_frame
 from models.stacking.trained_on import TrainedOn
 
-BATCH = 2_500
+BATCH = 1_000
 FIRST = 200
 """Battles of the first batch: whoever waits is told after it how long the others take."""
 
