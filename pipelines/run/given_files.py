@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
-from scipy.special import entr
 
 from featlab.errors import ConfigError
 from featlab.progress import note
@@ -134,6 +133,8 @@ def say_what_they_know(given: Sequence[str], folds: Path) -> None:
 
 def _unlike(training: Probabilities, labels: Labels, test: Probabilities) -> bool:
     """Return whether training battles cost clearly less than is expected of test battles."""
+    from scipy.special import entr
+
     known, expected = row_log_loss(training, labels), entr(test).sum(axis=1)
     error = np.sqrt(known.var() / len(known) + expected.var() / max(len(expected), 1))
     gap = float(expected.mean() - known.mean()) if len(expected) >= FEWEST else 0.0

@@ -72,7 +72,7 @@ print(sorted(heavy & set(sys.modules)))
     [
         ("features", {"lightgbm", "scipy"}),
         ("submit", {"scipy.optimize", "scipy.stats"}),
-        ("predict", {"lightgbm", "scipy"}),
+        ("predict", {"scipy.optimize", "scipy.stats"}),
     ],
 )
 def test_commands_wait_for_no_library_that_only_training_needs(
