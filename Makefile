@@ -18,7 +18,7 @@ FAST := tests/featlab/features tests/featlab/battles tests/featlab/signals \
 	--ignore tests/models/stacking/test_search.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-ray check format data features train-ensemble learning-curve report play readme-figures kaggle test-kaggle docs bench harden clean
+.PHONY: help demo test test-fast test-ray check format data features train-ensemble learning-curve report play readme-figures kaggle test-kaggle docs bench bench-full harden clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -97,6 +97,9 @@ bench: $(READY)  ## time and memory of the main parts; TRIALS=100 runs the whole
 	$(BIN)/python -m tests.bench.text_peers
 	$(BIN)/python -m tests.bench.search_cost --trials $(TRIALS)
 	$(BIN)/python -m tests.bench.embedding_throughput --texts 200
+
+bench-full: $(READY)  ## a whole training at 5,000, 20,000 and 57,477 battles, stage by stage
+	$(BIN)/python -m tests.bench.full $(ARGS)
 
 harden: $(READY)  ## kill, starve and fuzz every command; a release takes N=1000
 	$(BIN)/python -m tests.harden.kills --n $$(($(N) / 5))

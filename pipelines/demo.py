@@ -17,7 +17,7 @@ from models.probabilities import Probabilities, prior
 from pipelines.run.console import run_command
 from pipelines.run.settings import DemoSettings, SubmitSettings, TrainSettings
 from pipelines.submit import main as submit
-from pipelines.train_ensemble import main as train_ensemble
+from pipelines.train_ensemble import next_commands, train
 
 
 def main(settings: DemoSettings) -> None:
@@ -28,11 +28,10 @@ def main(settings: DemoSettings) -> None:
     )
     note(f"generated {settings.battles_to_train} + {settings.battles_to_test} battles in {folder}")
     fields = set(TrainSettings.model_fields) - {"config", "data"}
-    train_ensemble(
-        TrainSettings.model_construct(
-            **{name: getattr(settings, name) for name in fields}, config=None, data=folder
-        )
+    training = TrainSettings.model_construct(
+        **{name: getattr(settings, name) for name in fields}, config=None, data=folder
     )
+    train(training)
     out = settings.run / "submission.csv"
     submit(
         SubmitSettings.model_construct(
@@ -43,6 +42,9 @@ def main(settings: DemoSettings) -> None:
     truth = truth_matrix(written.test.truth)
     shares = prior(pl.read_parquet(folder / "train_truth.parquet")["label"].to_numpy().astype(int))
     print_comparison(truth, predicted, np.tile(shares, (len(truth), 1)))
+    print(next_commands(training))
+    print("and on real battles:")
+    print("  make data && make train-ensemble DATA=data RUN=runs/default PRESET=fast")
 
 
 def print_comparison(truth: Probabilities, predicted: Probabilities, guess: Probabilities) -> None:

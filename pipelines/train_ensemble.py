@@ -44,7 +44,13 @@ FEWEST_BATTLES = 50
 
 
 def main(settings: TrainSettings) -> None:
-    """Run every stage that is not up to date, and print what came out."""
+    """Train, and say what a person may want to do next."""
+    if train(settings):
+        print(next_commands(settings))
+
+
+def train(settings: TrainSettings) -> bool:
+    """Run every stage that is not up to date, and print what came out; whether anything did."""
     budget = Budget.starting_now(settings.budget)
     recipe, source = resolve(settings), training_file(settings.data)
     extra = [ExtraFile.parse(given) for given in settings.extra]
@@ -79,7 +85,7 @@ def main(settings: TrainSettings) -> None:
         training = battle_files(files, extra=bool(extra))
         if settings.dry_run:
             estimate_run(files, recipe, training)
-            return
+            return False
         say_what_they_know(settings.given, files.folds)
         for name in recipe.kinds:
             learn_signal(run, recipe, name, training)
@@ -88,9 +94,9 @@ def main(settings: TrainSettings) -> None:
     battles = len(pl.read_parquet(files.folds, columns=["fold"]))
     if battles < FEWEST_BATTLES:
         note(f"{battles} battles are too few for figures; {FEWEST_BATTLES} are the least")
-        return
+        return False
     print_summary(read_json(files.metrics), battles)
-    print(next_commands(settings))
+    return True
 
 
 def say_what_changed(settings: TrainSettings) -> None:

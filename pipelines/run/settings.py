@@ -433,8 +433,8 @@ class DemoSettings(TrainSettings):
     fold_repeats: int = Field(
         1, ge=0, description="other foldings on which the tuned parameters are scored again"
     )
-    battles_to_train: int = Field(2000, ge=50, description="generated training battles")
-    battles_to_test: int = Field(1000, ge=50, description="generated test battles")
+    battles_to_train: int = Field(1200, ge=50, description="generated training battles")
+    battles_to_test: int = Field(600, ge=50, description="generated test battles")
 
 
 class KaggleKitSettings(CommandSettings):
