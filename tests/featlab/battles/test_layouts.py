@@ -337,7 +337,7 @@ def test_files_of_other_columns_are_no_parts_of_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("gz.csv", gzip.compress(b"id,prompt,response_a,response_b\n007,q,x,y\n")),
+        ("gz.csv", gzip.compress(b"id,prompt,response_a,response_b\n007,q,x,y\n", mtime=0)),
         ("plain.csv.gz", b"id,prompt,response_a,response_b\n007,q,x,y\n"),
         ("parquet.csv", None),
     ],
