@@ -86,6 +86,7 @@ def test_a_signal_is_found_by_its_name_only(bundle: Path, path: str) -> None:
     [
         ("temperature", "1"),
         ("temperature", float("nan")),
+        ("like_sides_offset", float("nan")),
         ("signals", {}),
         ("signals", ["text"]),
         ("boosters", 0),

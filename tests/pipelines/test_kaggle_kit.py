@@ -230,6 +230,7 @@ def bundle_of(folder: Path, files: dict[str, Any], **more: Any) -> Path:
         "format": FORMAT,
         "versions": {},
         "temperature": 1.0,
+        "like_sides_offset": 0.0,
         "signals": {"text": "text"},
         "encoders": {},
         "columns": [],
