@@ -34,8 +34,8 @@ LOSSES = (0.95, 1.0, 1.05)
 def expected_loss(counts: NDArray[np.float64]) -> float:
     """The log loss of a model whose p is Dirichlet with these counts and true.
 
-    >>> round(expected_loss(np.full(3, 1e9)), 4) == round(np.log(3), 4)
-    True
+    >>> round(expected_loss(np.full(3, 1e9)), 4)
+    1.0986
     """
     total = counts.sum()
     return float((counts / total * (digamma(total + 1) - digamma(counts + 1))).sum())
