@@ -24,6 +24,7 @@ Form = Literal["plain", "blank lines", "odd"]
 _SHOWN = 5
 _CHUNK = 1 << 20
 _EMPTY_AND_MORE = re.compile(rb'[,\n]""[^",\r\n]')
+_BEFORE_A_MARK = np.frombuffer(b',\n"', np.uint8)
 _BLANK = pl.all_horizontal(pl.all().is_null())
 
 
@@ -88,18 +89,21 @@ def _skimmed(path: Path) -> tuple[bool, bool, bytes]:
     """Return whether the engine misreads the file, whether it may, and the last byte.
 
     It takes text that ends inside quotation marks, a carriage return in front
-    of a line's end as part of the field, and ``""a""`` for ``a``.
+    of a line's end as part of the field, ``""a""`` for ``a``, and a mark inside
+    a field for one that opens it.
     """
     quotes, odd, doubtful, last = 0, False, False, b"\n"
     with opened(path) as stream:
         while part := stream.read(_CHUNK):
             seen = last + part
             odd |= b"\r\r" in seen
-            marks = np.flatnonzero(np.frombuffer(seen, np.uint8) == ord('"'))
+            content = np.frombuffer(seen, np.uint8)
+            marks = np.flatnonzero(content == ord('"'))
             # Behind an even number of marks, one opens a field and the next one closes it.
             quotes -= last.count(b'"')
             opening = marks[quotes % 2 :]
             opening, closing = opening[: len(opening) // 2 * 2].reshape(-1, 2).T
+            doubtful |= not np.isin(content[opening[opening > 0] - 1], _BEFORE_A_MARK).all()
             doubtful = doubtful or any(
                 _EMPTY_AND_MORE.match(seen, max(at - 1, 0))
                 for at in opening[closing == opening + 1].tolist()

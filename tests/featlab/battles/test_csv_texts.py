@@ -133,6 +133,7 @@ def test_what_a_writer_wrote_is_read_back(path: Path, text: str) -> None:
 @example(text='id,prompt,response_a,response_b\n0,,,00\n"00","","0","000""')
 @example(text='id,prompt,response_a,response_b\r\r\n\n0,,,""""\r\n0,",","""",""""')
 @example(text="id,prompt,response_a,response_b\r\n1,a,b,c\r\r\n2,a,b,c\r\r\n")
+@example(text='id,prompt,response_a,response_b\r\n1,x,a"\r",0')
 @example(text="id,prompt,response_a,response_b\r1,a,b,c\r2,a,b,c\r")
 def test_anything_else_is_read_the_same_or_refused(path: Path, text: str) -> None:
     check(text, path)
