@@ -67,6 +67,11 @@ def atomic_path(target: Path) -> Iterator[Path]:
         if error.filename in (None, str(path)):
             error.filename = str(target)
         raise
+    except Exception as error:
+        # An engine says in its own words that there is no space left, which is the disk's fault.
+        if f"(os error {errno.ENOSPC})" in str(error):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target)) from None
+        raise
     finally:
         path.unlink(missing_ok=True)
 
