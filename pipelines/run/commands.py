@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipelines.run import settings
-from pipelines.run.settings import CommandSettings
+from pipelines.run.command_settings import CommandSettings
 
 
 @dataclass(frozen=True)

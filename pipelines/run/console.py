@@ -22,7 +22,7 @@ from rich.progress import Progress as Bars
 
 from featlab.errors import FeatlabError, visible
 from featlab.progress import SECONDS_BETWEEN_LINES, Advance, Progress, clock, report_to
-from pipelines.run.settings import CommandSettings
+from pipelines.run.command_settings import CommandSettings
 
 Settings = TypeVar("Settings", bound=CommandSettings)
 

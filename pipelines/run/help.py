@@ -18,8 +18,8 @@ from pydantic_settings.sources.types import _CliPositionalArg
 from featlab import __version__
 from featlab.errors import ConfigError
 from featlab.progress import note
+from pipelines.run.command_settings import CommandSettings
 from pipelines.run.commands import COMMANDS
-from pipelines.run.settings import CommandSettings
 
 PREFIX = "FEATLAB_"
 OTHER_VARIABLES = (

@@ -15,9 +15,10 @@ from featlab.signals.given import ADDRESS
 from featlab.signals.text import TextSignal, text_signal_with
 from models.preference.fine_tune_settings import FineTuneSettings
 from models.stacking.table import stacked_columns
+from pipelines.run.encoder_settings import EncoderSettings
 from pipelines.run.folder import RunFolder
 from pipelines.run.given_files import training_files
-from pipelines.run.settings import DataSettings, EncoderSettings, Preset, TrainSettings
+from pipelines.run.settings import DataSettings, Preset, TrainSettings
 
 ALWAYS = "text"
 """The signal that every ensemble has."""

@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 
 from featlab.errors import ConfigError, FeatlabError, FileError, visible
 from featlab.files import PART, atomic_path, check_output, write_json
+from pipelines.run.command_settings import CommandSettings
 from pipelines.run.console import run_command
 from pipelines.run.run import open_run
-from pipelines.run.settings import CommandSettings, SubmitSettings
+from pipelines.run.settings import SubmitSettings
 from pipelines.submit import main as submit
 from tests.harden.conftest import ROOT
 

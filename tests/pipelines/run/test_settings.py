@@ -13,7 +13,8 @@ from featlab.battles import (
     TextFormat,
 )
 from featlab.errors import ConfigError
-from pipelines.run.settings import Layouts, SubmitSettings, Texts, TrainSettings
+from pipelines.run.battle_settings import Layouts, Texts
+from pipelines.run.settings import SubmitSettings, TrainSettings
 
 
 def load(*arguments: str) -> TrainSettings:
