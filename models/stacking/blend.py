@@ -28,6 +28,7 @@ from featlab.columns import Column
 from featlab.parity import Parity
 from models.probabilities import Floats, Probabilities, Rows, exchanged
 from models.stacking.kernel import Kernel, KernelOutOfFold, fit_kernel
+from models.stacking.scaled_columns import column_values
 from models.stacking.table import Table
 from models.stacking.trees import BoostingParameters, Trees, TreesOutOfFold, fit_trees
 
@@ -50,9 +51,9 @@ def like_sides(frame: pl.DataFrame, columns: Iterable[Column]) -> NDArray[np.boo
     odd = [column.name for column in columns if column.parity is Parity.ODD]
     if not odd:
         return np.zeros(len(frame), np.bool_)
-    alike: NDArray[np.bool_] = (
-        frame.select(pl.all_horizontal(pl.col(odd).fill_null(0) == 0)).to_series().to_numpy()
-    )
+    # In NumPy, since planning a query takes longer than everything else about a single battle.
+    values = np.nan_to_num(column_values(frame, odd))
+    alike: NDArray[np.bool_] = (values == 0.0).all(axis=1)
     return alike
 
 

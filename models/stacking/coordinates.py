@@ -157,16 +157,19 @@ class _Distance(NamedTuple):
         return cls(block, 2.0 * odd.T * block.stretch, apart * block.stretch)
 
     def add_nearness(self, odd: Floats, even: Floats, given: Floats, exchanged: Floats) -> None:
-        """Add exp of minus the squared distance to a battle as given, and exchanged."""
+        """Add exp of minus the squared distance to battles as given, and exchanged.
+
+        To the first battles only, where there are fewer sums than coordinates.
+        """
         odd, even = odd[:, self.block.odd], even[:, self.block.even]
         squares = (odd**2).sum(axis=1) + (even**2).sum(axis=1)
-        near = np.column_stack([even, squares, np.ones(len(even))]) @ self.apart
+        near = (np.column_stack([even, squares, np.ones(len(even))]) @ self.apart)[: len(given)]
         if not odd.shape[1]:
             np.exp(near, out=near)
             given += near
             exchanged += near
             return
-        along = odd @ self.along
+        along = (odd @ self.along)[: len(given)]
         nearer = near + along
         given += np.exp(nearer, out=nearer)
         near -= along
@@ -179,9 +182,17 @@ class BothKernels(NamedTuple):
     whole: _Distance
     parts: Sequence[_Distance]
 
-    def __call__(self, odd: Floats, even: Floats) -> tuple[Floats, Floats]:
-        """Return both between battles and the landmarks, (n, landmarks) each."""
-        given, exchanged = (np.zeros((len(odd), self.whole.apart.shape[1])) for _ in range(2))
+    def __call__(self, odd: Floats, even: Floats, rows: int | None = None) -> tuple[Floats, Floats]:
+        """Return both between battles and the landmarks, (n, landmarks) each.
+
+        Parameters
+        ----------
+        odd, even : float64 arrays of shape (n, coordinates)
+        rows : int, optional
+            As many battles, the first, are wanted; all by default.
+        """
+        shape = (len(odd) if rows is None else rows, self.whole.apart.shape[1])
+        given, exchanged = np.zeros(shape), np.zeros(shape)
         for part in self.parts:
             part.add_nearness(odd, even, given, exchanged)
         share = FAMILY_SHARE / (1.0 - FAMILY_SHARE) / max(len(self.parts), 1)

@@ -105,10 +105,10 @@ class SymmetricKernel:
         with _libraries().limit(limits=1, user_api="blas"):
             for first in range(0, len(frame), _TILE):
                 rows = slice(first, first + _TILE)
-                near_odd, near_even = self._kernels(_tile(odd[rows]), _tile(even[rows]))
-                size = len(margin[rows])
-                margin[rows] = (near_odd * self.margin).sum(axis=1)[:size]
-                tie[rows] = (near_even * self.tie).sum(axis=1)[:size] + self.tie_intercept
+                tile = _tile(odd[rows]), _tile(even[rows])
+                near_odd, near_even = self._kernels(*tile, rows=len(margin[rows]))
+                margin[rows] = (near_odd * self.margin).sum(axis=1)
+                tie[rows] = (near_even * self.tie).sum(axis=1) + self.tie_intercept
         return margin, tie
 
 
