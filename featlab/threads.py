@@ -10,7 +10,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from functools import cache
 from typing import TypeVar
+
+from threadpoolctl import ThreadpoolController
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -64,5 +68,23 @@ def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Re
     >>> in_threads(abs, [-2, 1])
     [2, 1]
     """
+    items = list(items)
+    if len(items) < 2:
+        return [work(item) for item in items]
     with ThreadPoolExecutor(thread_count()) as pool:
         return list(pool.map(work, items))
+
+
+def one_blas_thread() -> AbstractContextManager[object]:
+    """Limit the linear algebra of what is loaded to one thread, where a prediction is made.
+
+    `threadpoolctl.threadpool_limits` looks for the libraries each time, which
+    takes as long as a battle; here they are found once.
+    """
+    limit: AbstractContextManager[object] = _libraries().limit(limits=1, user_api="blas")
+    return limit
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()

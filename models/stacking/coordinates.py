@@ -43,6 +43,10 @@ FAMILY_SHARE = 0.5
 """Of the kernel: what families say one by one."""
 
 
+Held = tuple[Floats, Floats, Floats]
+"""What battles hold in the odd columns, the even ones and those of vectors."""
+
+
 class Block(NamedTuple):
     """Coordinates that make up one distance, and what brings its mean square to 1."""
 
@@ -118,12 +122,23 @@ class Coordinates:
             found.append(Block(slice(odd, None), slice(even, None), 1.0 / VECTOR_SHARE))
         return tuple(found)
 
-    def place(self, frame: pl.DataFrame) -> tuple[Floats, Floats]:
-        """Return odd and even coordinates, float64 of shape (n, coordinates) each."""
+    @property
+    def columns(self) -> tuple[tuple[str, ...], ...]:
+        """The columns that are read: odd and even scalar ones, and those of vectors."""
+        return self.odd.names, self.even.names, self.vector
+
+    def read(self, frame: pl.DataFrame) -> Held:
+        """Return what battles hold: the same for all models over the same columns."""
+        vector = np.nan_to_num(column_values(frame, self.vector))
+        return self.odd.read(frame), self.even.read(frame), vector
+
+    def place(self, held: Held) -> tuple[Floats, Floats]:
+        """Return odd and even coordinates of what was read, float64 of shape (n, coordinates)."""
+        odd, even, vector = held
         scalars = len(self.odd.names) + len(self.even.names)
         scale = (2.0 * max(scalars, 1)) ** -0.5
-        vector = np.nan_to_num(column_values(frame, self.vector)) * self.vector_scale
-        odd, even = self.odd.scale(frame) * scale, self.even.scale(frame) * scale
+        vector = vector * self.vector_scale
+        odd, even = self.odd.scale(odd) * scale, self.even.scale(even) * scale
         return np.hstack([odd, vector]), np.hstack([even, np.abs(vector)])
 
     def kernels_to(self, landmarks_odd: Floats, landmarks_even: Floats) -> BothKernels:

@@ -24,21 +24,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from scipy.special import expit
-from threadpoolctl import ThreadpoolController, threadpool_limits
+from threadpoolctl import threadpool_limits
 
 from featlab.battles.schema import TIE
 from featlab.randomness import derive_seed
 from featlab.signals.state import State
-from featlab.threads import in_threads
+from featlab.threads import in_threads, one_blas_thread
 from models.probabilities import Floats, Probabilities, Rows
-from models.stacking.coordinates import BothKernels, Coordinates
+from models.stacking.coordinates import BothKernels, Coordinates, Held
 from models.stacking.kernel_regression import KernelRegression, chunks
 from models.stacking.scaled_columns import ScaledColumns
 from models.stacking.table import Matrix, Table, weighted_shares
@@ -86,12 +86,11 @@ class SymmetricKernel:
 
     def predict(self, frame: pl.DataFrame) -> Probabilities:
         """Return probabilities, float64 of shape (n, 3), exactly symmetric in the sides."""
-        margin, tie = self._logits(frame)
-        return joined_probabilities(margin, tie)
+        return self.predict_held(self.coordinates.read(frame))
 
-    def tie_probability(self, frame: pl.DataFrame) -> Floats:
-        """Return the chance of a tie, float64 of shape (n,)."""
-        return self.predict(frame)[:, TIE]
+    def predict_held(self, held: Held) -> Probabilities:
+        """Return the probabilities of battles whose columns are read already."""
+        return joined_probabilities(*self._logits(*self.coordinates.place(held)))
 
     @cached_property
     def _kernels(self) -> BothKernels:
@@ -99,23 +98,16 @@ class SymmetricKernel:
             self.landmarks_odd.astype(np.float64), self.landmarks_even.astype(np.float64)
         )
 
-    def _logits(self, frame: pl.DataFrame) -> tuple[Floats, Floats]:
-        odd, even = self.coordinates.place(frame)
-        margin, tie = np.empty(len(frame)), np.empty(len(frame))
-        with _libraries().limit(limits=1, user_api="blas"):
-            for first in range(0, len(frame), _TILE):
+    def _logits(self, odd: Floats, even: Floats) -> tuple[Floats, Floats]:
+        margin, tie = np.empty(len(odd)), np.empty(len(odd))
+        with one_blas_thread():
+            for first in range(0, len(odd), _TILE):
                 rows = slice(first, first + _TILE)
                 tile = _tile(odd[rows]), _tile(even[rows])
                 near_odd, near_even = self._kernels(*tile, rows=len(margin[rows]))
                 margin[rows] = (near_odd * self.margin).sum(axis=1)
                 tie[rows] = (near_even * self.tie).sum(axis=1) + self.tie_intercept
         return margin, tie
-
-
-@cache
-def _libraries() -> ThreadpoolController:
-    """Return the loaded libraries, which take as long to find as a battle to predict."""
-    return ThreadpoolController()
 
 
 def _tile(rows: Floats) -> Floats:
@@ -147,17 +139,27 @@ def joined_probabilities(margin: Floats, tie: Floats) -> Probabilities:
 
 @dataclass(frozen=True)
 class Kernel:
-    """The member that compares battles by all columns at once: fold models whose mean predicts."""
+    """The member that compares battles by all columns at once: fold models whose mean predicts.
+
+    Raises
+    ------
+    ValueError
+        When the models read different columns.
+    """
 
     models: Sequence[SymmetricKernel]
+
+    def __post_init__(self) -> None:
+        if len({model.coordinates.columns for model in self.models}) > 1:
+            raise ValueError("the kernel's models read different columns")
 
     def predict(self, frame: pl.DataFrame) -> Probabilities:
         """Return raw probabilities, float64 of shape (n, 3), exactly symmetric in the sides."""
         total = np.zeros((len(frame), 3))
-        frame = frame.cast(pl.Float64)
+        held = self.models[0].coordinates.read(frame)
         # Limited around the threads, since each that ends would lift the limit for all.
-        with _libraries().limit(limits=1, user_api="blas"):
-            for predicted in in_threads(lambda model: model.predict(frame), self.models):
+        with one_blas_thread():
+            for predicted in in_threads(lambda model: model.predict_held(held), self.models):
                 total += predicted
         return total / len(self.models)
 
@@ -265,7 +267,7 @@ def fit_kernel(
         rows = np.flatnonzero(table.folds == fold)
         prediction[rows] = model.predict(table.frame[rows])
         if table.extra is not None:
-            hidden[fold] = model.tie_probability(table.extra.frame)
+            hidden[fold] = model.predict(table.extra.frame)[:, TIE]
     return Kernel(tuple(models)), KernelOutOfFold(prediction, hidden)
 
 
@@ -290,7 +292,7 @@ def fit_symmetric_kernel(table: Table, rows: Rows, seed: int) -> SymmetricKernel
         shares = np.concatenate([shares, weighted_shares(more)])
         tie_known = np.concatenate([tie_known, more.tie_known])
     coordinates = Coordinates.of(frame, table.columns)
-    odd, even = coordinates.place(frame)
+    odd, even = coordinates.place(coordinates.read(frame))
     drawn = np.random.default_rng(seed).permutation(len(frame))[:LANDMARKS]
     landmarks = np.sort(drawn)
     # Rounded as they are stored, so that a bundle predicts what was fitted.

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from featlab.errors import BundleError
 from featlab.signals.outcomes import TRAINING_ONLY, Outcomes, Rows
 from featlab.signals.signal import Context, Cost, Signal, load_signal, save_signal
-from featlab.threads import in_threads
+from featlab.threads import in_threads, one_blas_thread
 
 
 def prepare(signal: Signal[Any], battles: pl.LazyFrame) -> Any:
@@ -110,19 +110,17 @@ def mean_columns(fitted: Sequence[Signal[Any]], battles: pl.LazyFrame) -> pl.Dat
     prepared = prepare(fitted[0], battles)
     if len(fitted) == 1:
         return fitted[0].transform(prepared)
-    frames = [frame.cast(pl.Float64) for frame in _by_all(fitted, prepared)]
-    return frames[0].select(
-        (pl.sum_horizontal(frame[name] for frame in frames) / len(frames))
-        .cast(pl.Float32)
-        .alias(name)
-        for name in frames[0].columns
-    )
+    frames = _by_all(fitted, prepared)
+    total = np.zeros(frames[0].shape)
+    for frame in frames:
+        total += frame.to_numpy()
+    return pl.DataFrame((total / len(frames)).astype(np.float32), frames[0].columns)
 
 
 def _by_all(fitted: Sequence[Signal[Any]], prepared: Any) -> list[pl.DataFrame]:
     if fitted[0].cost is not Cost.ONE_THREAD:
         return type(fitted[0]).transform_each(fitted, prepared)
-    with threadpool_limits(limits=1, user_api="blas"):
+    with one_blas_thread():
         return in_threads(lambda signal: signal.transform(prepared), fitted)
 
 

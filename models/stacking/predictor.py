@@ -13,7 +13,8 @@ import polars as pl
 from featlab.battles import OUTCOMES, TIE
 from featlab.columns import Column
 from featlab.signals.given import GivenSignal, given_signal
-from featlab.signals.signal import Signal
+from featlab.signals.signal import Need, Signal
+from featlab.threads import in_threads, one_blas_thread
 from models.probabilities import Probabilities
 from models.stacking.blend import Blend
 from models.stacking.calibration import apply_temperature
@@ -73,7 +74,15 @@ class Predictor:
 
     def table(self, battles: pl.LazyFrame) -> pl.DataFrame:
         """Return `columns` for canonical battles."""
-        frames = [mean_columns(fitted, battles) for fitted in self.signals.values()]
+        kinds = list(self.signals.values())
+        # Side by side, since a single battle keeps no second thread busy; an encoder takes all.
+        quick = [fitted for fitted in kinds if Need.ENCODER not in fitted[0].needs]
+        with one_blas_thread():
+            made = iter(in_threads(lambda fitted: mean_columns(fitted, battles), quick))
+        frames = [
+            mean_columns(fitted, battles) if Need.ENCODER in fitted[0].needs else next(made)
+            for fitted in kinds
+        ]
         return stacked_frame(pl.concat(frames, how="horizontal"), self.columns)
 
     def predict(

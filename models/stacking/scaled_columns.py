@@ -30,7 +30,7 @@ class ScaledColumns:
     --------
     >>> frame = pl.DataFrame({"x__difference": [3.0, -3.0, None]})
     >>> columns = ScaledColumns.of(frame, ["x__difference"], odd=True)
-    >>> columns.scale(frame).ravel().round(2).tolist()
+    >>> columns.scale(columns.read(frame)).ravel().round(2).tolist()
     [1.22, -1.22, 0.0]
     """
 
@@ -41,7 +41,7 @@ class ScaledColumns:
     @classmethod
     def of(cls, frame: pl.DataFrame, names: Sequence[str], *, odd: bool) -> ScaledColumns:
         """Measure centre and spread on training battles."""
-        values = _symlog(frame, names)
+        values = _symlog(column_values(frame, names))
         present = np.isfinite(values)
         count = np.maximum(present.sum(0), 1)
         filled = np.where(present, values, 0.0)
@@ -51,15 +51,18 @@ class ScaledColumns:
         spread = np.sqrt((deviation**2).mean(0))
         return cls(tuple(names), centre, np.where(spread > 0, spread, 1.0))
 
-    def scale(self, frame: pl.DataFrame) -> Floats:
-        """Return the scaled columns, float64 of shape (n, columns)."""
-        values = (_symlog(frame, self.names) - self.centre) / self.spread
+    def read(self, frame: pl.DataFrame) -> Floats:
+        """Return the symmetric logarithm of the columns, float64 of shape (n, columns)."""
+        return _symlog(column_values(frame, self.names))
+
+    def scale(self, read: Floats) -> Floats:
+        """Return what `read` gives, centred, spread alike and clipped."""
+        values = (read - self.centre) / self.spread
         clipped: Floats = np.clip(np.nan_to_num(values, nan=0.0), -LARGEST, LARGEST)
         return clipped
 
 
-def _symlog(frame: pl.DataFrame, names: Sequence[str]) -> Floats:
-    values = column_values(frame, names)
+def _symlog(values: Floats) -> Floats:
     logged: Floats = np.sign(values) * np.log1p(np.abs(values))
     return logged
 
@@ -67,8 +70,6 @@ def _symlog(frame: pl.DataFrame, names: Sequence[str]) -> Floats:
 def column_values(frame: pl.DataFrame, names: Sequence[str]) -> Floats:
     """Return some columns as float64 of shape (n, columns), null as NaN."""
     # Indexing plans no query, which would take longer than everything else for a single battle.
-    chosen = frame[list(names)]
-    if any(dtype != pl.Float64 for dtype in chosen.dtypes):
-        chosen = chosen.cast(pl.Float64)
+    values = frame[list(names)].to_numpy().astype(np.float64, copy=False)
     # A frame without columns would forget how many rows it has.
-    return chosen.to_numpy().reshape(len(frame), len(names))
+    return values.reshape(len(frame), len(names))

@@ -19,8 +19,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from featlab.battles.schema import TIE
-from featlab.columns import Column, Kind, parities
-from featlab.parity import Parity, swap
+from featlab.columns import Column, Kind
+from featlab.parity import Parity
 from featlab.signals.outcomes import Outcomes
 from models.probabilities import Floats, Labels, Rows
 
@@ -60,13 +60,11 @@ def stacked_columns(columns: Iterable[Column]) -> tuple[Column, ...]:
 
 def stacked_frame(frame: pl.DataFrame, columns: Iterable[Column]) -> pl.DataFrame:
     """Return the columns of `stacked_columns`, made of a frame of a signal's own columns."""
-    present = set(frame.columns)
-    return frame.select(
-        pl.col(column.name)
-        if column.name in present
-        else pl.col(column.name.removesuffix(_SIZE)).abs().alias(column.name)
-        for column in columns
-    )
+    names, present = [column.name for column in columns], set(frame.columns)
+    sizes = [
+        frame[name.removesuffix(_SIZE)].abs().alias(name) for name in names if name not in present
+    ]
+    return frame.hstack(sizes)[names]
 
 
 @dataclass(frozen=True)
@@ -158,9 +156,10 @@ class Table:
 
 def matrices(frame: pl.DataFrame, columns: Iterable[Column]) -> tuple[Matrix, Matrix]:
     """Return columns of a frame and of its swapped image as float32 matrices."""
-    parity = parities(columns)
-    given = frame.select(list(parity)).cast(pl.Float32)
-    return given.to_numpy(), swap(given, parity).to_numpy()
+    columns = list(columns)
+    given = frame[[column.name for column in columns]].cast(pl.Float32).to_numpy()
+    odd = np.array([column.parity is Parity.ODD for column in columns])
+    return given, np.where(odd, -given, given)
 
 
 def exchanged_labels(labels: Labels) -> Labels:

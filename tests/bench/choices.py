@@ -84,8 +84,9 @@ def fit_ridge(data: Table) -> Probabilities:
                 l1_ratios=(0.0,),
                 use_legacy_attributes=False,
             )
-            model.fit(columns.scale(frame)[kept], (labels[kept] == (0 if odd else TIE)).astype(int))
-            logits.append(model.decision_function(columns.scale(data.frame[held])))
+            scaled = columns.scale(columns.read(frame))
+            model.fit(scaled[kept], (labels[kept] == (0 if odd else TIE)).astype(int))
+            logits.append(model.decision_function(columns.scale(columns.read(data.frame[held]))))
         found[held] = joined_probabilities(logits[0], logits[1])
     return found
 

@@ -7,6 +7,7 @@ easily mistaken for another, seldom for a member of another family.
 from __future__ import annotations
 
 import re
+from functools import cache
 
 MODEL_FAMILIES: tuple[tuple[str, str], ...] = (
     ("gpt4all", "gpt4all"),
@@ -31,6 +32,7 @@ UNNAMED = "other"
 _LETTERS = re.compile(r"[a-z]+")
 
 
+@cache
 def family(model: str) -> str:
     """Return a model's family: that of `MODEL_FAMILIES`, else the letters its name begins with.
 

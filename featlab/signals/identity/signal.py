@@ -184,14 +184,12 @@ class IdentitySignal(Signal[PreparedTexts]):
     def transform(self, prepared: PreparedTexts, rows: Rows | None = None) -> pl.DataFrame:
         """Return the columns of some rows, or of all: Float32."""
         rows = np.arange(len(prepared)) if rows is None else rows
-        parts = [pl.DataFrame(schema={column.name: pl.Float32 for column in COLUMNS})]
+        values = np.empty((len(rows), len(COLUMNS)), np.float32)
         for start in range(0, len(rows), _CHUNK):
-            texts = prepared.texts(rows[start : start + _CHUNK])
-            posteriors = self.authorship.posterior(prepared.views[texts])
-            values = self._expectations(*np.split(posteriors, 2))
-            columns = [column.astype(np.float32) for column in values]
-            parts.append(pl.DataFrame(columns, parts[0].schema))
-        return pl.concat(parts)
+            part = slice(start, start + _CHUNK)
+            posteriors = self.authorship.posterior(prepared.views[prepared.texts(rows[part])])
+            values[part] = np.column_stack(self._expectations(*np.split(posteriors, 2)))
+        return pl.DataFrame(values, [column.name for column in COLUMNS])
 
     def posterior(self, texts: pl.Series) -> pl.DataFrame:
         """Return the chance that each known model wrote each text: Float32, a column a model."""

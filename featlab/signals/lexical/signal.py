@@ -259,8 +259,9 @@ def _differences(spec: SparseText, texts: pl.DataFrame) -> sparse.csr_matrix:
     """Return the row of response a less that of response b, exactly odd, for every battle."""
     # By chunks, so that the rows of the sides are never held beside all differences.
     parts = [
-        spec.vectors(chunk["response_a"]) - spec.vectors(chunk["response_b"])
+        rows[: len(chunk)] - rows[len(chunk) :]
         for chunk in texts.iter_slices(_CHUNK)
+        for rows in [spec.vectors(pl.concat([chunk["response_a"], chunk["response_b"]]))]
     ]
     none = sparse.csr_matrix((0, spec.buckets), dtype=np.float32)
     return sparse.vstack([none, *parts], format="csr")

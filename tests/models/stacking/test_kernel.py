@@ -35,7 +35,7 @@ def test_with_all_battles_as_landmarks_it_is_the_plain_kernel_regression() -> No
     model = fit_symmetric_kernel(data, np.arange(150), seed=0)
     decisive = np.flatnonzero(data.labels != 2)
     targets = (data.labels[decisive] == 0).astype(float)
-    odd, even = model.coordinates.place(data.frame)
+    odd, even = model.coordinates.place(model.coordinates.read(data.frame))
 
     families = {column.name: column.family for column in data.columns}
     coordinates = model.coordinates
@@ -101,7 +101,7 @@ def test_missing_values_lie_at_the_centre_and_huge_ones_are_clipped() -> None:
     columns = ScaledColumns.of(
         pl.DataFrame({"x": [1.0, 3.0, None, float("nan")]}), ["x"], odd=False
     )
-    scaled = columns.scale(pl.DataFrame({"x": [None, 1e30]}, {"x": pl.Float64}))
+    scaled = columns.scale(columns.read(pl.DataFrame({"x": [None, 1e30]}, {"x": pl.Float64})))
     assert scaled.ravel().tolist() == [0.0, LARGEST]
 
 
@@ -110,7 +110,8 @@ def test_a_vector_lies_as_far_off_as_its_share_says_whatever_its_unit(
     data: Table, unit: float
 ) -> None:
     wide = with_vector(data, scale=unit)
-    odd, _ = Coordinates.of(wide.frame, wide.columns).place(wide.frame)
+    coordinates = Coordinates.of(wide.frame, wide.columns)
+    odd, _ = coordinates.place(coordinates.read(wide.frame))
     apart = 2 * (odd[:, 1:] ** 2).sum(axis=1).mean()
     assert apart == pytest.approx(VECTOR_SHARE)
 
