@@ -16,9 +16,10 @@ FAST := tests/featlab/features tests/featlab/battles tests/featlab/signals \
 	tests/models/stacking featlab/features featlab/battles featlab/signals \
 	featlab/parity.py featlab/columns.py featlab/files.py models/stacking pipelines/run \
 	--ignore tests/models/stacking/test_search.py
+WRITTEN := tests/documents tests/examples
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-ray check format data features train-ensemble learning-curve report play readme-figures kaggle test-kaggle docs bench bench-full harden clean
+.PHONY: help demo test test-docs test-fast test-ray check format data features train-ensemble learning-curve report play readme-figures kaggle test-kaggle docs bench bench-full harden clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -41,7 +42,10 @@ demo: $(CORE)  ## the whole main job on generated battles, no data or network ne
 	$(BIN)/python -m pipelines.demo $(ARGS)
 
 test: $(READY)  ## the test suite
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(addprefix --ignore ,$(WRITTEN)) $(ARGS)
+
+test-docs: $(READY)  ## README, guide and examples, run as they are written
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(WRITTEN) $(ARGS)
 
 test-fast: $(READY)  ## the tests of single parts, in under a minute
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(FAST) $(ARGS)

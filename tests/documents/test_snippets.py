@@ -22,7 +22,7 @@ import pytest
 
 from featlab.generated import write_battles
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "assets" / "guide").glob("*.md"))]
 NAMES = {page: page.relative_to(ROOT).as_posix() for page in PAGES}
 FILE = re.compile(r"```python\n# (\w+\.py)\n(.*?)```", re.DOTALL)
@@ -158,7 +158,7 @@ def test_console_lines_are_understood_and_the_quick_ones_run(
                 for name, value in variables.items():
                     patch.setenv(name, value)
                 get_type_hints(main)["settings"].load(arguments, module)
-            # The README's are run in the order of the page, by tests/test_first_quarter.py.
+            # The README's are run in the order of the page, by test_first_quarter.py.
             if module in QUICK and page.name != "README.md":
                 # With the weights at hand auto would fine-tune an encoder.
                 short = ["fast" if word == "auto" else word for word in arguments]

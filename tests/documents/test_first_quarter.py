@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from featlab.generated import write_battles
-from tests.test_snippets import ROOT, resolved, run_in
+from tests.documents.test_snippets import ROOT, resolved, run_in
 
 BLOCK = re.compile(r"```(python|sh)\n(.*?)```", re.DOTALL)
 ELSEWHERE = ("make test", "make data", "make play")

@@ -1,0 +1,1 @@
+"""What the README and the guide say, done as it is written: ``make test-docs``."""
