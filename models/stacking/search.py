@@ -95,6 +95,9 @@ class SearchPlan:
 FINE = SearchPlan((0.015, 0.12), patience=60, one_order=False, kept_percent=50.0)
 COARSE = SearchPlan((0.12, 0.3), patience=20, one_order=True, kept_percent=20.0)
 
+_EITHER = replace(FINE, learning_rates=(FINE.learning_rates[0], COARSE.learning_rates[1]))
+"""Holds the trials of both, where it is not known which plan drew them."""
+
 COARSE_FROM = 12_000
 """Battles from which a search is coarse: beyond, 100 fine trials outlast ten minutes."""
 
@@ -259,7 +262,7 @@ def _cut_torn_tail(journal: Path) -> None:
 def _check_trials(study: optuna.Study) -> None:
     for trial in study.get_trials(deepcopy=False):
         if trial.state is TrialState.COMPLETE:
-            suggest(optuna.trial.FixedTrial(trial.params), FINE)  # type: ignore[arg-type]
+            suggest(optuna.trial.FixedTrial(trial.params), _EITHER)  # type: ignore[arg-type]
             if not np.isfinite([trial.value, *trial.user_attrs[FOLD_LOSSES]]).all():
                 raise ValueError(f"trial {trial.number} has no losses")
 

@@ -112,6 +112,8 @@ def test_a_search_on_many_battles_is_coarse_and_finds_what_a_fine_one_finds(
     assert coarse.parameters.patience == COARSE.patience < fine.parameters.patience
     best = [min(map(sum, result.fold_losses.values())) / 3 for result in (fine, coarse)]
     assert best[1] == pytest.approx(best[0], abs=0.03)
+    # Of another plan, and yet no warning that its trials are out of range.
+    assert len(open_study(tmp_path / "coarse.journal", "s").trials) == 8
 
 
 def test_without_time_the_first_trial_is_the_only_one(data: Table, tmp_path: Path) -> None:
