@@ -9,7 +9,10 @@ first trial is the default parameters: on these folds no search ends worse.
 On few battles a fit is cheap and differences are small, so trials are fitted
 finely. On many it is the other way round: trials are fitted coarsely, so that a
 hundred of them on the competition's 57,477 battles stay within minutes on two
-cores (`tests/bench/search_cost.py` measures it). See `SearchPlan`.
+cores (`tests/bench/search_cost.py` measures it), and the best is then fitted at
+a quarter of its pace, since shrinkage is worth more than it costs once (J. H.
+Friedman, "Greedy function approximation", Annals of Statistics 29(5), 2001).
+See `SearchPlan`.
 
 The best of many trials looks better than it is. `selection_optimism` says by
 how much: each fold is scored by the trial that the *other* folds choose.
@@ -70,6 +73,8 @@ class SearchPlan:
     kept_percent : float
         A trial goes on to the next fold while its running mean is among this
         share, in per cent, of those that earlier trials had there.
+    slower : float
+        How many times slower than in its trial the best one learns in the end.
 
     Examples
     --------
@@ -83,6 +88,7 @@ class SearchPlan:
     patience: int
     one_order: bool
     kept_percent: float
+    slower: float = 1.0
 
     @property
     def default(self) -> BoostingParameters:
@@ -91,9 +97,14 @@ class SearchPlan:
         rate = min(max(default.learning_rate, slowest), fastest)
         return replace(default, learning_rate=rate, patience=self.patience)
 
+    def final(self, parameters: BoostingParameters) -> BoostingParameters:
+        """Return the parameters that predict, from those of a trial."""
+        rate = parameters.learning_rate / self.slower
+        return replace(parameters, learning_rate=rate, patience=BoostingParameters().patience)
+
 
 FINE = SearchPlan((0.015, 0.12), patience=60, one_order=False, kept_percent=50.0)
-COARSE = SearchPlan((0.12, 0.3), patience=20, one_order=True, kept_percent=20.0)
+COARSE = SearchPlan((0.12, 0.3), patience=20, one_order=True, kept_percent=20.0, slower=4.0)
 
 _EITHER = replace(FINE, learning_rates=(FINE.learning_rates[0], COARSE.learning_rates[1]))
 """Holds the trials of both, where it is not known which plan drew them."""
@@ -114,7 +125,7 @@ class SearchResult:
     Parameters
     ----------
     parameters : BoostingParameters
-        Those of the best trial.
+        Those of the best trial, at the pace at which they predict.
     fold_losses : dict of int to tuple of float
         Trial number -> log loss on each fold, of every trial that was not pruned.
     best : int
@@ -375,11 +386,9 @@ def _result(study: optuna.Study, plan: SearchPlan) -> SearchResult:
         for trial in ended
         if trial.state is TrialState.COMPLETE
     }
+    best = optuna.trial.FixedTrial(study.best_params)
     return SearchResult(
-        parameters=suggest(
-            optuna.trial.FixedTrial(study.best_params),  # type: ignore[arg-type]
-            plan,
-        ),
+        parameters=plan.final(suggest(best, plan)),  # type: ignore[arg-type]
         fold_losses=losses,
         best=numbers[study.best_trial.number],
         finished=len(losses),

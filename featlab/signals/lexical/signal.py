@@ -128,17 +128,20 @@ class LexicalSignal(Signal[Blocks]):
         folds = training.inner_folds(self.inner_folds, self.seed, self.name)
         inner = [np.flatnonzero(folds == fold) for fold in np.unique(folds)]
         for block, matrix in prepared.items():
-            copies = [_Copy.of(matrix, training, rows, fold) for fold in inner]
-            for regression in self._regressions(block):
-                name, even = regression.column.name, regression.even
-                # The margin comes first: it is done with the signs when the tie drops them.
-                parts = [copy.ties() if even else copy.decisive() for copy in copies]
-                if len(np.unique(np.concatenate([part.targets for part in parts]))) < 2:
-                    logger.warning("%s: the training battles show one outcome only", name)
-                penalty = best_penalty(parts, regression.penalties, intercept=even)
-                logger.info("%s: penalty %g", name, penalty)
-                self.weights[name] = ridge_logistic(parts, penalty, intercept=even)
+            # Made inside the call alone, so that no block's copies outlive it.
+            self._fit_block(block, [_Copy.of(matrix, training, rows, fold) for fold in inner])
         return self
+
+    def _fit_block(self, block: str, copies: Sequence[_Copy]) -> None:
+        for regression in self._regressions(block):
+            name, even = regression.column.name, regression.even
+            # The margin comes first: it is done with the signs when the tie drops them.
+            parts = [copy.ties() if even else copy.decisive() for copy in copies]
+            if len(np.unique(np.concatenate([part.targets for part in parts]))) < 2:
+                logger.warning("%s: the training battles show one outcome only", name)
+            penalty = best_penalty(parts, regression.penalties, intercept=even)
+            logger.info("%s: penalty %g", name, penalty)
+            self.weights[name] = ridge_logistic(parts, penalty, intercept=even)
 
     def transform(self, prepared: Blocks, rows: Rows | None = None) -> pl.DataFrame:
         """Return the columns of some rows, or of all: Float32."""

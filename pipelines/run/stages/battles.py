@@ -7,7 +7,7 @@ from pathlib import Path
 from featlab.battles import BattleSchema, check_battles, decode_once, explained, read_battles
 from featlab.files import atomic_path
 
-GROUP = 4_000
+GROUP = 2_000
 """Rows that are worked on at once."""
 
 

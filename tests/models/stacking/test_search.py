@@ -109,7 +109,9 @@ def test_a_search_on_many_battles_is_coarse_and_finds_what_a_fine_one_finds(
 
     slowest, fastest = COARSE.learning_rates
     assert all(slowest <= trial.params["learning_rate"] <= fastest for trial in study.trials)
-    assert coarse.parameters.patience == COARSE.patience < fine.parameters.patience
+    best = COARSE.slower * coarse.parameters.learning_rate
+    assert best == pytest.approx(study.best_params["learning_rate"])
+    assert coarse.parameters.patience == fine.parameters.patience > COARSE.patience
     best = [min(map(sum, result.fold_losses.values())) / 3 for result in (fine, coarse)]
     assert best[1] == pytest.approx(best[0], abs=0.03)
     # Of another plan, and yet no warning that its trials are out of range.
