@@ -159,7 +159,9 @@ class Kernel:
         held = self.models[0].coordinates.read(frame)
         # Limited around the threads, since each that ends would lift the limit for all.
         with one_blas_thread():
-            for predicted in in_threads(lambda model: model.predict_held(held), self.models):
+            for predicted in in_threads(
+                lambda model: model.predict_held(held), self.models, few=len(frame) <= _TILE
+            ):
                 total += predicted
         return total / len(self.models)
 

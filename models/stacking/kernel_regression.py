@@ -9,11 +9,12 @@ competition's 57,477 battles take a few hundred megabytes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cholesky, solve_triangular
+from scipy import linalg
 from scipy.special import expit
 
 from models.probabilities import Floats, Rows
@@ -21,6 +22,10 @@ from models.stacking.table import Matrix
 
 ENOUGH_ROWS = 5_000
 """Held-out rows that a penalty is chosen on, at least, if there are so many."""
+
+# Columns are clipped and kernels at most 1: to look for what is not finite takes a tenth of a fit.
+_cholesky = partial(linalg.cholesky, check_finite=False)
+_solve_triangular = partial(linalg.solve_triangular, check_finite=False)
 
 _CHUNK = 4_096
 _JITTER = 1e-6
@@ -60,7 +65,7 @@ class KernelRegression:
 
     def __init__(self, between: Floats, *, intercept: bool) -> None:
         self.intercept = intercept
-        self._whitening: Floats = cholesky(between + _JITTER * np.eye(len(between)), lower=True)
+        self._whitening: Floats = _cholesky(between + _JITTER * np.eye(len(between)), lower=True)
         self._folds: dict[int, list[_Part]] = {}
 
     def add(
@@ -77,7 +82,7 @@ class KernelRegression:
         kept : bool array of shape (n,)
             The rows that count at all.
         """
-        rows = solve_triangular(self._whitening, kernel[kept].T, lower=True).T.astype(np.float32)
+        rows = _solve_triangular(self._whitening, kernel[kept].T, lower=True).T.astype(np.float32)
         if self.intercept:
             rows = np.hstack([rows, np.ones((len(rows), 1), np.float32)])
         weight = weight[kept]
@@ -117,7 +122,7 @@ class KernelRegression:
                 losses[index] += sum(_loss(part, _logits(part, solution)) for part in own)
         penalty = penalties[int(losses.argmin())]
         (solution,) = self._path(parts, gram, [penalty], start, _CLOSELY)
-        coefficients: Floats = solve_triangular(
+        coefficients: Floats = _solve_triangular(
             self._whitening, solution[:size], lower=True, trans="T"
         )
         return coefficients, float(solution[size]) if self.intercept else 0.0, penalty
@@ -146,7 +151,7 @@ class KernelRegression:
             ridge = np.full(len(gram), penalty)
             if self.intercept:
                 ridge[-1] = _JITTER
-            factor = cholesky(gram * (base * (1.0 - base)) + np.diag(ridge))
+            factor = _cholesky(gram * (base * (1.0 - base)) + np.diag(ridge))
             found = minimize(
                 _penalised_loss,
                 factor @ solution,
@@ -155,7 +160,7 @@ class KernelRegression:
                 method="L-BFGS-B",
                 options={"maxiter": _STEPS, "ftol": tolerance, "gtol": 1e-4},
             )
-            solution = solve_triangular(factor, found.x)
+            solution = _solve_triangular(factor, found.x)
             yield solution
 
 
@@ -163,7 +168,7 @@ def _penalised_loss(
     preconditioned: Floats, factor: Floats, ridge: Floats, parts: Sequence[_Part]
 ) -> tuple[float, Floats]:
     """Return the loss and its gradient at the solution of factor @ solution = preconditioned."""
-    solution = solve_triangular(factor, preconditioned)
+    solution = _solve_triangular(factor, preconditioned)
     gradient = ridge * solution
     value = 0.5 * float(gradient @ solution)
     for part in parts:
@@ -171,7 +176,7 @@ def _penalised_loss(
         surplus = part.weight * (expit(logits) - part.targets)
         gradient += surplus.astype(np.float32) @ part.rows
         value += _loss(part, logits)
-    return value, solve_triangular(factor, gradient, trans="T")
+    return value, _solve_triangular(factor, gradient, trans="T")
 
 
 def _logits(part: _Part, solution: Floats) -> Floats:

@@ -33,6 +33,10 @@ DATASET_PARAMETERS: dict[str, object] = {"max_bin": 127, "feature_pre_filter": F
 """Fixed, so that columns are binned once for every trial of a search."""
 
 
+FEW = 48
+"""Battles that trees predict in less time than threads take to start."""
+
+
 @dataclass(frozen=True)
 class BoostingParameters:
     """What the search may choose for LightGBM; names and units are LightGBM's own."""
@@ -314,7 +318,9 @@ class Trees:
         given, swapped = matrices(frame, self.columns)
         total = np.zeros((len(frame), 3))
         for both in in_threads(
-            lambda booster: predict_both_orders(booster, given, swapped), self.boosters
+            lambda booster: predict_both_orders(booster, given, swapped),
+            self.boosters,
+            few=len(frame) <= FEW,
         ):
             total += mean_over_orders(*both)
         return total / len(self.boosters)
