@@ -74,16 +74,18 @@ class Predictor:
 
     def table(self, battles: pl.LazyFrame) -> pl.DataFrame:
         """Return `columns` for canonical battles."""
-        kinds = list(self.signals.values())
+
+        def made(name: str) -> pl.DataFrame:
+            return mean_columns(self.signals[name], battles)
+
+        slow = [name for name, fitted in self.signals.items() if Need.ENCODER in fitted[0].needs]
+        quick = [name for name in self.signals if name not in slow]
         # Side by side, since a single battle keeps no second thread busy; an encoder takes all.
-        quick = [fitted for fitted in kinds if Need.ENCODER not in fitted[0].needs]
         with one_blas_thread():
-            made = iter(in_threads(lambda fitted: mean_columns(fitted, battles), quick))
-        frames = [
-            mean_columns(fitted, battles) if Need.ENCODER in fitted[0].needs else next(made)
-            for fitted in kinds
-        ]
-        return stacked_frame(pl.concat(frames, how="horizontal"), self.columns)
+            frames = dict(zip(quick, in_threads(made, quick), strict=True))
+        frames |= {name: made(name) for name in slow}
+        joined = pl.concat((frames[name] for name in self.signals), how="horizontal")
+        return stacked_frame(joined, self.columns)
 
     def predict(
         self, battles: pl.LazyFrame, on_batch: Callable[[int], None] | None = None
