@@ -37,6 +37,8 @@ _WORDS = SparseText("word", 1, 2, bits=17)
 _SIGNS = SparseText("char", 1, 5, bits=16)
 _WORD_SHARE, _EDGE_SHARE, _SHAPE_SHARE = 0.5, 0.5, 1.0
 _CHUNK = 16_384
+_HASHED = 2_048
+"""Texts that are hashed at once: few, so that what is let go is soon used again."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ def views_of_texts(texts: pl.Series) -> sparse.csr_matrix:
     texts : Series of String, length n
         Null counts as the empty text.
     """
-    parts = [_views(texts.slice(start, _CHUNK)) for start in range(0, max(len(texts), 1), _CHUNK)]
+    parts = [_views(texts.slice(start, _HASHED)) for start in range(0, max(len(texts), 1), _HASHED)]
     return sparse.vstack(parts, format="csr")
 
 

@@ -47,7 +47,8 @@ PROMPT_PENALTIES = (16.0, 8.0, 4.0, 2.0)
 FAMILY = "lexical signal"
 
 _PROMPT = "prompt"
-_CHUNK = 8_192
+_CHUNK = 1_024
+"""Battles that are hashed at once: few, so that what is let go is soon used again."""
 
 Blocks = dict[str, sparse.csr_matrix]
 """Unit -> row of response a less that of response b; ``prompt`` -> row of the prompt."""
