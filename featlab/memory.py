@@ -1,7 +1,8 @@
-"""How much memory a process may still take."""
+"""How much memory a process may still take, and how it lets go of some."""
 
 from __future__ import annotations
 
+import ctypes
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -47,3 +48,13 @@ def _numbers(path: Path) -> dict[str, int]:
     """Return name -> number of the lines of a file."""
     lines = (line.split() for line in path.read_text(encoding="ascii").splitlines())
     return {words[0]: int(words[1]) for words in lines if len(words) > 1}
+
+
+def return_freed_memory() -> None:
+    """Give what was freed back to the system, where the C library keeps it for itself.
+
+    After many small arrays that is hundreds of megabytes, which whatever works
+    next would have on top of its own. Does nothing but with glibc.
+    """
+    with suppress(OSError, TypeError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)

@@ -17,6 +17,7 @@ import polars as pl
 from threadpoolctl import threadpool_limits
 
 from featlab.errors import BundleError
+from featlab.memory import return_freed_memory
 from featlab.signals.outcomes import TRAINING_ONLY, Outcomes, Rows
 from featlab.signals.signal import Context, Cost, Signal, load_signal, save_signal
 from featlab.threads import in_threads, one_blas_thread
@@ -57,6 +58,7 @@ def out_of_fold(
     """
     first = kind.from_settings(context, 0)
     prepared = prepare(first, battles)
+    return_freed_memory()
     if kind.cost is Cost.NOTHING:
         return first.transform(prepared), [first]
     return fit_folds(kind, context, prepared, outcomes, folds, np.arange(len(folds)), on_fold)

@@ -31,6 +31,7 @@ from featlab.files import (
     value_fingerprint,
     write_json,
 )
+from featlab.memory import return_freed_memory
 from featlab.progress import LONG, clock, note, work
 from featlab.versions import versions
 from models.checked_json import checked_json
@@ -104,6 +105,7 @@ class Run:
         if known and known["made_from"] == made_from and self._intact(known["outputs"]):
             note(f"{name}: unchanged, nothing recomputed")
             return False
+        return_freed_memory()
         _forget_peak_memory()
         start, worked = time.monotonic(), time.process_time()
         if known and known["seconds"] > LONG:
