@@ -8,10 +8,11 @@ Work of many small steps shares the threads out by item instead: `in_threads`.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from functools import cache
+from functools import lru_cache
 from typing import TypeVar
 
 from threadpoolctl import ThreadpoolController
@@ -56,7 +57,7 @@ def thread_count() -> int:
 
 
 def in_threads(
-    work: Callable[[Item], Result], items: Iterable[Item], *, few: bool = False
+    work: Callable[[Item], Result], items: Iterable[Item], *, quick: bool = False
 ) -> list[Result]:
     """Do the work on every item, on as many at once as there are threads; results in order.
 
@@ -69,7 +70,7 @@ def in_threads(
     ----------
     work : callable
     items : iterable
-    few : bool
+    quick : bool
         Each takes less than a thread takes to start: one after the other.
 
     Examples
@@ -78,22 +79,33 @@ def in_threads(
     [2, 1]
     """
     items = list(items)
-    if few or len(items) < 2:
+    if quick or len(items) < 2:
         return [work(item) for item in items]
     with ThreadPoolExecutor(thread_count()) as pool:
         return list(pool.map(work, items))
 
 
 def one_blas_thread() -> AbstractContextManager[object]:
-    """Limit the linear algebra of what is loaded to one thread, where a prediction is made.
+    """Limit linear algebra to one thread: small matrices gain little by a second one.
 
-    `threadpoolctl.threadpool_limits` looks for the libraries each time, which
-    takes as long as a battle; here they are found once.
+    On a busy machine two wait for each other a hundred times as long as they
+    compute, and sums come out the same for any number of threads. Around
+    `in_threads`, not inside, since each that ends would lift the limit for all.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> with one_blas_thread():
+    ...     np.eye(2) @ np.ones(2)
+    array([1., 1.])
     """
-    limit: AbstractContextManager[object] = _libraries().limit(limits=1, user_api="blas")
+    limit: AbstractContextManager[object] = _libraries(len(sys.modules)).limit(
+        limits=1, user_api="blas"
+    )
     return limit
 
 
-@cache
-def _libraries() -> ThreadpoolController:
+@lru_cache(maxsize=1)
+def _libraries(imported: int) -> ThreadpoolController:
+    """Look for libraries, which takes as long as a battle; again once more is imported."""
     return ThreadpoolController()

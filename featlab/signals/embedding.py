@@ -12,14 +12,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from threadpoolctl import threadpool_limits
 
 from featlab.columns import Column, Kind
 from featlab.encoder.spec import EncoderSpec
@@ -28,6 +26,7 @@ from featlab.parity import Parity
 from featlab.signals.outcomes import Outcomes, Rows
 from featlab.signals.signal import Context, Cost, Need, Signal
 from featlab.signals.state import State
+from featlab.threads import one_blas_thread
 from featlab.vectors.passages import Conversations, Texts
 from featlab.vectors.source import VectorColumn, VectorSource, row_chunks, shared_source
 
@@ -208,7 +207,7 @@ class EmbeddingSignal(Signal[pl.DataFrame]):
             *(Conversations(texts["prompt"], response) for response in responses),
             *(Texts(response) for response in responses if self.responses_alone),
         )
-        with _one_blas_thread():
+        with one_blas_thread():
             if self.axes is None:
                 self.axes = _principal(read, self.difference_axes, self.prompt_axes)
             return self._computed(read, self.axes)
@@ -325,13 +324,6 @@ def _leading(covariance: Floats, count: int) -> Floats:
     largest = np.abs(vectors).argmax(axis=0)
     oriented: Floats = vectors * np.sign(vectors[largest, np.arange(vectors.shape[1])])
     return oriented
-
-
-def _one_blas_thread() -> AbstractContextManager[object]:
-    # These matrices are small: a second thread gains little, and on a busy machine the two wait
-    # for each other a hundred times as long as they compute.
-    limits: AbstractContextManager[object] = threadpool_limits(1, user_api="blas")
-    return limits
 
 
 def _norm(vectors: Floats) -> Floats:

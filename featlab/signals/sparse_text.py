@@ -110,10 +110,9 @@ class SparseText:
         >>> bool(np.allclose(sparse.linalg.norm(rows, axis=1), 1))
         True
         """
-        text = pl.col(texts.name)
         # One query, since its planning is most of a single text's time.
-        read = texts.to_frame().select(
-            text.fill_null("").str.head(MOST_CHARACTERS).str.to_lowercase()
+        read = pl.DataFrame({"text": texts}).select(
+            pl.col("text").fill_null("").str.head(MOST_CHARACTERS).str.to_lowercase()
         )
         chunks = _chunks(read.to_series())
         none = sparse.csr_matrix((0, self.buckets), dtype=np.float32)

@@ -43,7 +43,7 @@ FAMILY_SHARE = 0.5
 """Of the kernel: what families say one by one."""
 
 
-Held = tuple[Floats, Floats, Floats]
+Values = tuple[Floats, Floats, Floats]
 """What battles hold in the odd columns, the even ones and those of vectors."""
 
 
@@ -127,14 +127,14 @@ class Coordinates:
         """The columns that are read: odd and even scalar ones, and those of vectors."""
         return self.odd.names, self.even.names, self.vector
 
-    def read(self, frame: pl.DataFrame) -> Held:
+    def read(self, frame: pl.DataFrame) -> Values:
         """Return what battles hold: the same for all models over the same columns."""
         vector = np.nan_to_num(column_values(frame, self.vector))
         return self.odd.read(frame), self.even.read(frame), vector
 
-    def place(self, held: Held) -> tuple[Floats, Floats]:
+    def place(self, values: Values) -> tuple[Floats, Floats]:
         """Return odd and even coordinates of what was read, float64 of shape (n, coordinates)."""
-        odd, even, vector = held
+        odd, even, vector = values
         scalars = len(self.odd.names) + len(self.even.names)
         scale = (2.0 * max(scalars, 1)) ** -0.5
         vector = vector * self.vector_scale

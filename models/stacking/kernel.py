@@ -31,14 +31,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from scipy.special import expit
-from threadpoolctl import threadpool_limits
 
 from featlab.battles.schema import TIE
 from featlab.randomness import derive_seed
 from featlab.signals.state import State
 from featlab.threads import in_threads, one_blas_thread
 from models.probabilities import Floats, Probabilities, Rows
-from models.stacking.coordinates import BothKernels, Coordinates, Held
+from models.stacking.coordinates import BothKernels, Coordinates, Values
 from models.stacking.kernel_regression import KernelRegression, chunks
 from models.stacking.scaled_columns import ScaledColumns
 from models.stacking.table import Matrix, Table, weighted_shares
@@ -86,11 +85,11 @@ class SymmetricKernel:
 
     def predict(self, frame: pl.DataFrame) -> Probabilities:
         """Return probabilities, float64 of shape (n, 3), exactly symmetric in the sides."""
-        return self.predict_held(self.coordinates.read(frame))
+        return self.predict_values(self.coordinates.read(frame))
 
-    def predict_held(self, held: Held) -> Probabilities:
+    def predict_values(self, values: Values) -> Probabilities:
         """Return the probabilities of battles whose columns are read already."""
-        return joined_probabilities(*self._logits(*self.coordinates.place(held)))
+        return joined_probabilities(*self._logits(*self.coordinates.place(values)))
 
     @cached_property
     def _kernels(self) -> BothKernels:
@@ -156,11 +155,11 @@ class Kernel:
     def predict(self, frame: pl.DataFrame) -> Probabilities:
         """Return raw probabilities, float64 of shape (n, 3), exactly symmetric in the sides."""
         total = np.zeros((len(frame), 3))
-        held = self.models[0].coordinates.read(frame)
+        values = self.models[0].coordinates.read(frame)
         # Limited around the threads, since each that ends would lift the limit for all.
         with one_blas_thread():
             for predicted in in_threads(
-                lambda model: model.predict_held(held), self.models, few=len(frame) <= _TILE
+                lambda model: model.predict_values(values), self.models, quick=len(frame) <= _TILE
             ):
                 total += predicted
         return total / len(self.models)
@@ -256,7 +255,7 @@ def fit_kernel(
     """
     folds = held_out or table.fold_numbers
     # One BLAS thread a fold: sums come out the same for any number of threads.
-    with threadpool_limits(limits=1, user_api="blas"):
+    with one_blas_thread():
         models = in_threads(
             lambda fold: fit_symmetric_kernel(
                 table, table.training_rows(fold), derive_seed(seed, "landmarks", fold)

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from threadpoolctl import threadpool_limits
 
 from featlab.errors import BundleError
 from featlab.memory import return_freed_memory
@@ -94,7 +93,7 @@ def fit_folds(
 
     numbers = [int(fold) for fold in np.unique(own)]
     if kind.cost is Cost.ONE_THREAD:
-        with threadpool_limits(limits=1, user_api="blas"):
+        with one_blas_thread():
             made = in_threads(fit_fold, numbers)
     else:
         made = [fit_fold(fold) for fold in numbers]

@@ -155,7 +155,7 @@ class Table:
 
 
 def matrices(frame: pl.DataFrame, columns: Iterable[Column]) -> tuple[Matrix, Matrix]:
-    """Return columns of a frame and of its swapped image as float32 matrices."""
+    """Return odd and even columns of a frame and of its swapped image as float32 matrices."""
     columns = list(columns)
     given = frame[[column.name for column in columns]].cast(pl.Float32).to_numpy()
     odd = np.array([column.parity is Parity.ODD for column in columns])

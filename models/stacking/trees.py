@@ -33,7 +33,7 @@ DATASET_PARAMETERS: dict[str, object] = {"max_bin": 127, "feature_pre_filter": F
 """Fixed, so that columns are binned once for every trial of a search."""
 
 
-FEW = 48
+_FEW = 48
 """Battles that trees predict in less time than threads take to start."""
 
 
@@ -320,7 +320,7 @@ class Trees:
         for both in in_threads(
             lambda booster: predict_both_orders(booster, given, swapped),
             self.boosters,
-            few=len(frame) <= FEW,
+            quick=len(frame) <= _FEW,
         ):
             total += mean_over_orders(*both)
         return total / len(self.boosters)

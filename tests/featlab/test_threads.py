@@ -1,9 +1,10 @@
 import time
-from threading import Barrier
+from threading import Barrier, get_ident
 
 import pytest
+from threadpoolctl import threadpool_info
 
-from featlab.threads import in_threads
+from featlab.threads import in_threads, one_blas_thread
 
 
 def test_results_keep_the_order_of_the_items(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,3 +30,22 @@ def test_an_error_reaches_the_caller() -> None:
 
     with pytest.raises(ValueError, match="item 1"):
         in_threads(fail, [1])
+
+
+def test_quick_work_starts_no_thread() -> None:
+    assert in_threads(lambda _: get_ident(), range(3), quick=True) == [get_ident()] * 3
+
+
+def test_linear_algebra_gets_one_thread_also_of_a_library_loaded_later() -> None:
+    def threads() -> list[int]:
+        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+    with one_blas_thread():
+        pass
+    # Brings a library of its own beside NumPy's.
+    import scipy.linalg  # noqa: F401
+
+    before = threads()
+    with one_blas_thread():
+        assert set(threads()) == {1}
+    assert threads() == before

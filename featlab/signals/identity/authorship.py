@@ -36,7 +36,8 @@ MOST_MODELS = 128
 _WORDS = SparseText("word", 1, 2, bits=17)
 _SIGNS = SparseText("char", 1, 5, bits=16)
 _WORD_SHARE, _EDGE_SHARE, _SHAPE_SHARE = 0.5, 0.5, 1.0
-_CHUNK = 16_384
+_SAMPLE = 16_384
+"""Texts that buckets are chosen on."""
 _HASHED = 2_048
 """Texts that are hashed at once: few, so that what is let go is soon used again."""
 
@@ -123,7 +124,7 @@ def fit_authorship(
     rows = rows[known]
     author = models[known].replace_strict(names, range(len(names))).to_numpy().astype(np.int64)
     generator = np.random.default_rng(derive_seed(seed, "authorship"))
-    sample = np.sort(generator.permutation(len(rows))[:_CHUNK])
+    sample = np.sort(generator.permutation(len(rows))[:_SAMPLE])
     kept = _most_telling(views[rows[sample]], author[sample], len(names), BUCKETS)
     learned = ridge_softmax(
         views[:, kept][rows], author, len(names), weights[known], penalty, STEPS

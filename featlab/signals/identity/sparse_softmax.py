@@ -11,9 +11,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from threadpoolctl import threadpool_limits
 
 from featlab.errors import ConfigError
+from featlab.threads import one_blas_thread
 
 Floats = NDArray[np.float64]
 
@@ -104,7 +104,7 @@ def ridge_softmax(
     start = np.zeros((columns + 1, count))
     start[-1] = np.log(shares) / scale[-1]
     # A second thread gains little on such narrow products and fights on a busy machine.
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         found = minimize(
             loss,
             start.ravel(),

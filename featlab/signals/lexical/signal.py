@@ -48,7 +48,7 @@ FAMILY = "lexical signal"
 
 _PROMPT = "prompt"
 _CHUNK = 1_024
-"""Battles that are hashed at once: few, so that what is let go is soon used again."""
+"""Battles that are worked on at once: few, so that what is let go is soon used again."""
 
 Blocks = dict[str, sparse.csr_matrix]
 """Unit -> row of response a less that of response b; ``prompt`` -> row of the prompt."""

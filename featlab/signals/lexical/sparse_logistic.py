@@ -15,9 +15,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from threadpoolctl import threadpool_limits
 
 from featlab.errors import ConfigError
+from featlab.threads import one_blas_thread
 
 Floats = NDArray[np.float64]
 
@@ -107,7 +107,7 @@ def ridge_logistic(
     array([ 0.675, -0.675])
     """
     _refuse_no_penalty(penalty)
-    with threadpool_limits(limits=1, user_api="blas"):
+    with one_blas_thread():
         return LogisticWeights.of(_Problem(parts, intercept, penalty).minimum())
 
 
@@ -141,7 +141,7 @@ def best_penalty(
     solutions: list[Floats | None] = [None] * len(rest)
     best, least = penalties[0], np.inf
     # Dot products of a few hundred thousand numbers take longer to share out than to compute.
-    with threadpool_limits(limits=1, user_api="blas"):
+    with one_blas_thread():
         for penalty in penalties:
             loss = 0.0
             for fold, (parts, solution) in enumerate(zip(rest, solutions, strict=True)):

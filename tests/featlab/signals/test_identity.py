@@ -107,7 +107,7 @@ def test_chunks_leave_no_trace(
 ) -> None:
     columns = signal.transform(prepared)
     monkeypatch.setattr("featlab.signals.identity.signal._CHUNK", 37)
-    monkeypatch.setattr("featlab.signals.identity.authorship._CHUNK", 53)
+    monkeypatch.setattr("featlab.signals.identity.authorship._HASHED", 53)
     assert signal.transform(signal.prepare(battles.lazy())).equals(columns)
 
 
@@ -237,7 +237,7 @@ def test_authorship_chooses_what_it_reads_on_a_sample(monkeypatch: pytest.Monkey
     texts = [f"Certainly! {index}" if index % 2 else f"nah {index}" for index in range(90)]
     views, models = views_of_texts(pl.Series(texts)), pl.Series(["curt", "polite"] * 45)
     whole = fit_authorship(views, np.arange(90), models, np.ones(90))
-    monkeypatch.setattr("featlab.signals.identity.authorship._CHUNK", 20)
+    monkeypatch.setattr("featlab.signals.identity.authorship._SAMPLE", 20)
     sampled = fit_authorship(views, np.arange(90), models, np.ones(90))
     assert sampled.models == ("curt", "polite")
     assert len(sampled.buckets) < len(whole.buckets)

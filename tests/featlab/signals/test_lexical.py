@@ -176,3 +176,12 @@ def test_vectors_are_those_of_counted_ngrams(unit: Literal["char", "word"]) -> N
     rows = SparseText(unit, 1, 3, bits=30).vectors(pl.Series(texts))
     np.testing.assert_allclose((rows @ rows.T).toarray(), similar, atol=1e-6)
     assert np.diff(rows.indptr).tolist() == [len(grams) for grams in counted]
+
+
+@pytest.mark.parametrize("name", ["", "*", "^a$", "a b"])
+def test_a_series_of_texts_may_have_any_name(name: str) -> None:
+    texts = ["to be", None, "or not"]
+    words = SparseText("word", 1, 2)
+    named, plain = words.vectors(pl.Series(name, texts)), words.vectors(pl.Series("text", texts))
+    assert (named != plain).nnz == 0
+    assert plain.nnz > 0

@@ -178,3 +178,11 @@ def test_hidden_ties_of_a_fold_are_told_without_its_outcomes() -> None:
     )
     assert np.array_equal(before[0], after[0])
     assert not np.array_equal(before[1], after[1])
+
+
+def test_models_of_different_columns_are_no_kernel(data: Table) -> None:
+    model = fit_symmetric_kernel(data, np.arange(150), seed=0)
+    fewer = data.select(lambda column: column is not data.columns[0])
+    other = fit_symmetric_kernel(fewer, np.arange(150), seed=0)
+    with pytest.raises(ValueError, match="different columns"):
+        Kernel((model, other))
