@@ -6,7 +6,8 @@ import pytest
 from featlab.generated import write_battles
 from tests.pipelines.conftest import asymmetry, predict, train
 
-ENCODER = ["--encoder.max-tokens", "32"]
+SIGNALS = ("text", "lexical", "identity", "embedding", "encoder")
+ENCODER = ["--preset", "cpu", "--signals", *SIGNALS, "--encoder.max-tokens", "32"]
 
 
 @pytest.fixture(scope="module")
@@ -21,13 +22,13 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Trained with every signal, on real weights and very short texts."""
     folder = tmp_path_factory.mktemp("runs") / "learned"
     store = ["--encoder.store", str(folder / "store")]
-    train(data, folder, "--preset", "cpu", "--trials", "1", *ENCODER, *store)
+    train(data, folder, "--trials", "1", *ENCODER, *store)
     return folder
 
 
 def test_every_signal_is_out_of_fold_and_in_the_order_of_the_battles(data: Path, run: Path) -> None:
     ids = pl.read_csv(data / "train.csv", infer_schema=False)["id"].to_list()
-    for name in ("text", "lexical", "identity", "embedding", "encoder"):
+    for name in SIGNALS:
         frame = pl.read_parquet(run / "signals" / f"{name}.parquet")
         assert frame["id"].to_list() == ids
         assert frame.null_count().sum_horizontal().item() == 0
@@ -55,7 +56,7 @@ def test_unchanged_signals_are_not_learned_again(
     data: Path, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = ["--encoder.store", str(run / "store")]
-    train(data, run, "--preset", "cpu", "--trials", "1", *ENCODER, *store)
+    train(data, run, "--trials", "1", *ENCODER, *store)
     said = capsys.readouterr().err
     for stage in ("text", "folds", "embedding", "encoder", "blend"):
         assert f"{stage}: unchanged, nothing recomputed" in said
@@ -102,7 +103,7 @@ def test_extra_battles_train_and_none_of_the_runs_own_prompts_comes_back(
 def test_a_dry_run_estimates_and_trains_nothing(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    train(data, tmp_path / "run", "--preset", "cpu", "--dry-run", *ENCODER)
+    train(data, tmp_path / "run", "--dry-run", *ENCODER)
     said = capsys.readouterr().err
     assert "encoder: about" in said
     assert "estimate, without the search" in said

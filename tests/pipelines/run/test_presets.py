@@ -3,7 +3,6 @@ import pytest
 from featlab.encoder.spec import MINILM, QWEN3_SMALL
 from featlab.encoder.weights import find_weights
 from featlab.errors import ConfigError
-from featlab.signals import REGISTRY
 from models.preference.fine_tune_settings import FineTuneSettings
 from pipelines.run import presets
 from pipelines.run.settings import TrainSettings
@@ -21,8 +20,13 @@ def test_fast_needs_no_encoder() -> None:
 
 def test_cpu_takes_the_packaged_encoder() -> None:
     chosen = recipe("--preset", "cpu")
-    assert list(chosen.kinds) == list(REGISTRY)
+    assert list(chosen.kinds) == ["text", "lexical", "identity", "embedding"]
     assert chosen.context.encoder == MINILM
+
+
+def test_only_a_card_fine_tunes_by_default() -> None:
+    tuned = {preset for preset, names in presets.BY_DEFAULT.items() if "encoder" in names}
+    assert tuned == {"modernbert", "llm"}
 
 
 def test_battles_without_names_have_no_identity_signal() -> None:
