@@ -75,7 +75,7 @@ def with_turns(
     }
     return decode_json_lists(frame.select(*keep, *turns, *flags.values()), encoded, origin).select(
         pl.exclude(*(f"{text}__null" for text in texts), *texts),
-        *(_without_nulls(pl.col(text)).alias(text) for text in texts),
+        *(_plain(pl.col(text)).alias(text) for text in texts),
         *(_null_flag(text, given=text in flags).alias(f"{text}__null") for text in texts),
     )
 
@@ -95,5 +95,7 @@ def _null_flag(text: str, *, given: bool) -> pl.Expr:
     return flag | pl.col(f"{text}__null").fill_null(True) if given else flag
 
 
-def _without_nulls(turns: pl.Expr) -> pl.Expr:
-    return turns.fill_null([""]).list.eval(pl.element().fill_null(""))
+def _plain(turns: pl.Expr) -> pl.Expr:
+    """Return turns without nulls, in whose lines Windows' ends are line feeds."""
+    line_feeds = pl.element().fill_null("").str.replace_all("\r\n", "\n", literal=True)
+    return turns.fill_null([""]).list.eval(line_feeds)

@@ -17,7 +17,10 @@ SCRIPTS = {
     "han_characters": ("[㐀-䶿一-鿿]", "Chinese characters, also those of Japanese"),
     "kana_and_hangul": ("[\u3040-\u30ff\uac00-\ud7a3]", "Japanese syllables and Korean blocks"),
     "cyrillic_letters": ("[\u0400-\u04ff]", "Cyrillic letters"),
-    "right_to_left_letters": ("[\u0590-\u06ff]", "Hebrew and Arabic letters"),
+    "right_to_left_letters": (
+        "[\u05d0-\u05ea\u0620-\u064a\u066e-\u06d3]",
+        "Hebrew and Arabic letters",
+    ),
 }
 """Feature name -> (regular expression, meaning): counted in the prompt."""
 

@@ -15,7 +15,8 @@ BOTH = (Scope.PROMPT, Scope.RESPONSE)
 
 
 def _characters(text: Text) -> pl.Expr:
-    return text.code.str.len_chars()
+    # Blocks are joined by line feeds in the view of code, so what prose lacks is counted.
+    return text.feature("characters").cast(pl.Int64) - text.prose.str.len_chars().cast(pl.Int64)
 
 
 def _lines(text: Text) -> pl.Expr:

@@ -16,17 +16,21 @@ from featlab.features.text import Text
 
 FAMILY = "compliance"
 
-_WORDS_ASKED = r"\b([0-9]{2,4})[- ](?:words?|palabras|mots|wörter|parole|palavras|слов)\b"
+_WORDS_ASKED = (
+    r"\b([0-9]{1,3}(?:[,.][0-9]{3})+|[0-9]{2,5})[- ]"
+    r"(?:words?|palabras|mots|wörter|parole|palavras|слов)\b"
+)
 
 
 def _words_missed(response: Text, prompt: Text) -> pl.Expr:
-    asked = prompt.lowered.str.extract(_WORDS_ASKED).cast(pl.Float64)
+    asked = prompt.lowered.str.extract(_WORDS_ASKED).str.replace_all("[,.]", "").cast(pl.Float64)
     gap = response.feature("words").cast(pl.Float64).log1p() - asked.log1p()
     return gap.abs().fill_null(0.0)
 
 
 def _list_missing(response: Text, prompt: Text) -> pl.Expr:
-    return (prompt.feature("asks_for_list") > 0) & (response.feature("list_items") == 0)
+    items = response.feature("list_items") + response.feature("other_items")
+    return (prompt.feature("asks_for_list") > 0) & (items == 0)
 
 
 def _code_missing(response: Text, prompt: Text) -> pl.Expr:

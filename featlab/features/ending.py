@@ -15,6 +15,8 @@ from featlab.features.text import Text
 
 FAMILY = "ending"
 
+_CLOSING = r"[\"'’”»」)*_\s]"
+
 LAST = {
     "closes_with_offer": (
         (
@@ -23,13 +25,13 @@ LAST = {
         ),
         "offers more help within the last 240 characters",
     ),
-    "closes_with_question": (r"[?？؟][\"')\s]*$", "ends with a question mark"),
+    "closes_with_question": (rf"[?？؟]{_CLOSING}*$", "ends with a question mark"),
     "closes_with_summary": (
         r"\b(?:overall|in conclusion|in summary|to sum|ultimately|remember)\b",
         "sums up within the last 240 characters",
     ),
     "closes_unfinished": (r"[\w,:;\-(]\s*$", "ends without a mark that ends a sentence"),
-    "closes_with_exclamation": (r"[!！][\"')\s]*$", "ends with an exclamation mark"),
+    "closes_with_exclamation": (rf"[!！]{_CLOSING}*$", "ends with an exclamation mark"),
     "asks_back": (r"[?？؟]", "asks within the last 240 characters"),
     "ends_in_clause": (r"[,;，、؛]\s*$", "ends with a mark that a clause goes on after"),
     "ends_in_list": (

@@ -29,13 +29,6 @@ COUNTED = {
         ),
         "mentions of being a language model",
     ),
-    "hedges": (
-        (
-            r"\b(?:might|perhaps|possibly|may be|could be|depends|depending|generally|typically|"
-            r"usually|likely|probably|it seems|appears to)\b"
-        ),
-        "hedging words",
-    ),
     "warnings": (
         (
             r"\b(?:[Ii]mportant to|[Nn]ote that|[Kk]eep in mind|[Rr]emember that|"
@@ -48,7 +41,7 @@ COUNTED = {
         "I, me, my",
     ),
     "second_person": (r"\b(?:[Yy]ou|[Yy]our|[Yy]ou're|[Yy]ours)\b", "you and your"),
-    "collective_person": (r"\b(?:[Ww]e|[Oo]ur|[Ll]et's)\b", "we, our and let's"),
+    "collective_person": (r"\b(?:[Ww]e|[Oo]ur|[Ll]et['’]s)\b", "we, our and let's"),
     "connectives": (
         (
             r"\b(?:However|Additionally|Furthermore|Moreover|Therefore|Overall|In conclusion|"
@@ -67,6 +60,13 @@ COUNTED = {
 COUNTED_IN_ANY_CASE = {
     "apologies": (r"\bsorry\b|\bapologi[sz]e|\bapologies\b|\bmy mistake\b", "apologies"),
     "thanks": (r"\bthank(?:s| you)\b", "thanks"),
+    "hedges": (
+        (
+            r"\b(?:might|perhaps|possibly|may be|could be|depends|depending|generally|typically|"
+            r"usually|likely|probably|it seems|appears to)\b"
+        ),
+        "hedging words",
+    ),
 }
 """The same, on text in lower case."""
 
@@ -91,7 +91,7 @@ OPENERS = {
         r"(?:[Hh]ere(?:'s|’s| is| are)|[Bb]elow (?:is|are)|following)\b",
         "announces what follows within the first 120 characters",
     ),
-    "opens_with_markup": (r"^\s*(?:[#*`|>-]|[0-9]+\.)", "opens with markdown"),
+    "opens_with_markup": (r"^\s*(?:[#*`|>-]|[0-9]+\.\s)", "opens with markdown"),
 }
 """Feature name -> (regular expression on the first 120 characters of prose, meaning)."""
 

@@ -30,7 +30,7 @@ LINES = {
         f"[ \t]*(?:[•‣◦▪●]|[0-9]+[)、]|[a-zA-Z][.)]){_SPACE}",
         "lines that begin with a bullet character, a letter, or a number and a bracket",
     ),
-    "block_quotes": ("> ", "lines that begin with >"),
+    "block_quotes": (">", "lines that begin with >"),
     "horizontal_rules": (r"(?m:(?:-{3,}|\*{3,}|_{3,})$)", "lines of three or more - * or _"),
     "table_rows": (r"\|", "lines that begin with a vertical bar"),
 }

@@ -55,7 +55,7 @@ FEATURES = (
     _size("longest_line", _longest_line, meaning="characters of the longest line"),
     _feature(
         "indented_lines",
-        partial(Text.count, pattern="\n(?:  |\t)"),
+        partial(Text.count_lines, pattern="(?:  |\t)"),
         pl.UInt32,
         meaning="lines that begin with two spaces or a tab",
     ),

@@ -37,11 +37,6 @@ def _echo(response: Text, prompt: Text) -> pl.Expr:
     return per(response.feature("words_of_prompt"), response.feature("distinct_words"))
 
 
-def _length_for_prompt(response: Text, prompt: Text) -> pl.Expr:
-    sizes = [text.feature("characters").cast(pl.Float64).log1p() for text in (response, prompt)]
-    return sizes[0] - sizes[1]
-
-
 def _identical(first: Text, second: Text) -> pl.Expr:
     return first.joined == second.joined
 
@@ -59,11 +54,11 @@ def _end_alike(first: Text, second: Text) -> pl.Expr:
 
 
 def _filled(first: Text, second: Text) -> pl.Expr:
-    return (first.joined.str.len_bytes() > 0) & (second.joined.str.len_bytes() > 0)
+    return (first.feature("is_empty") == 0) & (second.feature("is_empty") == 0)
 
 
 def _both_empty(first: Text, second: Text) -> pl.Expr:
-    return (first.joined.str.len_bytes() == 0) & (second.joined.str.len_bytes() == 0)
+    return (first.feature("is_empty") > 0) & (second.feature("is_empty") > 0)
 
 
 _to_prompt = partial(Feature, family=FAMILY, scopes=(Scope.RESPONSE_TO_PROMPT,))
@@ -90,12 +85,6 @@ FEATURES = (
         pl.Float32,
         meaning="share of the response's distinct words that come from the prompt",
         pairings=COUNT_PAIRINGS,
-    ),
-    _to_prompt(
-        "length_for_prompt",
-        _length_for_prompt,
-        pl.Float32,
-        meaning="log ratio of the response's characters to the prompt's",
     ),
     _of_both(
         "jaccard",

@@ -53,7 +53,7 @@ KINDS = {
     ),
     "concerns_code": (
         (
-            r"```|\b(?:code|python|javascript|java|c\+\+|sql|function|html|css|regex|api|bash|"
+            r"```|\bc(?:\+\+|#)|\b(?:code|python|javascript|java|sql|function|html|css|regex|api|bash|"
             r"script|algorithm|compile|rust|golang|typescript|react|linux|docker|excel)\b"
         ),
         "concerns code or computers",

@@ -14,15 +14,15 @@ FAMILY = "stance"
 
 VERDICTS = {
     "opens_with_yes": (
-        "yes|yeah|yep|true|correct|indeed|absolutely|sí|oui|ja|sim|да|是|はい|네",
+        r"(?:yes|yeah|yep|true|correct|indeed|absolutely|sí|oui|ja|sim|да|是|はい|네)\b|是的|はいそう",
         "opens with yes, in one of ten languages",
     ),
     "opens_with_no": (
-        "no|not|nope|false|incorrect|unfortunately|non|nein|nee|não|нет|不|いいえ|아니요",
+        r"(?:no|not|nope|false|incorrect|unfortunately|non|nein|nee|não|нет|아니요)\b|不|いいえ",
         "opens with no, in one of ten languages",
     ),
 }
-"""Feature name -> (what the first word is, meaning)."""
+"""Feature name -> (how it begins, meaning); Chinese and Japanese do not part words."""
 
 _DISCLAIMERS = (
     r"as an ai|language model|real[- ]time|knowledge cutoff|i cannot (?:browse|access)|"
@@ -33,13 +33,13 @@ FEATURES = (
     *(
         Feature(
             name,
-            partial(Text.begins, pattern=rf"^\W*(?:{words})\b", ignore_case=True),
+            partial(Text.begins, pattern=rf"^\W*(?:{verdict})", ignore_case=True),
             pl.UInt8,
             FAMILY,
             f"1 where it {meaning}",
             pairings=COUNT_PAIRINGS,
         )
-        for name, (words, meaning) in VERDICTS.items()
+        for name, (verdict, meaning) in VERDICTS.items()
     ),
     Feature(
         "disclaimers",

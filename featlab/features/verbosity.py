@@ -59,7 +59,8 @@ def _shortest_turn(text: Text) -> pl.Expr:
 
 
 def _is_empty(text: Text) -> pl.Expr:
-    return text.joined.str.len_bytes() == 0
+    # Empty turns leave the line feeds between them.
+    return text.joined.str.strip_chars("\n").str.len_bytes() == 0
 
 
 def _was_null(text: Text) -> pl.Expr:

@@ -99,8 +99,13 @@ class SearchPlan:
 
     def final(self, parameters: BoostingParameters) -> BoostingParameters:
         """Return the parameters that predict, from those of a trial."""
-        rate = parameters.learning_rate / self.slower
-        return replace(parameters, learning_rate=rate, patience=BoostingParameters().patience)
+        default = BoostingParameters()
+        return replace(
+            parameters,
+            learning_rate=parameters.learning_rate / self.slower,
+            max_rounds=round(default.max_rounds * self.slower),
+            patience=default.patience,
+        )
 
 
 FINE = SearchPlan((0.015, 0.12), patience=60, one_order=False, kept_percent=50.0)

@@ -97,9 +97,34 @@ def two_boosters(data: Table, kernel: KernelOutOfFold) -> Probabilities:
     def part(kind: Parity) -> Probabilities:
         return default_trees(data.select(lambda column: column.parity is kind), kernel)
 
-    odd, even = part(Parity.ODD), part(Parity.EVEN)
-    margin = np.log(odd[:, 0] / odd[:, 1])
-    return joined_probabilities(margin, np.log(even[:, TIE] / (1.0 - even[:, TIE])))
+    return joined_probabilities(margins(part(Parity.ODD)), tie_logits(part(Parity.EVEN)))
+
+
+def margins(probabilities: Probabilities) -> NDArray[np.float64]:
+    """The log odds of a against b."""
+    return np.log(probabilities[:, 0] / probabilities[:, 1])
+
+
+def tie_logits(probabilities: Probabilities) -> NDArray[np.float64]:
+    """The log odds of a tie."""
+    return np.log(probabilities[:, TIE] / (1.0 - probabilities[:, TIE]))
+
+
+def ridge_for_ties(data: Table, blend: Probabilities) -> Probabilities:
+    """A third voice on ties alone: a ridge logistic regression on the even columns."""
+    ties = (2 * tie_logits(blend) + tie_logits(fit_ridge(data))) / 3
+    return joined_probabilities(margins(blend), ties)
+
+
+def ties_by_margin(data: Table, blend: Probabilities) -> Probabilities:
+    """Ties as a logistic regression on the other folds sees them, from tie logit and margin."""
+    rows = np.stack([tie_logits(blend), np.abs(margins(blend))], axis=1)
+    ties = np.zeros(len(rows))
+    for fold in data.fold_numbers:
+        inside, held = data.folds != fold, data.folds == fold
+        model = LogisticRegression(C=1e6).fit(rows[inside], data.labels[inside] == TIE)
+        ties[held] = model.decision_function(rows[held])
+    return joined_probabilities(margins(blend), ties)
 
 
 def stable_columns(data: Table, kernel: KernelOutOfFold) -> Probabilities:
@@ -193,6 +218,8 @@ def choices(data: Table) -> dict[str, Callable[[], Probabilities]]:
         "two boosters: odd columns for who wins, even for ties": lambda: mean_of_members(
             two_boosters(data, kernel), near
         ),
+        "ridge regression as a third voice on ties": lambda: ridge_for_ties(data, bare),
+        "ties moved by the size of the margin": lambda: ties_by_margin(data, bare),
         f"trees on the {KEPT} columns of steadiest gain": lambda: mean_of_members(
             stable_columns(data, kernel), near
         ),

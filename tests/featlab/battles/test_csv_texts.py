@@ -80,7 +80,10 @@ def reference(text: str) -> list[list[str]] | None:
     header, *records = [row for row in rows if row]
     if header != HEADER or any(len(row) != len(header) for row in records):
         return None
-    return [row for row in records if any(row)]
+    # Line ends inside texts become line feeds.
+    return [
+        [row[0], *(cell.replace("\r\n", "\n") for cell in row[1:])] for row in records if any(row)
+    ]
 
 
 def read(path: Path) -> list[list[str]] | BattleError:

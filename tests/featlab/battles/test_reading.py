@@ -257,15 +257,14 @@ def test_dialects_of_csv(tmp_path: Path, content: bytes) -> None:
     assert rows.rows() == [("1", ["a"], ["b"], ["c"])]
 
 
-def test_line_ends_inside_plain_texts_are_kept(tmp_path: Path) -> None:
+def test_line_ends_inside_texts_are_line_feeds_whatever_system_wrote_them(tmp_path: Path) -> None:
     path = tmp_path / "battles.csv"
-    path.write_bytes(HEADER + b'1,"a\r\nb","a\nb\n","  "\n')
-    battles = read_battles(path, BattleSchema(texts="plain")).collect()
-    assert battles.select("prompt", "response_a", "response_b").row(0) == (
-        ["a\r\nb"],
-        ["a\nb\n"],
-        ["  "],
-    )
+    path.write_bytes(HEADER + b'1,"a\r\n\r\nb","a\nb\n"," \r "\n')
+    texts = pl.col("prompt", "response_a", "response_b")
+    plain = read_battles(path, BattleSchema(texts="plain")).select(texts).collect()
+    assert plain.row(0) == (["a\n\nb"], ["a\nb\n"], [" \r "])
+    path.write_bytes(HEADER + rb'1,"[""a\r\n\r\nb""]","[""a\nb\n""]","["" \r ""]"' + b"\n")
+    assert read_battles(path, BattleSchema(texts="json_list")).select(texts).collect().equals(plain)
 
 
 def test_texts_of_digits_stay_text(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ EXAMPLES: dict[str, tuple[str | None, str, float]] = {
     "single_newlines": ("a\nb\n\n\nc", "a\n\nb", 2),
     "mean_line_length": ("abc\nd", "", 2.5),
     "longest_line": ("ab\nabc\na", "", 3),
-    "indented_lines": ("a\n  b\n\tc\n d", "  a\nb", 2),
+    "indented_lines": ("  a\n  b\n\tc\n d", " a\nb", 3),
     "trailing_newline": ("a\n", "a\nb", 1),
     "headers": ("# a\n###### b\n####### c\n#", "a # b\n#c\n```\n# d\n```", 3),
     "bullets": ("- a\n * b\n  + c\n\t- d\n      - e\n-", "a - b\n-c\n• d\n```\n- e", 6),
@@ -138,7 +138,6 @@ PAIRS: dict[str, tuple[tuple[str, str], tuple[str, str], float]] = {
     "words_of_prompt": (("b a C a", "a c x"), ("ab", "a"), 2),
     "prompt_coverage": (("a b", "a x y z"), ("b", "a"), 0.25),
     "prompt_echo": (("a b c d", "a x"), ("b", "a"), 0.25),
-    "length_for_prompt": (("abc", ""), ("abc", "abc"), 1.3862943649291992),
     "jaccard": (("a b c", "B c d"), ("a", "b"), 0.5),
     "length_ratio": (("abcd", "ab"), ("", "abc"), 0.5),
     "same_verdict": (("Yes.", "yes, so"), ("Yes.", "No."), 1),
@@ -152,6 +151,31 @@ PAIRS: dict[str, tuple[tuple[str, str], tuple[str, str], float]] = {
     "end_alike": (("a" + "x" * 20, "b" + "x" * 20), ("a" + "x" * 19, "b" + "x" * 19), 1),
     "are_both_empty": (("", ""), ("", "a"), 1),
 }
+
+
+FURTHER = (
+    ("block_quotes", (">a\n>\nb > c",), 2),
+    ("hedges", ("Perhaps so. Generally yes. It seems fine.",), 3),
+    ("collective_person", ("Let’s go",), 1),
+    ("opens_with_markup", ("3.5 million people",), 0),
+    ("opens_with_yes", ("是的，没错",), 1),
+    ("opens_with_yes", ("はいそうです",), 1),
+    ("opens_with_yes", ("是否",), 0),
+    ("opens_with_yes", ("네트워크",), 0),
+    ("opens_with_no", ("不是的",), 1),
+    ("closes_with_question", ("**Is it so?**",), 1),
+    ("closes_with_question", ("“Is it so?”",), 1),
+    ("code_characters", ("```\na```\nb\n```\nc```",), 16),
+    ("code_share", ("```\na``````\nb```",), 1),
+    ("right_to_left_letters", ("שלום، ؟",), 4),
+    ("concerns_code", ("write a c++ program",), 1),
+    ("concerns_code", ("in C#",), 1),
+    ("concerns_code", ("a c program",), 0),
+    ("words_missed", ("a " * 1_000, "Write a 1,000 words essay"), 0),
+    ("words_missed", ("a " * 12_000, "12000-word story"), 0),
+    ("list_missing", ("• a\n• b", "List it"), 0),
+)
+"""Feature, text or texts, value: what else it must tell, or leave alone."""
 
 
 def value(feature: Feature, first: str | None, second: str = "") -> float:
@@ -188,3 +212,26 @@ def test_it_fires_and_the_near_miss_does_not(feature: Feature) -> None:
         assert value(feature, text) == pytest.approx(expected, rel=1e-6)
         floor = 1 if feature.name == "turns" else 0
         assert value(feature, near_miss) == floor
+
+
+@pytest.mark.parametrize(("name", "texts", "expected"), FURTHER)
+def test_further_texts(name: str, texts: tuple[str, ...], expected: float) -> None:
+    (feature,) = (feature for feature in FEATURES if feature.name == name)
+    assert value(feature, *texts) == expected
+
+
+def test_turns_that_are_all_empty_are_no_text() -> None:
+    row = {"id": 1, "prompt": '["a", "b"]', "response_a": '["", null]', "response_b": '["", ""]'}
+    columns = ["response_a__is_empty", "responses__are_both_empty", "responses__begin_alike"]
+    found = BattleColumns().compute(read_battles(pl.DataFrame([row]))).select(columns).collect()
+    assert found.row(0) == (1, 1, 0)
+
+
+def test_line_ends_of_windows_change_no_feature() -> None:
+    text = "# a\n\n- b\n  c.\n---\n\nd\n\n\n```\ne\n```\n"
+    battles = [
+        {"id": 1, "prompt": each, "response_a": each, "response_b": "x"}
+        for each in (text, text.replace("\n", "\r\n"))
+    ]
+    found = BattleColumns().compute(read_battles(pl.DataFrame(battles), PLAIN), keep=()).collect()
+    assert found[0].equals(found[1])
