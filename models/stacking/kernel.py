@@ -305,8 +305,8 @@ def fit_symmetric_kernel(table: Table, rows: Rows, seed: int) -> SymmetricKernel
     margin = KernelRegression(between[0], intercept=False)
     tie = KernelRegression(between[1], intercept=True)
     decisive = shares[:, 0] + shares[:, 1]
-    # Extra battles dealt to a fold that is left out come last, so as not to choose the penalty alone.
-    for fold in dict.fromkeys([*np.unique(table.folds[rows]).tolist(), *np.unique(folds).tolist()]):
+    # A fold of extra battles alone comes last, so as not to choose the penalty by itself.
+    for fold in dict.fromkeys(sorted(table.folds[rows].tolist()) + sorted(folds.tolist())):
         for own in chunks(np.flatnonzero(folds == fold)):
             near = kernels(odd[own], even[own])
             margin.add(fold, near[0], shares[own, 0], decisive[own], decisive[own] > 0)

@@ -99,12 +99,11 @@ class SearchPlan:
 
     def final(self, parameters: BoostingParameters) -> BoostingParameters:
         """Return the parameters that predict, from those of a trial."""
-        default = BoostingParameters()
         return replace(
             parameters,
             learning_rate=parameters.learning_rate / self.slower,
-            max_rounds=round(default.max_rounds * self.slower),
-            patience=default.patience,
+            max_rounds=round(parameters.max_rounds * self.slower),
+            patience=BoostingParameters().patience,
         )
 
 
