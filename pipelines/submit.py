@@ -31,6 +31,7 @@ def main(settings: SubmitSettings) -> None:
     decode_once(settings.test, schema)
     count = check_battles(settings.test, schema, outcomes=False)
     battles = read_battles(settings.test, schema, outcomes=False)
+    predictor.look_for(battles, with_ids=schema.id is not None)
     if known := predictor.trained_on:
         overlap = known.overlap(battles)
         if overlap.ids or overlap.texts:

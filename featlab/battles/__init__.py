@@ -5,6 +5,7 @@ from featlab.battles.extra import TIE_KNOWN, WEIGHT, ExtraFile, read_extra, with
 from featlab.battles.json_text import decode_json_lists
 from featlab.battles.layouts import LAYOUT_NAMES, LAYOUTS, Layout, Recognised, fitting, recognise
 from featlab.battles.outcome_columns import ChosenFirst, LabelColumn, OneHotColumns
+from featlab.battles.probability_files import read_probabilities
 from featlab.battles.reading import images_left_out, read_battles
 from featlab.battles.schema import (
     ARENA,
@@ -53,6 +54,7 @@ __all__ = [
     "prompt_key",
     "read_battles",
     "read_extra",
+    "read_probabilities",
     "recognise",
     "scan_source",
     "settled",

@@ -46,8 +46,8 @@ class FeatureColumns(ABC):
     Raises
     ------
     FeatureError
-        For names declared twice, columns written twice or over a text, and
-        families or names that do not exist.
+        For features declared twice, and families or names that do not exist;
+        for columns written twice or over a text, from `check_names` and `compute`.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class FeatureColumns(ABC):
 
     @property
     def parity(self) -> dict[str, Parity]:
-        """Column name -> parity, as `featlab.parity.swap` wants it."""
+        """Column name -> parity, as `featlab.parity.swap` wants it of battles."""
         return parities(self.columns)
 
     @cached_property

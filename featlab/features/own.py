@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 from featlab.errors import FeatureError
+from featlab.features.catalogue import FEATURES
 from featlab.features.feature import Feature
 
 
@@ -15,17 +17,19 @@ def load_features(file: Path) -> tuple[Feature, ...]:
     Parameters
     ----------
     file : Path
-        Single `Feature` objects count, and sequences of them.
+        Single `Feature` objects count, and sequences of them; built-in ones do not.
 
     Raises
     ------
     FeatureError
         When there is no such file, it fails, or it declares no feature.
     """
-    spec = spec_from_file_location(file.stem, file)
+    spec = spec_from_file_location(f"featlab.features.of_{file.stem}", file)
     if not file.is_file() or spec is None or spec.loader is None:
         raise FeatureError(f"{file} is no Python file")
     module = module_from_spec(spec)
+    # Where a class looks up the module that defines it.
+    sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
     except Exception as error:
@@ -33,7 +37,8 @@ def load_features(file: Path) -> tuple[Feature, ...]:
     found: list[Feature] = []
     for value in vars(module).values():
         parts = value if isinstance(value, list | tuple) else [value]
-        found += [part for part in parts if isinstance(part, Feature) and part not in found]
+        own = [part for part in parts if isinstance(part, Feature) and part not in FEATURES]
+        found += [part for part in own if part not in found]
     if not found:
         raise FeatureError(f"{file} declares no feature: NAME = Feature(...)")
     return tuple(found)

@@ -205,6 +205,10 @@ def _lowered_prose(text: Text) -> pl.Expr:
     return text.where_fenced(fenced.str.to_lowercase(), text.lowered)
 
 
+def _lowered_code(text: Text) -> pl.Expr:
+    return text.code.str.to_lowercase()
+
+
 def _beyond_ascii(text: Text) -> pl.Expr:
     return text.joined.str.extract_all(r"[^\x00-\x7f]+").list.join("")
 
@@ -250,6 +254,7 @@ VIEWS: dict[str, Callable[[Text], pl.Expr]] = {
     "fenced_turns": _fenced_turns,
     "lowered": _lowered,
     "lowered_prose": _lowered_prose,
+    "lowered_code": _lowered_code,
     "beyond_ascii": _beyond_ascii,
     "words": _words,
     "hashed_words": _hashed_words,

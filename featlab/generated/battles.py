@@ -98,12 +98,6 @@ class GeneratedBattles:
         """Least expected log loss of any predictor: the mean entropy of the truth."""
         return expected_log_loss(truth_matrix(self.truth))
 
-    @property
-    def realised_optimum(self) -> float:
-        """Log loss of the true probabilities on the outcomes that were drawn."""
-        outcomes = self.train.select(PROBABILITIES).to_numpy()
-        return float(-np.log(truth_matrix(self.truth)[outcomes == 1]).mean())
-
 
 class WrittenBattles(NamedTuple):
     """What `write_battles` wrote; the test part keeps names and outcomes, which its file lacks."""

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy.special import xlogy
 
 from featlab.battles import PROBABILITIES, joined_turns
 
@@ -152,7 +153,7 @@ def expected_log_loss(
     >>> round(expected_log_loss(truth), 4), round(expected_log_loss(truth, truth[:, ::-1]), 4)
     (1.0397, 1.213)
     """
-    return float(-(truth * np.log(truth if predicted is None else predicted)).sum(axis=1).mean())
+    return float(-xlogy(truth, truth if predicted is None else predicted).sum(axis=1).mean())
 
 
 def truth_matrix(truth: pl.DataFrame) -> NDArray[np.float64]:

@@ -10,14 +10,14 @@ file holds one.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Self
 
 import polars as pl
 
+from featlab.battles.probability_files import read_probabilities
 from featlab.battles.schema import PROBABILITIES
-from featlab.battles.sources import engine_explained, scan_source
 from featlab.columns import Column, Kind
 from featlab.errors import BattleError, ConfigError
 from featlab.files import file_fingerprint
@@ -69,28 +69,37 @@ class GivenSignal(Signal[pl.DataFrame]):
             for part, (parity, meaning, kind) in zip(_PARTS, said, strict=True)
         )
 
-    def prepare(self, battles: pl.LazyFrame) -> pl.DataFrame:
-        """Look every battle up by its id, and say how many are not in the file.
+    @cached_property
+    def said(self) -> pl.DataFrame:
+        """What the file says: ``id, margin, tie``."""
+        empty = {"id": pl.String, "margin": pl.Float64, "tie": pl.Float64}
+        return pl.DataFrame(schema=empty) if self.file is None else read_given(self.file)
+
+    def look_for(self, ids: pl.Series) -> None:
+        """Say how many of all battles that are asked for are not in the file.
 
         Raises
         ------
         BattleError
             When the file is broken, or of other battles altogether.
         """
-        ids = battles.select(pl.col("id").cast(pl.String)).collect()
-        empty = {"id": pl.String, "margin": pl.Float64, "tie": pl.Float64}
-        known = pl.DataFrame(schema=empty) if self.file is None else read_given(self.file)
-        found = ids.join(known, on="id", how="left", maintain_order="left")
-        missing = found["margin"].null_count()
-        if self.file is not None and missing == len(found):
+        ids = ids.cast(pl.String)
+        missing = int((~ids.is_in(self.said["id"].implode())).sum())
+        if self.file is None or not missing:
+            return
+        if missing == len(ids):
             raise BattleError(
                 "holds none of the battles' ids",
                 source=str(self.file),
-                rows=known["id"].head(3).to_list(),
-                remedy=f"the battles' are {', '.join(ids['id'].head(3).to_list())}, ...",
+                rows=self.said["id"].head(3).to_list(),
+                remedy=f"the battles' are {', '.join(ids.head(3).to_list())}, ...",
             )
-        if self.file is not None and missing:
-            note(f"{self.name}: {missing:,} of {len(found):,} battles are not in {self.file}")
+        note(f"{self.name}: {missing:,} of {len(ids):,} battles are not in {self.file}")
+
+    def prepare(self, battles: pl.LazyFrame) -> pl.DataFrame:
+        """Look every battle up by its id; of one without an id the file says nothing."""
+        ids = battles.select(pl.col("id").cast(pl.String)).collect()
+        found = ids.join(self.said, on="id", how="left", maintain_order="left")
         return found.select(
             pl.col("margin").cast(pl.Float32).alias(f"{self.name}__margin"),
             pl.col("tie").cast(pl.Float32).alias(f"{self.name}__tie"),
@@ -139,49 +148,8 @@ def given_signal(name: str) -> type[GivenSignal]:
 
 
 def read_given(file: Path) -> pl.DataFrame:
-    """Return ``id, margin, tie`` of a file of probabilities; rows with a null are left out.
-
-    Raises
-    ------
-    BattleError
-        When the file is not there, lacks a column, repeats an id, or holds
-        something other than probabilities.
-    """
-    name = str(file)
-    if not file.is_file():
-        raise BattleError("there is no such file", source=name)
-    with engine_explained(file, quiet=True):
-        frame = scan_source(file).collect()
-    try:
-        lacking = [column for column in ("id", *PROBABILITIES) if column not in frame.columns]
-        if lacking:
-            raise BattleError(
-                f"has no column {', '.join(lacking)}",
-                source=name,
-                remedy=f"it needs id,{','.join(PROBABILITIES)}",
-            )
-        frame = frame.select(
-            pl.col("id").cast(pl.String), pl.col(PROBABILITIES).cast(pl.Float64)
-        ).drop_nulls()
-    except pl.exceptions.PolarsError as error:
-        raise BattleError(f"cannot be read: {error}", source=name) from None
-    if frame["id"].is_duplicated().any():
-        raise BattleError(
-            "repeats",
-            source=name,
-            column="id",
-            rows=frame.filter(pl.col("id").is_duplicated())["id"].unique().head(3).to_list(),
-        )
-    a, b, tie = (pl.col(column) for column in PROBABILITIES)
-    good = pl.all_horizontal(pl.col(PROBABILITIES).is_between(0.0, 1.0))
-    wrong = frame.filter(~good | ((a + b + tie - 1.0).abs() > 1e-3))
-    if not wrong.is_empty():
-        raise BattleError(
-            "holds rows that are not three probabilities with sum 1",
-            source=name,
-            rows=wrong["id"].head(3).to_list(),
-        )
-    a, b, tie = (part.clip(LEAST, 1.0 - LEAST) for part in (a, b, tie))
-    return frame.select(
-        "id", (a.log() - b.log()).alias("margin"), (tie / (1 - tie)).log().alias("tie")
+    """Return ``id, margin, tie`` of a file of probabilities, see `read_probabilities`."""
+    a, b, tie = (pl.col(column).clip(LEAST, 1.0 - LEAST) for column in PROBABILITIES)
+    return read_probabilities(file).select(
+        "id", (a.log() - b.log()).alias("margin"), (tie / (1.0 - tie)).log().alias("tie")
     )

@@ -47,8 +47,8 @@ class Outcomes:
     --------
     >>> battles = pl.DataFrame({"prompt": [["x"], ["y"]], "label": [0, 2], "weight": [1, None]})
     >>> outcomes = Outcomes.of(battles)
-    >>> outcomes.decisive.tolist(), outcomes.weight.tolist(), outcomes.shares[1].tolist()
-    ([0], [1.0, 1.0], [0.0, 0.0, 1.0])
+    >>> outcomes.weight.tolist(), outcomes.shares[1].tolist()
+    ([1.0, 1.0], [0.0, 0.0, 1.0])
     """
 
     labels: NDArray[np.int64]
@@ -124,16 +124,6 @@ class Outcomes:
         """The soft labels where there are any, else the outcome as 0 and 1: shape (n, 3)."""
         shares: Floats = np.where(np.isfinite(self.soft), self.soft, np.eye(3)[self.labels])
         return shares
-
-    @property
-    def decisive(self) -> Rows:
-        """The rows that one side won."""
-        return np.flatnonzero(self.labels != TIE)
-
-    @property
-    def tie_or_not(self) -> Rows:
-        """The rows that could have been a tie."""
-        return np.flatnonzero(self.tie_known)
 
     def inner_folds(self, count: int, seed: int, name: str) -> NDArray[np.int64]:
         """Return a fold for each battle, a prompt's battles together: int64, shape (n,).

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import polars as pl
 
+from featlab.battles.sources import first_line
 from featlab.columns import Column
+from featlab.errors import FeatureError
 from featlab.features import FEATURES, BattleColumns, Feature
 from featlab.features.own import load_features
+from featlab.files import file_fingerprint
 from featlab.signals.outcomes import Outcomes, Rows
 from featlab.signals.signal import Context, Cost, Signal
 from featlab.signals.state import State
@@ -28,8 +31,8 @@ class TextSignal(Signal[pl.DataFrame]):
 
     Parameters
     ----------
-    features : iterable of Feature
-        What there is to select from.
+    features : iterable of Feature, optional
+        What there is to select from, `available` by default.
     families : iterable of str, optional
         Keep the features of these families.
 
@@ -43,10 +46,14 @@ class TextSignal(Signal[pl.DataFrame]):
     name = "text"
     cost = Cost.NOTHING
 
+    available: ClassVar[tuple[Feature, ...]] = FEATURES
+
     def __init__(
-        self, features: Iterable[Feature] = FEATURES, families: Iterable[str] | None = None
+        self, features: Iterable[Feature] | None = None, families: Iterable[str] | None = None
     ) -> None:
-        self.battle_columns = BattleColumns(features, families)
+        self.battle_columns = BattleColumns(
+            self.available if features is None else features, families
+        )
 
     @classmethod
     def from_settings(cls, context: Context, fold: int) -> Self:
@@ -58,10 +65,19 @@ class TextSignal(Signal[pl.DataFrame]):
         return self.battle_columns.columns
 
     def prepare(self, battles: pl.LazyFrame) -> pl.DataFrame:
-        """Compute the columns, streaming."""
-        return self.battle_columns.compute(battles, keep=()).collect(
-            engine="streaming", optimizations=_PLANNED_ALREADY
-        )
+        """Compute the columns, streaming.
+
+        Raises
+        ------
+        FeatureError
+            When a feature gives what its dtype cannot hold.
+        """
+        try:
+            return self.battle_columns.compute(battles, keep=()).collect(
+                engine="streaming", optimizations=_PLANNED_ALREADY
+            )
+        except pl.exceptions.InvalidOperationError as error:
+            raise FeatureError(f"a feature cannot be computed: {first_line(error)}") from error
 
     def fit(self, prepared: pl.DataFrame, outcomes: Outcomes, rows: Rows) -> Self:
         """Return itself: there is nothing to learn."""
@@ -86,7 +102,6 @@ class TextSignal(Signal[pl.DataFrame]):
         return {"columns": self.battle_columns.fingerprint()}
 
 
-@lru_cache(maxsize=8)
 def text_signal_with(file: Path) -> type[TextSignal]:
     """Return the text signal with the features of a file beside the built-in ones.
 
@@ -95,18 +110,17 @@ def text_signal_with(file: Path) -> type[TextSignal]:
     FeatureError
         When the file declares none, or one that is there already.
     """
+    return _text_signal_with(file, file.resolve(), file_fingerprint(file) if file.is_file() else "")
+
+
+@lru_cache(maxsize=8)
+def _text_signal_with(file: Path, place: Path, content: str) -> type[TextSignal]:
+    """Load once what has the same content in the same place."""
     features = (*FEATURES, *load_features(file))
-    BattleColumns(features)
+    BattleColumns(features).check_names()
 
     class OwnTextSignal(TextSignal):
         address = ADDRESS + file.name
-
-        @classmethod
-        def from_settings(cls, context: Context, fold: int) -> Self:
-            return cls(features, context.families)
-
-        @classmethod
-        def from_state(cls, state: State) -> Self:
-            return cls(features, state.values["families"])
+        available = features
 
     return OwnTextSignal

@@ -112,7 +112,7 @@ def loss_by_slice(
 
 
 def quantile_slices(values: Floats, parts: int, name: str) -> pl.Series:
-    """Return slices of equal counts by a value, named by its bounds: Enum."""
+    """Return slices of about equal counts by a value, named by its bounds: Enum."""
     edges = np.quantile(values, np.linspace(0, 1, parts + 1))
     place = np.clip(np.searchsorted(edges, values, side="left") - 1, 0, parts - 1)
     names = {
@@ -125,4 +125,5 @@ def quantile_slices(values: Floats, parts: int, name: str) -> pl.Series:
 
 
 def _short(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 10 or value == int(value) else f"{value:.2g}"
+    whole = abs(value) >= 100 or value == int(value)
+    return f"{value:,.0f}" if whole else f"{value:.3g}"

@@ -152,8 +152,10 @@ def expected_outcomes(battles: pl.DataFrame, folds: NDArray[np.int64]) -> Probab
         training = battles.filter(pl.Series(folds != fold))
         fitted = fit_strengths(training["model_a"], training["model_b"], training["label"])
         held_out = battles.filter(pl.Series(folds == fold))
-        sides = (fitted.of(held_out[column].to_list()) for column in ("model_a", "model_b"))
-        result[folds == fold] = fitted.probabilities(*sides)
+        names = [held_out[column].to_list() for column in ("model_a", "model_b")]
+        ties = [fitted.look_up(fitted.tie_propensity, side, 0.0) for side in names]
+        a, b = (fitted.of(side) for side in names)
+        result[folds == fold] = fitted.probabilities(a, b, ties[0] + ties[1])
     return result
 
 

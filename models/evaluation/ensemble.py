@@ -118,10 +118,8 @@ def measure_blend(prediction: BlendOutOfFold, table: Table, seed: int) -> dict[s
         "after_calibration": evaluate(calibrated, labels, groups, seed),
         "temperature": fit_temperature(raw, labels),
         "gain_over_prior": asdict(paired_difference(guess, calibrated, labels, groups, seed)),
-        "swap_asymmetry": {
-            "one_order": swap_asymmetry(prediction.one_order, prediction.other_order),
-            "mean_of_both_orders": swap_asymmetry(raw, raw[:, [1, 0, 2]]),
-        },
+        # Of the trees in one order alone: the mean of both orders has none by construction.
+        "swap_asymmetry_one_order": swap_asymmetry(prediction.one_order, prediction.other_order),
     }
 
 

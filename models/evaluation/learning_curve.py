@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from featlab.errors import ConfigError
 from featlab.randomness import derive_seed
 from featlab.signals.signal import Context, Signal
-from models.evaluation.metrics import RESAMPLES, bootstrap_mean
+from models.evaluation.metrics import bootstrap_mean, resampled_means
 from models.evaluation.power_law import FEWEST_SIZES, PowerLaws, fit_power_laws
 from models.probabilities import Floats, Probabilities, Rows, row_log_loss
 from models.stacking.blend import mean_of_members
@@ -143,7 +143,8 @@ def subset_rows(groups: NDArray[Any], folds: Rows, subset: Subset, seed: int) ->
         order = np.random.default_rng(name).permutation(int(group.max()) + 1)
         sizes = np.bincount(group)[order]
         before = np.cumsum(sizes) - sizes
-        chosen = order[before < subset.share * len(rows)]
+        # Rounded, since 0.07 of 100 is a little more than 7.
+        chosen = order[before < round(subset.share * len(rows), 6)]
         kept.append(rows[np.isin(group, chosen)])
     return np.sort(np.concatenate(kept))
 
@@ -235,22 +236,6 @@ def measure_curve(
     )
 
 
-def resampled_losses(
-    rows: Floats, groups: NDArray[Any], seed: int, resamples: int = RESAMPLES
-) -> Floats:
-    """Mean losses of all shares on the same resampled groups: shape (resamples, shares)."""
-    _, group = np.unique(groups, return_inverse=True)
-    count = int(group.max()) + 1
-    sums = np.stack([np.bincount(group, weights=losses, minlength=count) for losses in rows])
-    sizes = np.bincount(group).astype(float)
-    generator = np.random.default_rng(derive_seed(seed, "learning curve", "bootstrap"))
-    means = np.empty((resamples, len(rows)))
-    for index in range(resamples):
-        drawn = np.bincount(generator.integers(0, count, count), minlength=count)
-        means[index] = sums @ drawn / (sizes @ drawn)
-    return means
-
-
 def describe_curve(
     losses: CurveLosses, groups: NDArray[Any], seed: int, extrapolated_n: int
 ) -> dict[str, Any]:
@@ -281,7 +266,7 @@ def describe_curve(
         estimate = asdict(bootstrap_mean(rows, groups, seed))
         estimate = {"log_loss": estimate.pop("value"), **estimate}
         points.append({"share": share, "n": round(count), **estimate, "draws": list(draws)})
-    means = resampled_losses(losses.rows, groups, seed)
+    means = resampled_means(losses.rows, groups, seed)
     variances = means.var(axis=0)
     fitted = fit_power_laws(losses.counts, losses.rows.mean(axis=1)[None], variances)
     resampled = fit_power_laws(losses.counts, means, variances)

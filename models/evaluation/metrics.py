@@ -18,7 +18,7 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True)
 class Interval:
-    """A value with the bounds of its 95 % bootstrap interval."""
+    """A value with the bounds of its 95 % interval."""
 
     value: float
     low: float
@@ -40,16 +40,23 @@ def bootstrap_mean(
     >>> estimate.low < estimate.value < estimate.high
     True
     """
+    low, high = np.quantile(resampled_means(values[None], groups, seed, resamples), [0.025, 0.975])
+    return Interval(float(values.mean()), float(low), float(high))
+
+
+def resampled_means(
+    rows: NDArray[np.float64], groups: NDArray[Any], seed: int, resamples: int = RESAMPLES
+) -> NDArray[np.float64]:
+    """Return the means of all rows, (k, n), on the same resampled groups: (resamples, k)."""
     _, group = np.unique(groups, return_inverse=True)
-    sums = np.bincount(group, weights=values)
+    sums = np.stack([np.bincount(group, weights=values) for values in rows])
     sizes = np.bincount(group).astype(float)
     generator = np.random.default_rng(derive_seed(seed, "bootstrap"))
-    means = np.empty(resamples)
+    means = np.empty((resamples, len(rows)))
     for index in range(resamples):
-        drawn = np.bincount(generator.integers(0, len(sums), len(sums)), minlength=len(sums))
-        means[index] = drawn @ sums / (drawn @ sizes)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return Interval(float(values.mean()), float(low), float(high))
+        drawn = np.bincount(generator.integers(0, len(sizes), len(sizes)), minlength=len(sizes))
+        means[index] = sums @ drawn / (sizes @ drawn)
+    return means
 
 
 def paired_difference(
@@ -111,7 +118,7 @@ def area_under_curve(probabilities: Probabilities, labels: Labels) -> float | No
     won, lost = labels == 0, labels == 1
     if not won.any() or not lost.any():
         return None
-    ranks = rankdata(probabilities[:, 0])[won | lost]
+    ranks = rankdata(probabilities[won | lost, 0])
     wins, losses = int(won.sum()), int(lost.sum())
     above = ranks[won[won | lost]].sum() - wins * (wins + 1) / 2
     return float(above / (wins * losses))

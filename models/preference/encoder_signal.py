@@ -13,22 +13,22 @@ from typing import Any, Self
 import numpy as np
 import polars as pl
 
+from featlab.battles import PROBABILITIES, read_probabilities
 from featlab.columns import Column, Kind
 from featlab.encoder.spec import EncoderSpec
 from featlab.encoder.tokens import Tokenizer
 from featlab.encoder.weights import find_weights
-from featlab.errors import BundleError, ConfigError
+from featlab.errors import BattleError, BundleError, ConfigError
 from featlab.files import file_fingerprint, read_json, value_fingerprint
 from featlab.parity import Parity
 from featlab.progress import ProgressCallback, note
 from featlab.randomness import derive_seed
 from featlab.signals import load_signal, save_signal
-from featlab.signals.outcomes import Outcomes, Rows
+from featlab.signals.outcomes import Floats, Outcomes, Rows
 from featlab.signals.signal import Context, Cost, Need, Signal
 from featlab.signals.state import VALUES, State
 from models.preference.fine_tune_settings import FineTuneSettings
 from models.preference.preference_model import PreferenceModel, free_memory
-from models.preference.soft_labels import teacher_probabilities
 from models.preference.training_battles import BattleTokens, TrainingBattles
 from models.preference.training_job import TrainingJob, process_share, training_device
 
@@ -61,8 +61,8 @@ class EncoderSignal(Signal[BattleTokens]):
         Where the model and, while it is trained, its checkpoints go. By default
         a temporary folder that lives as long as the signal.
     soft_labels : Path, optional
-        A teacher's probabilities (`models.preference.soft_labels`), in place of
-        the battles' own soft labels.
+        A teacher's probabilities (`featlab.battles.read_probabilities`), in place
+        of the battles' own soft labels.
     device : str, default "auto"
         CUDA where it is there, else the CPU.
     on_progress : callable of Progress, optional
@@ -252,3 +252,22 @@ class EncoderSignal(Signal[BattleTokens]):
             "seed": self.seed,
             "soft_labels": None if self.soft_labels is None else file_fingerprint(self.soft_labels),
         }
+
+
+def teacher_probabilities(file: Path, ids: pl.Series) -> Floats:
+    """Return a teacher's probabilities for some battles; NaN where it has none: shape (n, 3).
+
+    Raises
+    ------
+    BattleError
+        As `featlab.battles.read_probabilities`; also when it has none for any of the battles.
+    """
+    rows = ids.rename("id").to_frame()
+    joined = rows.join(read_probabilities(file), on="id", how="left", maintain_order="left")
+    if joined[PROBABILITIES[0]].null_count() == len(joined):
+        raise BattleError(
+            "has a soft label for none of the battles",
+            source=str(file),
+            remedy="its ids must be those of the training battles",
+        )
+    return joined.select(pl.col(PROBABILITIES).fill_null(float("nan"))).to_numpy()

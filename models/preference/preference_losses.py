@@ -35,17 +35,27 @@ def outcome_loss(
     return torch.where(tie_known, three, decisive)
 
 
-def distillation_loss(logits: torch.Tensor, soft_labels: torch.Tensor) -> torch.Tensor:
+def distillation_loss(
+    logits: torch.Tensor, soft_labels: torch.Tensor, tie_known: torch.Tensor
+) -> torch.Tensor:
     """Return the divergence of the prediction from a teacher's probabilities.
 
     Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network", 2015.
+    Shares of votes without ties, from a source that has none, are of two classes,
+    as in `outcome_loss`.
 
     Examples
     --------
-    >>> soft = torch.tensor([[0.5, 0.3, 0.2]])
-    >>> distillation_loss(soft.log(), soft).abs().item() < 1e-6
+    >>> soft, known = torch.tensor([[0.5, 0.3, 0.2]]), torch.tensor([True])
+    >>> distillation_loss(soft.log(), soft, known).abs().item() < 1e-6
     True
     """
+    hidden = ~tie_known & (soft_labels[:, 2] == 0)
+    two = _divergence(logits[:, :2], soft_labels[:, :2])
+    return torch.where(hidden, two, _divergence(logits, soft_labels))
+
+
+def _divergence(logits: torch.Tensor, soft_labels: torch.Tensor) -> torch.Tensor:
     # As logits, since a teacher's zeros have none.
     teacher = log_softmax(soft_labels.clamp(min=1e-7).log(), dim=1)
     student = log_softmax(logits, dim=1)

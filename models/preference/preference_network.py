@@ -80,7 +80,7 @@ class PreferenceNetwork(torch.nn.Module):
         has_soft = ~soft_labels.isnan().any(1)
         if bool(has_soft.any()):
             share = settings.distillation_weight
-            soft = distillation_loss(logits, soft_labels.nan_to_num(1 / 3))
+            soft = distillation_loss(logits, soft_labels.nan_to_num(1 / 3), tie_known)
             losses = torch.where(has_soft, (1 - share) * losses + share * soft, losses)
         if self.identity is not None:
             with torch.autocast(vectors.device.type, enabled=False):

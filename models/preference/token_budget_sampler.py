@@ -26,7 +26,7 @@ class TokenBudgetSampler(torch.utils.data.Sampler[list[int]]):
     costs : int array of shape (n,)
         Tokens of each row.
     budget : int
-        Tokens of a batch; a batch exceeds it by less than one row.
+        Tokens of a batch; one exceeds it by about a row at most.
     sort : bool
         Whether rows of like length should share a batch.
     seed : int

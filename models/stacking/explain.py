@@ -219,7 +219,14 @@ def family_effects(
         Called with the number of explained battles, after each.
     """
     like, table = LikeSides.of(predictor), _numbers(predictor, battles.lazy())
-    names, parts = list(like.families), []
+    names = list(like.families)
+    schema: dict[str, pl.DataType | type[pl.DataType]] = {
+        "id": battles["id"].dtype,
+        "family": pl.String,
+        "margin": pl.Float64,
+        "tie": pl.Float64,
+    }
+    parts = [pl.DataFrame(schema=schema)]
     for row, battle in enumerate(table):
         effects = like.effects(battle)
         ids = battles["id"][[row] * len(names)]

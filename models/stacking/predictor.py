@@ -12,6 +12,7 @@ import polars as pl
 
 from featlab.battles import OUTCOMES, TIE
 from featlab.columns import Column
+from featlab.errors import BattleError
 from featlab.signals.given import GivenSignal, given_signal
 from featlab.signals.signal import Need, Signal
 from featlab.threads import in_threads, one_blas_thread
@@ -57,9 +58,41 @@ class Predictor:
         )
 
     @property
-    def given_names(self) -> list[str]:
-        """The other models whose probabilities it reads."""
-        return [name for name, fitted in self.signals.items() if isinstance(fitted[0], GivenSignal)]
+    def given(self) -> dict[str, GivenSignal]:
+        """The signals of other models' probabilities, by the models' names."""
+        return {
+            name: fitted[0]
+            for name, fitted in self.signals.items()
+            if isinstance(fitted[0], GivenSignal)
+        }
+
+    def look_for(self, battles: pl.LazyFrame, *, with_ids: bool) -> None:
+        """Say how many of the battles that are to be predicted other models say nothing of.
+
+        Parameters
+        ----------
+        battles : LazyFrame
+            All of them, canonical.
+        with_ids : bool
+            Whether their ids are their own, not the numbers of rows.
+
+        Raises
+        ------
+        BattleError
+            When a file of probabilities is of other battles altogether, or the
+            battles have no ids to be found by.
+        """
+        if not self.given:
+            return
+        if not with_ids:
+            raise BattleError(
+                f"have no ids, by which {', '.join(self.given)} would be looked up",
+                source="battles",
+                remedy="call their column id, or name it with --battles.id",
+            )
+        ids = battles.select("id").collect()["id"]
+        for signal in self.given.values():
+            signal.look_for(ids)
 
     def with_given(self, files: Mapping[str, Path]) -> Predictor:
         """Return the predictor with other models' probabilities of the battles to predict."""

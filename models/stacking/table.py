@@ -155,9 +155,14 @@ class Table:
 
 
 def matrices(frame: pl.DataFrame, columns: Iterable[Column]) -> tuple[Matrix, Matrix]:
-    """Return odd and even columns of a frame and of its swapped image as float32 matrices."""
+    """Return odd and even columns of a frame and of its swapped image as float32 matrices.
+
+    What is missing or infinite is NaN: trees keep their own direction for it, and
+    their text has no word for infinity.
+    """
     columns = list(columns)
     given = frame[[column.name for column in columns]].cast(pl.Float32).to_numpy()
+    given = np.where(np.isfinite(given), given, np.float32(np.nan))
     odd = np.array([column.parity is Parity.ODD for column in columns])
     return given, np.where(odd, -given, given)
 

@@ -92,9 +92,10 @@ class TrainedOn:
 
 
 def even_means(table: Table) -> dict[str, float]:
-    """Return even column -> its mean over the battles of a table, where it was present."""
+    """Return even column -> its mean over the battles of a table, where it was finite."""
     even = [column.name for column in table.columns if column.parity is Parity.EVEN]
-    means = table.frame.select(pl.col(even).cast(pl.Float64).fill_nan(None).mean())
+    values = pl.col(even).cast(pl.Float64)
+    means = table.frame.select(pl.when(values.is_finite()).then(values).mean())
     return {name: float(mean or 0.0) for name, mean in means.row(0, named=True).items()}
 
 

@@ -11,7 +11,7 @@ import polars as pl
 
 from featlab.errors import ConfigError
 from featlab.progress import note
-from featlab.signals.given import read_given
+from featlab.signals.given import given_signal, read_given
 from models.probabilities import Labels, Probabilities, log_loss, prior, row_log_loss
 from pipelines.run.folder import RunFolder
 
@@ -82,7 +82,7 @@ def with_given(
     """
     defaults = {name: files for name, files in parse_given(trained).items() if len(files) > 1}
     files = {name: found[-1] for name, found in {**defaults, **parse_given(given)}.items()}
-    wanted = predictor.given_names
+    wanted = list(predictor.given)
     if missing := [name for name in wanted if name not in files]:
         name = missing[0]
         raise ConfigError(
@@ -110,9 +110,9 @@ def say_what_they_know(given: Sequence[str], folds: Path) -> None:
     """
     labelled = pl.read_parquet(folds).select(pl.col("id").cast(pl.String), "label")
     for name, (file, *more) in parse_given(given).items():
-        found = labelled.join(read_given(file), on="id", how="inner", maintain_order="left")
-        if found.is_empty():
-            continue
+        signal = given_signal(name)(file)
+        signal.look_for(labelled["id"])
+        found = labelled.join(signal.said, on="id", how="inner", maintain_order="left")
         labels = found["label"].to_numpy().astype(np.int64)
         stated = _probabilities(found)
         loss = log_loss(stated, labels)

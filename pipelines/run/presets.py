@@ -28,6 +28,8 @@ STAGES = frozenset(
 )
 """Other parts of a run, whose names no signal may have."""
 
+_NOT_IN_NAMES = frozenset('",:[]{}')
+
 BY_DEFAULT: Mapping[str, tuple[str, ...]] = {
     "fast": ("text", "lexical", "identity"),
     # A fine-tuned MiniLM takes most of the time and was never shown to add anything.
@@ -166,6 +168,11 @@ def resolve(settings: TrainSettings) -> Recipe:
     makers: dict[str, str] = {}
     for name, kind in kinds.items():
         for column in kind.from_settings(context, 0).columns():
+            if wrong := set(column.name) & _NOT_IN_NAMES:
+                raise ConfigError(
+                    f"signal {name}: the column {column.name} holds {min(wrong)!r}, which LightGBM "
+                    "takes in no name"
+                )
             other = makers.setdefault(column.name, name)
             if other != name:
                 raise ConfigError(f"signals {other} and {name} both make the column {column.name}")

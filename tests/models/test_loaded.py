@@ -176,3 +176,22 @@ def test_worker_processes_predict_the_same(model: LoadedPredictor) -> None:
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         assert pool.starmap(model.predict_one, [PAIR]) == [here]
     assert joblib.Parallel(1)(joblib.delayed(model.predict_one)(*PAIR) for _ in range(1)) == [here]
+
+
+def test_one_battle_may_lack_a_text_and_is_read_as_a_file_is(model: LoadedPredictor) -> None:
+    battles = [
+        {"prompt": ["a\r\nb"], "response_a": [None, "x"], "response_b": ["y\r\n"]},
+        {"prompt": ["a\nb"], "response_a": None, "response_b": ["y\n"]},
+    ]
+    read = model.predict(pl.DataFrame(battles)).select(PROBABILITIES)
+    for row, battle in enumerate(battles):
+        assert tuple(model.predict_one(*battle.values())) == read.row(row)  # type: ignore[arg-type]
+    assert model.explain("a", [None, "x"], "b").families.height > 0  # type: ignore[list-item]
+    with pytest.raises(BattleError, match="response_b: holds int, not text"):
+        model.predict_one("a", "b", [1])  # type: ignore[list-item]
+
+
+def test_no_battles_have_no_reasons(model: LoadedPredictor) -> None:
+    none = pl.DataFrame(schema=dict.fromkeys(("prompt", "response_a", "response_b"), pl.String))
+    assert model.explain_all(none).columns == ["id", "family", "margin", "tie"]
+    assert model.explain_all(none).is_empty()

@@ -26,6 +26,7 @@ def write(folder: Path, ids: list[object], rows: list[tuple[float, float, float]
 
 def columns_of(file: Path) -> pl.DataFrame:
     signal = given_signal("llm")(file)
+    signal.look_for(BATTLES.collect()["id"])
     return signal.transform(signal.prepare(BATTLES))
 
 
@@ -65,7 +66,7 @@ def test_the_content_of_the_file_is_the_recipe(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("ids", "rows", "words"),
     [
-        ([1, 1], [(0.5, 0.25, 0.25)] * 2, "repeats"),
+        ([1, 1], [(0.5, 0.25, 0.25)] * 2, "is not unique"),
         ([1], [(0.5, 0.2, 0.2)], "sum 1"),
         ([1], [(1.5, -0.5, 0.0)], "sum 1"),
         ([7, 8], [(0.5, 0.25, 0.25)] * 2, "none of the battles' ids"),
@@ -76,6 +77,16 @@ def test_a_broken_file_is_refused(
 ) -> None:
     with pytest.raises(BattleError, match=words):
         columns_of(write(tmp_path, ids, rows))
+
+
+def test_a_batch_may_hold_no_battle_of_the_file_and_one_without_an_id_never_is_one(
+    tmp_path: Path,
+) -> None:
+    signal = given_signal("llm")(write(tmp_path, [0, 1, 2], [(0.5, 0.25, 0.25)] * 3))
+    signal.look_for(pl.Series("id", [2, 8, 9]))
+    for ids in ([8, 9], [None], []):
+        frame = pl.LazyFrame({"id": ids}, {"id": pl.Int64})
+        assert signal.prepare(frame)["llm__missing"].to_list() == [1.0] * len(ids)
 
 
 def test_a_file_without_a_column_or_none_at_all_is_refused(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from models.analysis.predictions import (
     quantile_slices,
     reliability,
 )
-from models.analysis.strengths import VOTERS, leaderboard, pair_records
+from models.analysis.strengths import VOTERS, expected_outcomes, leaderboard, pair_records
 from models.evaluation.intervals import binomial_z, ratio, wilson
 from models.stacking.trees import fit_trees, mean_over_orders, predict_both_orders
 from tests.models.conftest import QUICK, make_data
@@ -350,3 +350,22 @@ def test_attribution_sums_to_one_and_finds_the_columns_that_decide() -> None:
     assert b[0] > b[-1] + 0.3
     total = curves.group_by("value").agg(pl.col("probability").sum())["probability"].to_numpy()
     assert total == pytest.approx(1)
+
+
+def test_models_that_tie_often_are_expected_to() -> None:
+    random = np.random.default_rng(0)
+    names = np.array(["often", "b", "c", "d"])
+    pairs = np.array([random.choice(4, 2, replace=False) for _ in range(3_000)])
+    often = (pairs == 0).any(axis=1)
+    tied = random.random(len(pairs)) < np.where(often, 0.7, 0.1)
+    battles = pl.DataFrame(
+        {
+            "model_a": names[pairs[:, 0]],
+            "model_b": names[pairs[:, 1]],
+            "label": np.where(tied, 2, random.integers(0, 2, len(pairs))),
+        }
+    )
+    expected = expected_outcomes(battles, np.arange(len(battles)) % 5)[:, 2]
+    # Shrunk towards each other, by the prior on how often a model ties.
+    assert expected[often].mean() > 0.55
+    assert expected[~often].mean() < 0.25

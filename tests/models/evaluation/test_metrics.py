@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.evaluation.metrics import (
+    area_under_curve,
     bootstrap_mean,
     evaluate,
     expected_calibration_error,
@@ -81,3 +82,9 @@ def test_evaluation_names_a_class_that_never_happened() -> None:
     figures = evaluate(probabilities(30), np.arange(30) % 2, np.arange(30), 0)
     assert figures["per_class_log_loss"]["tie"] is None
     assert figures["battles"] == 30
+
+
+def test_ties_have_no_part_in_the_area_under_the_curve() -> None:
+    stated = np.array([[0.9, 0.1, 0], [0.2, 0.8, 0], [0.5, 0.5, 0], [0.1, 0.9, 0]])
+    assert area_under_curve(stated, np.array([0, 1, 2, 2])) == 1.0
+    assert area_under_curve(stated, np.array([1, 0, 2, 2])) == 0.0

@@ -94,9 +94,22 @@ def test_label_smoothing() -> None:
 def test_distillation_is_least_at_the_teacher() -> None:
     soft = torch.tensor([[0.6, 0.3, 0.1], [1.0, 0.0, 0.0]])
     teacher = soft.clamp(min=1e-7).log()
-    at_teacher = distillation_loss(teacher, soft)
+    known = torch.tensor([True, True])
+    at_teacher = distillation_loss(teacher, soft, known)
     torch.testing.assert_close(at_teacher, torch.zeros(2), atol=1e-6, rtol=0)
-    assert (distillation_loss(teacher + torch.tensor([0.5, 0, 0]), soft)[0]) > 1e-3
+    assert (distillation_loss(teacher + torch.tensor([0.5, 0, 0]), soft, known)[0]) > 1e-3
+
+
+def test_votes_of_a_source_without_ties_leave_the_ties_logit_alone() -> None:
+    votes = torch.tensor([[0.75, 0.25, 0.0], [0.75, 0.25, 0.0], [0.5, 0.3, 0.2]])
+    logits = torch.zeros(3, 3, requires_grad=True)
+    distillation_loss(logits, votes, torch.tensor([False, True, False])).sum().backward()
+    assert logits.grad is not None
+    assert logits.grad[0, 2] == 0
+    assert logits.grad[0, 0] < 0
+    # Where ties are known there were none, and a teacher that states them knows of them.
+    assert logits.grad[1, 2] > 0
+    assert logits.grad[2, 2] > 0
 
 
 def test_identity_loss_skips_unknown_models() -> None:

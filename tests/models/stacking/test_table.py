@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from featlab.columns import Column, Kind, parities
 from featlab.parity import Parity, swap
+from featlab.signals.outcomes import Outcomes
 from models.stacking.table import (
     Table,
     counted_outcomes,
@@ -16,6 +17,7 @@ from models.stacking.table import (
     stacked_columns,
     stacked_frame,
 )
+from models.stacking.trained_on import even_means
 from tests.models.conftest import make_outcomes
 
 SIGNAL = (
@@ -72,3 +74,18 @@ def test_stopping_rows_lie_inside_the_training_folds(data: Table) -> None:
         fitting, stopping = data.stopping_split(fold)
         assert set(fitting) | set(stopping) == set(data.training_rows(fold))
         assert not set(fitting) & set(stopping)
+
+
+def test_what_is_infinite_is_missing_to_the_trees_and_to_means() -> None:
+    columns = (
+        Column("odd", Parity.ODD, "f", "odd"),
+        Column("even", Parity.EVEN, "f", "even"),
+    )
+    values = [1.0, float("inf"), float("-inf"), float("nan"), None]
+    frame = pl.DataFrame({"odd": values, "even": values}, strict=False)
+    for matrix in matrices(frame, columns):
+        assert np.isfinite(matrix).sum(axis=0).tolist() == [1, 1]
+        assert not np.isinf(matrix).any()
+    battles = pl.DataFrame({"prompt": [["?"]] * 5, "label": [0] * 5})
+    table = Table(frame, columns, Outcomes.of(battles), np.zeros(5, np.int64))
+    assert even_means(table) == {"even": 1.0}

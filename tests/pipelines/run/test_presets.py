@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from featlab.encoder.spec import MINILM, QWEN3_SMALL
@@ -80,3 +82,17 @@ def test_a_presets_fine_tuning_gives_way_to_what_is_said() -> None:
     assert (told.lora_rank, told.reading, told.recompute) == (16, "alone", False)
     plain = recipe("--preset", "cpu").context.options["fine_tuning"]
     assert plain == FineTuneSettings().to_dict()
+
+
+def test_a_column_that_the_trees_cannot_name_is_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "odd_names.py").write_text(
+        "from featlab.columns import Column\nfrom featlab.parity import Parity\n"
+        "from featlab.signals.text import TextSignal\n"
+        "class Odd(TextSignal):\n    name = 'odd'\n"
+        "    def columns(self):\n        return (Column('a:b', Parity.ODD, 'odd', 'x'),)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match="signal odd: the column a:b holds ':'"):
+        recipe("--preset", "fast", "--signals", "text", "--signals", "odd_names:Odd")
