@@ -8,6 +8,7 @@ status 2.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 LONGEST_MESSAGE = 2_000
 
@@ -81,6 +82,16 @@ class BattleError(FeatlabError, ValueError):
         first = f" (first ids: {', '.join(str(row) for row in self.rows)})" if self.rows else ""
         advice = f"; {remedy}" if remedy else ""
         super().__init__(f"{where} {problem}{first}{advice}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle, so that a worker process can hand it over."""
+        return _restored, (type(self), str(self), vars(self))
+
+
+def _restored(kind: type[BattleError], message: str, state: dict[str, Any]) -> BattleError:
+    error = kind.__new__(kind, message)
+    vars(error).update(state)
+    return error
 
 
 class ConfigError(FeatlabError, ValueError):

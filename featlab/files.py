@@ -54,6 +54,12 @@ def atomic_path(target: Path) -> Iterator[Path]:
     >>> (folder / "a.txt").read_text()
     'whole'
     """
+    if target.exists() and not (target.is_file() or target.is_dir()):
+        # A pipe or a device, which nothing may take the place of.
+        yield target
+        return
+    if target.is_symlink():
+        target = target.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
     sweep(target.parent)
     path = target.with_name(f".{target.name[:80]}.{secrets.token_hex(4)}{PART}")
@@ -73,7 +79,8 @@ def atomic_path(target: Path) -> Iterator[Path]:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target)) from None
         raise
     finally:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 @contextmanager

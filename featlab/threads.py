@@ -17,6 +17,8 @@ from typing import TypeVar
 
 from threadpoolctl import ThreadpoolController
 
+from featlab.errors import ConfigError
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -43,14 +45,21 @@ def wait_passively() -> None:
 def thread_count() -> int:
     """Threads to use: ``FEATLAB_THREADS`` if set, else the cores this process may run on.
 
+    Raises
+    ------
+    ConfigError
+        When that is no number above 0.
+
     Examples
     --------
     >>> thread_count() >= 1
     True
     """
-    configured = os.environ.get(VARIABLE, "")
-    if configured.isdigit() and int(configured) > 0:
-        return int(configured)
+    configured = os.environ.get(VARIABLE)
+    if configured:
+        if configured.isdecimal() and int(configured) > 0:
+            return int(configured)
+        raise ConfigError(f"{VARIABLE} is {configured!r}; give a number of threads, 1 or more")
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -16,7 +16,9 @@ wait_passively()
 
 
 def load(
-    path: str | Path, trust: Collection[str] = (), given: Mapping[str, str | Path] | None = None
+    path: str | Path,
+    trust: str | Collection[str] = (),
+    given: Mapping[str, str | Path] | None = None,
 ) -> LoadedPredictor:
     """Return the predictor of a run or of a bundle, ready to predict.
 
@@ -24,7 +26,7 @@ def load(
     ----------
     path : str or Path
         A run folder, or the bundle in it.
-    trust : collection of str
+    trust : str or collection of str
         Modules, and files of features, outside this project that may run.
     given : mapping of str to str or Path, optional
         Other model -> the file of its probabilities of the battles to predict;
@@ -40,4 +42,5 @@ def load(
     from models.loaded import load as load_predictor
 
     files = {name: Path(file) for name, file in (given or {}).items()}
-    return load_predictor(Path(path), tuple(trust), files)
+    trusted = (trust,) if isinstance(trust, str) else tuple(map(str, trust or ()))
+    return load_predictor(Path(path), trusted, files)

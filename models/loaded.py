@@ -8,7 +8,7 @@ Prediction(a=0.52, b=0.27, tie=0.21)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
@@ -125,6 +125,9 @@ class LoadedPredictor:
         BattleError
             For fewer than two responses.
         """
+        if isinstance(responses, str | Mapping):
+            raise BattleError(f"are a list, not {type(responses).__name__}", source="responses")
+        responses = list(responses)
         if len(responses) < 2:
             raise BattleError("ranking takes at least two", source="responses")
         pairs = list(combinations(range(len(responses)), 2))
@@ -258,10 +261,20 @@ def battles_of(
 
 def _turns(text: Conversation | None, name: str) -> list[str | None]:
     """Return a conversation as turns; nothing at all is a turn that is null."""
-    turns: list[Any] = [text] if text is None or isinstance(text, str) else [*text]
+    several = isinstance(text, Iterable) and not isinstance(text, str | bytes | Mapping)
+    turns: list[Any] = [*text] if several and text is not None else [text]
     if wrong := [turn for turn in turns if turn is not None and not isinstance(turn, str)]:
         raise BattleError(f"holds {type(wrong[0]).__name__}, not text", source=name)
-    return turns
+    return [None if turn is None else _whole(turn) for turn in turns]
+
+
+def _whole(text: str) -> str:
+    """Return a text with halves of characters put together, and lone ones as U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def load(path: Path, trust: tuple[str, ...], given: Mapping[str, Path]) -> LoadedPredictor:

@@ -6,12 +6,14 @@ more by slices of the battles.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 
-from featlab.battles import check_battles
+from featlab.battles import TIE, check_battles
 from featlab.errors import BattleError
-from featlab.files import write_json
+from featlab.files import check_output, write_json
 from featlab.progress import note, task
 from featlab.signals.outcomes import Outcomes
 from models.analysis.predictions import FEWEST, loss_by_slice, quantile_slices
@@ -26,11 +28,18 @@ from pipelines.run.settings import EvaluateSettings
 
 def main(settings: EvaluateSettings) -> None:
     """Print the metrics and the slices, and keep all of them where that is asked for."""
+    if settings.out is not None:
+        check_output(settings.out, Path(settings.file))
     model = loaded(settings)
     with_given(model.ensemble, settings.given)
     source = read_source(settings.file)
     check_battles(source, model.schema_of(source, outcomes=True), require_outcome=True)
     battles = model.read(source, outcomes=True).collect()
+    if len(model.ensemble.outcomes) == TIE and (battles["label"] == TIE).any():
+        raise BattleError(
+            "holds ties, to which an ensemble that was trained without any gives no chance",
+            source=settings.file,
+        )
     if len(battles) < FEWEST:
         raise BattleError(
             f"holds {len(battles)} battles, too few for a figure; {FEWEST} are the least",

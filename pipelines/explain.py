@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from featlab.progress import task
-from pipelines.run.asking import hand_over, loaded
-from pipelines.run.battle_source import read_source
+from pipelines.run.asking import hand_over, loaded, read_battles_of
 from pipelines.run.console import run_command
 from pipelines.run.settings import ExplainSettings
 
@@ -15,7 +14,7 @@ def main(settings: ExplainSettings) -> None:
     if pair is not None:
         print(model.explain(*pair))
         return
-    battles = model.read(read_source(settings.file or "")).collect()
+    battles = read_battles_of(model, settings).collect()
     with task("explaining", len(battles)) as advance:
         reasons = model.explain_all(battles, advance)
     hand_over(reasons, settings.out, f"{len(battles):,} battles explained")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from featlab.progress import note, task
-from pipelines.run.asking import hand_over, loaded
-from pipelines.run.battle_source import read_source
+from pipelines.run.asking import hand_over, loaded, read_battles_of
 from pipelines.run.console import run_command
 from pipelines.run.settings import PredictSettings
 
@@ -17,7 +16,7 @@ def main(settings: PredictSettings) -> None:
             "  ".join(f"{name} {p:.4f}" for name, p in model.predict_one(*pair)._asdict().items())
         )
         return
-    battles, known = model.read(read_source(settings.file or "")), model.ensemble.trained_on
+    battles, known = read_battles_of(model, settings), model.ensemble.trained_on
     overlap = None if known is None else known.overlap(battles)
     if overlap is not None and (overlap.ids or overlap.texts):
         note(str(overlap))

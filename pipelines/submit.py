@@ -28,6 +28,8 @@ def main(settings: SubmitSettings) -> None:
     predictor = with_given(predictor, settings.given, trained_given(run))
     columns = submission_columns(trained.layout, predictor.outcomes, settings.out_columns)
     schema = schema_of_test(settings, trained)
+    if schema.id is None:
+        note(f"{settings.test.name}: there is no column of ids; rows are numbered from 0")
     decode_once(settings.test, schema)
     count = check_battles(settings.test, schema, outcomes=False)
     battles = read_battles(settings.test, schema, outcomes=False)

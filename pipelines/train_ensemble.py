@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from featlab.battles import BattleSchema, ExtraFile, files_at
+from featlab.errors import ConfigError
 from featlab.files import read_json
 from featlab.progress import note
 from featlab.signals.signal import Cost
@@ -102,9 +103,15 @@ def train(settings: TrainSettings) -> bool:
 def say_what_changed(settings: TrainSettings) -> None:
     """Say which settings differ from those that the run folder was made with."""
     run = RunFolder(settings.run)
-    if run.config.is_file():
-        for line in changed(read_config(run), flat(settings.as_toml()), "setting"):
-            note(f"since the last time in {run.path}: {line}")
+    if not run.config.is_file():
+        return
+    try:
+        known = read_config(run)
+    except ConfigError as error:
+        note(f"{error}; it is written anew")
+        return
+    for line in changed(known, flat(settings.as_toml()), "setting"):
+        note(f"since the last time in {run.path}: {line}")
 
 
 def next_commands(settings: TrainSettings) -> str:

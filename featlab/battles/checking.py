@@ -16,7 +16,7 @@ import polars as pl
 
 from featlab.battles.cell_errors import CellError
 from featlab.battles.layouts import recognise
-from featlab.battles.outcome_columns import unknown_words
+from featlab.battles.outcome_columns import bare_numbers, unknown_words
 from featlab.battles.reading import read_battles, select_roles
 from featlab.battles.schema import BattleSchema
 from featlab.battles.sources import Source, engine_explained, files_at, kind_of, source_name
@@ -64,6 +64,13 @@ def check_battles(
     if seen.is_empty():
         raise BattleError("there is no battle in it", source=name)
     _check_ids(seen["id"], known, name, unique=unique_ids)
+    if _numbers(seen, known) == {"1", "2"}:
+        raise BattleError(
+            "holds 1 and 2 and never 0, so that 1 may be the first response or the second",
+            source=name,
+            column=known.outcome.names[0],
+            remedy="say which with --battles.a-words and --battles.b-words",
+        )
     if "label" in seen.columns and seen["label"].null_count():
         unknown = seen.filter(pl.col("label").is_null())
         words = unknown_words(unknown.select(pl.exclude("id", "label")))
@@ -91,6 +98,10 @@ def _ids_and_outcomes(
     columns = [pl.col(name) for name in stated]
     label = [schema.outcome.label(columns).alias("label")] if stated else []
     return roles.select("id", *stated, *label).collect(engine="streaming")
+
+
+def _numbers(seen: pl.DataFrame, schema: BattleSchema) -> set[str]:
+    return bare_numbers(schema.outcome, seen["outcome::0"]) if "outcome::0" in seen else set()
 
 
 def _check_ids(ids: pl.Series, schema: BattleSchema, source: str, *, unique: bool) -> None:
@@ -136,6 +147,11 @@ def settled(source: Source, schema: BattleSchema) -> tuple[BattleSchema, list[st
         )
         schema = replace(schema, id=None)
     labels = set(seen["label"]) if "label" in seen.columns and len(seen) > 1 else set()
+    if _numbers(seen, schema):
+        said.append(
+            f"outcomes in column '{schema.outcome.names[0]}' are numbers: 0 counts as a, 1 as b, "
+            "2 as a tie"
+        )
     if schema.exchange is not None or labels in ({0}, {1}):
         place = "second" if labels == {1} else "first"
         said.append(

@@ -59,6 +59,9 @@ def _scanned(path: Path) -> pl.LazyFrame:
     return pl.scan_csv(path, glob=False, infer_schema=False)
 
 
+_OTHER_MARKS = {"\t": "tabs", ";": "semicolons", "|": "vertical bars"}
+
+
 @lru_cache(maxsize=64)
 def _looked_through(path: Path, size: int, changed: int) -> Form:
     """Return how a file has to be read; refuse one that is not well formed."""
@@ -67,7 +70,16 @@ def _looked_through(path: Path, size: int, changed: int) -> Form:
         header = next(csv.reader(io.StringIO(line, newline="")), [])
     except csv.Error:
         header = []
+    parted = [name for mark, name in _OTHER_MARKS.items() if mark in line and len(header) == 1]
+    if parted:
+        raise BattleError(
+            f"parts its columns by {parted[0]}, not by commas",
+            source=str(path),
+            remedy="write it with commas, or as parquet",
+        )
     twice = [name for name in header if header.count(name) > 1]
+    if "" in twice:
+        raise BattleError("has several columns without a name", source=str(path))
     if twice:
         raise BattleError("stands twice in the header", source=str(path), column=twice[0])
     odd, doubtful, last = _skimmed(path)

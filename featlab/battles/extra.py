@@ -32,6 +32,9 @@ TIE_KNOWN = "tie_known"
 """Column: false on battles whose source holds no ties; null or absent counts as true."""
 
 WEIGHT = "weight"
+
+HEAVIEST = 1_000
+"""Battles that one may count for; far beyond, fits lose their numerical footing."""
 """Column: how many battles a row counts for; null or absent counts as 1."""
 
 _TOLERANCE = 0.01
@@ -66,8 +69,10 @@ class ExtraFile:
             weight = float(tail) if colon else 1.0
         except ValueError:
             return cls(Path(text))
-        if not 0 < weight < float("inf"):
-            raise ConfigError(f"extra battles {text!r}: the weight must be a number above 0")
+        if not 0 < weight <= HEAVIEST:
+            raise ConfigError(
+                f"extra battles {text!r}: the weight must be a number above 0, at most {HEAVIEST:,}"
+            )
         return cls(Path(name if colon else text), weight)
 
 

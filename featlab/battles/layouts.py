@@ -12,7 +12,7 @@ from typing import Any, Literal
 import polars as pl
 
 from featlab.battles.outcome_columns import ChosenFirst, LabelColumn, OneHotColumns
-from featlab.battles.schema import ARENA, PROBABILITIES, WSDM, BattleSchema
+from featlab.battles.schema import ARENA, PROBABILITIES, TEXTS, WSDM, BattleSchema
 from featlab.battles.sources import Source, engine_explained, scan_source, source_name
 from featlab.battles.text_columns import TextFormat, holds_text
 from featlab.errors import BattleError
@@ -165,9 +165,10 @@ def recognise(
     roles = {name: value for name, value in (given or {}).items() if value is not None}
     frame = scan_source(source)
     present = _schema_of(frame, source)
-    card = _card_of(set(present), layout)
+    written = _as_written(present)
+    card = _card_of(written, layout)
     asked = next((known for known in LAYOUTS if known.name == layout), None)
-    if card is None and asked is not None and not _sides(asked, present, roles):
+    if card is None and asked is not None and not _sides(asked, written, roles):
         sides = dict.fromkeys((*asked.marks, *asked.a, *asked.b))
         raise BattleError(
             f"has not the columns of layout {layout} ({', '.join(sides)}); "
@@ -179,25 +180,50 @@ def recognise(
         base = WSDM if layout == "wsdm" else ARENA
         schema = replace(
             base,
-            id=base.id if base.id in present else None,
+            id=base.id if base.id in written else None,
             layout=base.layout if layout == "auto" else layout,
         )
         reason = "nothing else fits" if layout == "auto" else "it was asked for"
         if roles.keys() >= {"response_a", "response_b"}:
-            schema = _with_what_there_is(schema, present)
+            schema = _with_what_there_is(schema, written)
             reason = "its roles are given"
     else:
-        schema = _schema_for(card, present)
+        schema = _schema_for(card, written)
         seen = dict.fromkeys((*card.marks, schema.response_a, schema.response_b))
-        reason = f"it has the columns {', '.join(seen)}"
+        reason = f"it has the columns {', '.join(written[name] for name in seen)}"
         reason = reason if layout == "auto" else "it was asked for"
-    schema = replace(schema, **roles)
+        if len(schema.outcome.names) > 1 and any(name in written for name in _WINNERS):
+            reason += f"; {', '.join(schema.outcome.names)} say who won"
+    schema = replace(_renamed(schema, written), **roles)
     if schema.prompt not in present and "prompt" not in roles and _talks(frame, present, schema):
         schema = replace(schema, prompt=None)
     if "texts" not in roles:
         found = text_format(frame, present, schema)
         schema = schema if found is None else replace(schema, texts=found)
     return Recognised(schema, reason)
+
+
+def _as_written(present: Collection[str]) -> dict[str, str]:
+    """Return names without blanks around them and in lower case -> names as the file has them."""
+    known = {name.strip().lower(): name for name in reversed(list(present))}
+    # A name that is exact comes first.
+    return known | {name: name for name in present}
+
+
+def _renamed(schema: BattleSchema, written: Mapping[str, str]) -> BattleSchema:
+    """Return the schema with the names that the file has."""
+
+    def of(part: BattleSchema | OneHotColumns | LabelColumn, *roles: str) -> dict[str, Any]:
+        return {role: written.get(name, name) for role in roles for name in [getattr(part, role)]}
+
+    outcome = schema.outcome
+    match outcome:
+        case OneHotColumns():
+            outcome = replace(outcome, **of(outcome, "a", "b", "tie"))
+        case LabelColumn():
+            outcome = replace(outcome, **of(outcome, "column"))
+    columns = ("id", *TEXTS, "model_a", "model_b", "language", "turn")
+    return replace(schema, outcome=outcome, **of(schema, *columns))
 
 
 def _schema_of(frame: pl.LazyFrame, source: Source) -> pl.Schema:
@@ -330,5 +356,7 @@ def fitting(source: Source, schema: BattleSchema, *, outcomes: bool = True) -> R
         return recognise(source)
     found = text_format(frame, present, schema)
     turn = schema.turn if schema.turn in present else None
-    fitted = replace(schema, turn=turn, texts=found or schema.texts)
+    # Rows that a training file told by their numbers say nothing of another file's ids.
+    own = schema.id or recognise(source).schema.id
+    fitted = replace(schema, id=own, turn=turn, texts=found or schema.texts)
     return Recognised(fitted, f"it has the columns of {source_name(source)}")

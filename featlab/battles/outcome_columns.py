@@ -110,6 +110,22 @@ class ChosenFirst:
 Outcome = OneHotColumns | LabelColumn | ChosenFirst
 
 
+def bare_numbers(outcome: Outcome, values: pl.Series) -> set[str]:
+    """Return the values of a column where they are 0, 1 and 2 and nobody said what those mean.
+
+    Examples
+    --------
+    >>> sorted(bare_numbers(LabelColumn("label"), pl.Series([1, 2.0, None])))
+    ['1', '2']
+    >>> bare_numbers(LabelColumn("label"), pl.Series(["a", "1"]))
+    set()
+    """
+    if not isinstance(outcome, LabelColumn) or outcome != LabelColumn(outcome.column):
+        return set()
+    held = set(values.to_frame("value").select(_word(pl.col("value"))).to_series().drop_nulls())
+    return held if held <= {"0", "1", "2"} else set()
+
+
 def unknown_words(outcomes: pl.DataFrame) -> str:
     """Return the first different values of outcome columns, quoted, for a message.
 

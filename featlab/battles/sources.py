@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import polars as pl
@@ -193,14 +194,31 @@ def engine_explained(source: Source, *, quiet: bool = False) -> Iterator[None]:
         ) from None
 
 
-@contextmanager
-def _without_stderr() -> Iterator[None]:
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with Path(os.devnull).open("wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+class _Quiet:
+    """Puts standard error away while any thread asks for it: it is the whole process's."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.asking = 0
+        self.kept = -1
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        with self.lock:
+            self.asking += 1
+            if self.asking == 1:
+                sys.stderr.flush()
+                self.kept = os.dup(2)
+                with Path(os.devnull).open("wb") as nowhere:
+                    os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.asking -= 1
+                if not self.asking:
+                    os.dup2(self.kept, 2)
+                    os.close(self.kept)
+
+
+_without_stderr = _Quiet()

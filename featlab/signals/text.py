@@ -116,11 +116,18 @@ def text_signal_with(file: Path) -> type[TextSignal]:
 @lru_cache(maxsize=8)
 def _text_signal_with(file: Path, place: Path, content: str) -> type[TextSignal]:
     """Load once what has the same content in the same place."""
-    features = (*FEATURES, *load_features(file))
+    own = load_features(file)
+    features, families = (*FEATURES, *own), {feature.family for feature in own}
     BattleColumns(features).check_names()
 
     class OwnTextSignal(TextSignal):
         address = ADDRESS + file.name
         available = features
+
+        @classmethod
+        def from_settings(cls, context: Context, fold: int) -> Self:
+            # Whoever names families means the built-in ones: own features join in any case.
+            chosen = context.families
+            return cls(families=None if chosen is None else (*chosen, *families))
 
     return OwnTextSignal

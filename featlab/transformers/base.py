@@ -7,7 +7,7 @@ a transformer can be fitted on a lazy frame without reading it.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, Self
 
@@ -152,7 +152,10 @@ class FeatureTransformer(BaseEstimator):  # type: ignore[misc]
 
     def _chosen(self) -> tuple[tuple[Feature, ...], list[str] | None, list[str] | None]:
         """Return what features there are, and the families and names to keep."""
-        available = (*FEATURES, *self.extra_features)
+        own = self.extra_features
+        if not isinstance(own, Iterable) or isinstance(own, Iterator):
+            raise FeatureError(f"extra_features is a list, not {type(own).__name__}")
+        available = (*FEATURES, *own)
         return available, as_names(self.families), as_names(self.features)
 
     def _container(self) -> str:
@@ -172,7 +175,15 @@ class FeatureTransformer(BaseEstimator):  # type: ignore[misc]
 
 
 def as_names(value: str | Iterable[str] | None) -> list[str] | None:
-    """Return a list of names from a parameter that may also be one name, or none."""
+    """Return a list of names from a parameter that may also be one name, or none.
+
+    Raises
+    ------
+    FeatureError
+        For what is neither, or can be gone through once only.
+    """
     if value is None:
         return None
+    if not isinstance(value, Iterable) or isinstance(value, Iterator):
+        raise FeatureError(f"names are given as a list, not as {type(value).__name__}")
     return [value] if isinstance(value, str) else list(value)

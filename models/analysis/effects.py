@@ -44,6 +44,13 @@ _SCHEMA = {
     **dict.fromkeys(_EFFECTS, pl.Float64),
 }
 
+_DISTRIBUTIONS = {
+    **dict.fromkeys(("feature", "outcome"), pl.String),
+    **dict.fromkeys(("from_value", "to_value"), pl.Float64),
+    "battles": pl.Int64,
+    "share": pl.Float64,
+}
+
 
 def feature_effects(text: pl.DataFrame, labels: Labels, groups: Groups) -> pl.DataFrame:
     """Return every feature's odds ratio of being preferred, alone and at equal length.
@@ -51,10 +58,13 @@ def feature_effects(text: pl.DataFrame, labels: Labels, groups: Groups) -> pl.Da
     The columns are ``feature, family, meaning, standard_deviation, battles,
     alone, alone_low, alone_high, at_equal_length, at_equal_length_low,
     at_equal_length_high``; the length itself has no effect at equal length.
-    Features of `text` that differ in fewer than `FEWEST` battles are left out.
+    Features of `text` that differ in fewer than `FEWEST` battles are left out, and
+    all of them where every decisive battle went the same way.
     """
     decisive = labels < 2
     won, group = (labels[decisive] == 0).astype(float), groups[decisive]
+    if len(np.unique(won)) < 2:
+        return pl.DataFrame(schema=_SCHEMA)
     rows = text.filter(pl.Series(decisive))
     features = {feature.name: feature for feature in FEATURES if _on_both_sides(feature, text)}
 
@@ -81,9 +91,9 @@ def distributions(text: pl.DataFrame, labels: Labels, features: Iterable[str]) -
 
     The columns are ``feature, outcome, from_value, to_value, battles, share``, the
     share being that of the outcome's battles; the outermost bins hold what lies
-    beyond, and the middle one holds 0.
+    beyond, and the middle one holds 0. There are no rows without features.
     """
-    tables = []
+    tables = [pl.DataFrame(schema=_DISTRIBUTIONS)]
     for name in features:
         a, b = side_values(text, name)
         apart = np.nan_to_num(a - b)

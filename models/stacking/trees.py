@@ -222,6 +222,8 @@ class FoldTrainer:
             share = float((data.labels[data.training_rows(held_out)] == TIE).mean())
             hidden_ties = np.full(len(data.extra.folds), share)
         self.hidden_ties = hidden_ties
+        # Made before folds are fitted side by side, each of which would make its own.
+        _ = data.both_orders, data.extra and data.extra.both_orders
 
     @cached_property
     def _fitting(self) -> tuple[lgb.Dataset, lgb.Dataset]:

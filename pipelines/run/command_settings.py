@@ -7,8 +7,10 @@ Every command reads the settings it needs and refuses the ones it does not know.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Self
 
@@ -87,15 +89,26 @@ class CommandSettings(BaseSettings):
 
     @classmethod
     def _spread(cls, arguments: Sequence[str]) -> list[str]:
-        """``--signals text lexical`` as ``--signals text --signals lexical``."""
+        """``--signals text lexical`` as ``--signals text --signals lexical``.
+
+        Names are parted at commas as well; files may have them in their names.
+        """
         lists = {f"--{name}" for name in _list_options(cls)}
-        spread: list[str] = []
+        spread = [""]
         for argument in arguments:
-            last = spread[-2] if len(spread) > 1 else ""
+            name, equals, value = argument.partition("=")
+            last = spread[-2] if len(spread) > 2 else ""
+            if name in lists and equals:
+                spread += [name, value]
+                continue
             if last in lists and not argument.startswith("-"):
                 spread.append(last)
             spread.append(argument)
-        return spread
+        # As JSON, since the parser parts values at commas.
+        return [
+            json.dumps([value]) if option in _OF_FILES and value[:1] not in ("-", "[") else value
+            for option, value in pairwise(spread)
+        ]
 
     def as_toml(self) -> str:
         """Return the settings as resolved, in the form that ``--config`` reads."""
@@ -105,6 +118,8 @@ class CommandSettings(BaseSettings):
 
 
 _toml_path: Path | None = None
+
+_OF_FILES = frozenset({"--given", "--extra"})
 
 
 def _list_options(model: type[BaseModel]) -> Iterator[str]:

@@ -89,7 +89,9 @@ def with_given(
             f"this ensemble reads the probabilities of {', '.join(missing)}; give them for these "
             f"battles with --given {name}=FILE"
         )
-    return predictor.with_given({name: file for name, file in files.items() if name in wanted})
+    if unknown := [name for name in files if name not in wanted]:
+        raise ConfigError(f"this ensemble reads no probabilities of {', '.join(unknown)}")
+    return predictor.with_given(files)
 
 
 def trained_given(run: RunFolder) -> list[str]:

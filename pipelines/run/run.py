@@ -40,6 +40,8 @@ from pipelines.run.folder import RunFolder
 
 LOCK = ".lock"
 
+_PATTERN = set("*?[]")
+
 
 class Run:
     """A run folder that this process may change; made by `open_run`.
@@ -179,8 +181,14 @@ def open_run(path: Path, config: str | None = None) -> Iterator[Run]:
     Raises
     ------
     ConfigError
-        When the folder cannot be made, or another process works on it.
+        When the folder cannot be made or has the name of a pattern, or another
+        process works on it.
     """
+    if _PATTERN & set(str(path.absolute())):
+        raise ConfigError(
+            f"{path.absolute()} holds one of * ? [ ], by which tables are read as patterns; name "
+            "another --run"
+        )
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

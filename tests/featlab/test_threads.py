@@ -4,7 +4,8 @@ from threading import Barrier, get_ident
 import pytest
 from threadpoolctl import threadpool_info
 
-from featlab.threads import in_threads, one_blas_thread
+from featlab.errors import ConfigError
+from featlab.threads import in_threads, one_blas_thread, thread_count
 
 
 def test_results_keep_the_order_of_the_items(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,3 +50,12 @@ def test_linear_algebra_gets_one_thread_also_of_a_library_loaded_later() -> None
     with one_blas_thread():
         assert set(threads()) == {1}
     assert threads() == before
+
+
+def test_a_number_of_threads_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for wrong in ("abc", "0", "-1", "1.5"):
+        monkeypatch.setenv("FEATLAB_THREADS", wrong)
+        with pytest.raises(ConfigError, match="give a number of threads"):
+            thread_count()
+    monkeypatch.setenv("FEATLAB_THREADS", "3")
+    assert thread_count() == 3

@@ -195,3 +195,15 @@ def test_no_battles_have_no_reasons(model: LoadedPredictor) -> None:
     none = pl.DataFrame(schema=dict.fromkeys(("prompt", "response_a", "response_b"), pl.String))
     assert model.explain_all(none).columns == ["id", "family", "margin", "tie"]
     assert model.explain_all(none).is_empty()
+
+
+def test_halves_of_characters_are_mended_and_odd_arguments_refused(model: LoadedPredictor) -> None:
+    whole = model.predict_one("\ud83d\ude00", "\ufffd", "b")
+    assert model.predict_one("\U0001f600", "\ud83d", "b") == whole
+    for wrong in ({"role": "user"}, 1, b"x", [{"role": "user"}]):
+        with pytest.raises(BattleError, match="not text"):
+            model.predict_one(wrong, "a", "b")  # type: ignore[arg-type]
+    for wrong in ("abc", {"a": "b"}):
+        with pytest.raises(BattleError, match="are a list"):
+            model.rank("p", wrong)  # type: ignore[arg-type]
+    assert model.rank("p", iter(["a", "b"])).height == 2  # type: ignore[arg-type]

@@ -97,7 +97,7 @@ def test_missing_columns(tmp_path: Path) -> None:
 
 def test_a_separator_other_than_the_comma(tmp_path: Path) -> None:
     error = failure(csv_file(tmp_path, HEADER.replace(b",", b";"), b"1;[];[];[]"))
-    assert "it has id;prompt;response_a;response_b" in str(error)
+    assert "parts its columns by semicolons" in str(error)
 
 
 def test_outcomes_missing_in_part_or_where_required(tmp_path: Path) -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import pickle
 import random
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -447,3 +451,70 @@ def test_lazy_frames_stay_lazy() -> None:
         never, schema={"id": pl.Int64, **dict.fromkeys(TEXTS, pl.List(pl.String))}
     )
     assert isinstance(read_battles(frame), pl.LazyFrame)
+
+
+PLAIN_ROWS = {"Prompt": ["a", "b"], "RESPONSE_A": ["x", "y"], " response_b": ["x", "y"]}
+
+
+def test_names_may_be_written_in_another_case_or_with_blanks() -> None:
+    frame = pl.DataFrame({" ID": ["7", "9"], **PLAIN_ROWS, "Winner ": ["model_a", "tie"]})
+    battles = read_battles(frame).collect()
+    assert battles["id"].to_list() == ["7", "9"]
+    assert battles["label"].to_list() == [0, 2]
+    exact = frame.with_columns(id=pl.Series(["1", "2"]))
+    assert read_battles(exact).collect()["id"].to_list() == ["1", "2"]
+
+
+def test_a_file_has_its_own_ids_also_where_the_training_rows_were_numbered() -> None:
+    numbered = pl.DataFrame({"prompt": ["a"], "response_a": ["b"], "response_b": ["c"]})
+    trained = recognise(numbered).schema
+    assert trained.id is None
+    found = fitting(numbered.with_columns(id=pl.lit("16824761")), trained).schema
+    assert found.id == "id"
+    assert fitting(numbered, trained, outcomes=False).schema.id is None
+
+
+def test_bare_numbers_are_said_and_one_and_two_are_asked_about() -> None:
+    texts = {"prompt": ["a", "b"], "response_1": ["x", "y"], "response_2": ["x", "y"]}
+    known = pl.DataFrame({**texts, "preference": [0, 1]})
+    assert any("0 counts as a" in said for said in settled(known, recognise(known).schema)[1])
+    doubtful = pl.DataFrame({**texts, "preference": [1, 2]})
+    with pytest.raises(BattleError, match="1 may be the first response or the second"):
+        check_battles(doubtful, require_outcome=True)
+    said = replace(recognise(doubtful).schema, outcome=LabelColumn("preference", "1", "2"))
+    assert check_battles(doubtful, said, require_outcome=True) == 2
+    assert read_battles(doubtful, said).collect()["label"].to_list() == [0, 1]
+
+
+def test_which_of_two_ways_to_state_an_outcome_is_read_is_said() -> None:
+    outcomes = {"winner_model_a": [1], "winner_model_b": [0], "winner_tie": [0]}
+    frame = pl.DataFrame({"prompt": "a", "response_a": "b", "response_b": "c", **outcomes})
+    reason = recognise(frame.with_columns(winner=pl.lit("model_b"))).reason
+    assert reason.endswith("winner_model_a, winner_model_b, winner_tie say who won")
+
+
+def test_errors_pass_between_processes_and_quiet_readers_between_threads(tmp_path: Path) -> None:
+    error = BattleError("is x", source="f", column="c", rows=[7], remedy="do")
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.rows, type(again)) == (str(error), error.rows, BattleError)
+    path = tmp_path / "battles.csv"
+    path.write_text("id,prompt,response_a,response_b\n1,a,b,c\n")
+    before = os.fstat(2)
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(check_battles, [path] * 64)) == 64
+    assert os.path.samestat(before, os.fstat(2))
+
+
+@pytest.mark.parametrize(
+    ("header", "sentence"),
+    [
+        ("id;prompt;response_a;response_b", "parts its columns by semicolons"),
+        ("id\tprompt\tresponse_a\tresponse_b", "parts its columns by tabs"),
+        ("id,prompt,response_a,response_b,,", "several columns without a name"),
+    ],
+)
+def test_other_marks_between_columns_are_named(tmp_path: Path, header: str, sentence: str) -> None:
+    path = tmp_path / "battles.csv"
+    path.write_text(f"{header}\n1,a,b,c,,\n")
+    with pytest.raises(BattleError, match=sentence):
+        check_battles(path)

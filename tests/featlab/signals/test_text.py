@@ -8,6 +8,7 @@ import pytest
 from featlab.battles import read_battles
 from featlab.errors import FeatureError
 from featlab.features import FEATURES
+from featlab.signals import Context
 from featlab.signals.text import TextSignal, text_signal_with
 
 OWN = """\
@@ -55,4 +56,33 @@ def test_a_feature_called_like_a_built_in_one_is_refused(tmp_path: Path) -> None
     own = OWN.format("a", "UInt32").replace("own_letter", "words")
     file.write_text(own.replace('"letter")', '"letter", scopes=("response to prompt",))'))
     with pytest.raises(FeatureError, match="response_a__words"):
+        text_signal_with(file)
+
+
+def test_own_features_join_whatever_families_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(OWN.format("a", "UInt32"))
+    signal = text_signal_with(file).from_settings(Context(families=("code",)), 0)
+    assert {column.family for column in signal.columns()} == {"code", "own"}
+    again = text_signal_with(file).from_state(signal.state())
+    assert again.columns() == signal.columns()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ("lambda text: text.nosuch()", "own_letter fails: AttributeError"),
+        ("lambda text: 1", "own_letter fails: AttributeError"),
+        ("lambda: 1", "own_letter fails: TypeError"),
+        ("sys.exit(3)", "fails: SystemExit"),
+        ("nosuch", "fails: NameError"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused_in_a_sentence(
+    tmp_path: Path, wrong: str, sentence: str
+) -> None:
+    file = tmp_path / "mine.py"
+    own = OWN.format("a", "UInt32").replace('lambda text: text.count(Pattern("a").text)', wrong)
+    file.write_text(own.replace("import polars", "import sys, polars", 1))
+    with pytest.raises(FeatureError, match=sentence):
         text_signal_with(file)

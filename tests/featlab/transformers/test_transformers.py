@@ -358,3 +358,17 @@ def test_pandas_that_is_not_installed(texts: pl.DataFrame, monkeypatch: pytest.M
     features = TextFeatures("prompt").set_output(transform="pandas").fit(texts)
     with pytest.raises(FrameError, match="needs the package pandas"):
         features.transform(texts)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"families": iter(["verbosity"])},
+        {"families": 3},
+        {"features": (name for name in ["words"])},
+        {"extra_features": FEATURES[0]},
+    ],
+)
+def test_parameters_that_can_be_read_once_only_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(FeatureError, match="list"):
+        TextFeatures("text", **wrong).fit(pl.DataFrame({"text": ["a"]}))

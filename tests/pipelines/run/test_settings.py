@@ -129,3 +129,22 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
 def test_layouts_and_formats_are_those_that_can_be_read() -> None:
     assert set(get_args(Layouts)) == {"auto", *LAYOUT_NAMES}
     assert set(get_args(Texts)) == set(get_args(TextFormat))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given", "extra", "signals"),
+    [
+        (["--given", "llm=a.csv,b.csv", "x=c.csv"], ["llm=a.csv,b.csv", "x=c.csv"], [], None),
+        (["--given=llm=a.csv,b.csv"], ["llm=a.csv,b.csv"], [], None),
+        (["--extra", "a,b.csv:0.5", "--extra", "c.csv"], [], ["a,b.csv:0.5", "c.csv"], None),
+        (["--extra", '["a.csv"]'], [], ["a.csv"], None),
+        (["--signals", "text", "lexical"], [], [], ["text", "lexical"]),
+        (["--signals", "text,lexical"], [], [], ["text", "lexical"]),
+        (["--signals=text", "--signals", "lexical"], [], [], ["text", "lexical"]),
+    ],
+)
+def test_several_values_of_an_option(
+    arguments: list[str], given: list[str], extra: list[str], signals: list[str] | None
+) -> None:
+    settings = TrainSettings.load(arguments, "python -m pipelines.train_ensemble")
+    assert (settings.given, settings.extra, settings.signals) == (given, extra, signals)
