@@ -91,7 +91,7 @@ class LoadedPredictor:
         on_batch : callable, optional
             Called with the number of predicted battles, after each batch.
         """
-        ids, probabilities = self.ensemble.predict(self.read(battles), on_batch)
+        ids, probabilities = self.ensemble.predict(self._asked(battles), on_batch)
         named = {
             PROBABILITIES[index]: probabilities[:, index]
             for index in range(len(self.ensemble.outcomes))
@@ -210,7 +210,7 @@ class LoadedPredictor:
         on_battle : callable, optional
             Called with the number of explained battles, after each.
         """
-        return family_effects(self.ensemble, self.read(battles).collect(), on_battle)
+        return family_effects(self.ensemble, self._asked(battles).collect(), on_battle)
 
     def read(self, battles: Source, *, outcomes: bool = False) -> pl.LazyFrame:
         """Return battles in the canonical columns.
@@ -224,8 +224,12 @@ class LoadedPredictor:
             Whether they have outcomes, which are read too.
         """
         schema = self.schema_of(battles, outcomes=outcomes)
-        found = read_battles(battles, schema, outcomes=outcomes, require_outcome=outcomes)
-        self.ensemble.look_for(found, with_ids=schema.id is not None)
+        return read_battles(battles, schema, outcomes=outcomes, require_outcome=outcomes)
+
+    def _asked(self, battles: Source) -> pl.LazyFrame:
+        """Return battles to predict, once it is clear what other models say of them."""
+        found = self.read(battles)
+        self.ensemble.look_for(found, with_ids=self.schema_of(battles).id is not None)
         return found
 
     def schema_of(self, battles: Source, *, outcomes: bool = False) -> BattleSchema:

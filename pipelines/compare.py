@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from featlab.battles import PROBABILITIES
 from featlab.errors import ConfigError
 from models.analysis.predictions import FEWEST
 from models.evaluation.metrics import bootstrap_mean, paired_difference
@@ -20,6 +19,7 @@ from models.probabilities import row_log_loss
 from pipelines.run.changes import changed, read_config
 from pipelines.run.console import run_command
 from pipelines.run.folder import RunFolder
+from pipelines.run.out_of_fold import read_out_of_fold, require_common_ids, three_outcomes
 from pipelines.run.run import require_finished
 from pipelines.run.settings import CompareSettings
 
@@ -30,8 +30,10 @@ def main(settings: CompareSettings) -> None:
     if len(runs) < 2:
         raise ConfigError("comparing takes two run folders or more")
     manifests = [require_finished(run, "battles", "folds", "blend") for run in runs]
-    frames = [pl.read_parquet(run.out_of_fold).with_columns(_id()) for run in runs]
-    groups = pl.read_parquet(runs[0].folds).select(_id(), "group")
+    require_common_ids(runs)
+    frames = [read_out_of_fold(run) for run in runs]
+    folds = pl.read_parquet(runs[0].folds, glob=False)
+    groups = folds.select(pl.col("id").cast(pl.String), "group")
     shared = groups.join(frames[0].select("id", "label"), on="id")
     for frame in frames[1:]:
         shared = shared.join(frame.select("id", "label"), on=["id", "label"], how="semi")
@@ -40,17 +42,15 @@ def main(settings: CompareSettings) -> None:
         raise ConfigError(f"the runs share {len(shared)} battles, too few for a figure")
     labels, prompts = shared["label"].to_numpy().astype(np.int64), shared["group"].to_numpy()
     stated = [
-        shared.select("id").join(frame, on="id", maintain_order="left").select(PROBABILITIES)
+        three_outcomes(shared.select("id").join(frame, on="id", maintain_order="left"))
         for frame in frames
     ]
-    first = stated[0].to_numpy()
     print(f"{'run':<28}log loss  95 % interval     less the first's")
-    for run, frame in zip(runs, stated, strict=True):
-        probabilities = frame.to_numpy()
+    for run, probabilities in zip(runs, stated, strict=True):
         loss = bootstrap_mean(row_log_loss(probabilities, labels), prompts, settings.seed)
         line = f"{run.path!s:<28}{loss.value:.4f}    {loss.low:.4f} to {loss.high:.4f}"
         if run is not runs[0]:
-            gap = paired_difference(probabilities, first, labels, prompts, settings.seed)
+            gap = paired_difference(probabilities, stated[0], labels, prompts, settings.seed)
             line += f"  {gap.value:+.4f}  {gap.low:+.4f} to {gap.high:+.4f}"
         print(line)
     for run, manifest in zip(runs[1:], manifests[1:], strict=True):
@@ -73,10 +73,6 @@ def differences(
     if code:
         lines.append(f"code: of {', '.join(code)}")
     return lines + changed(made_first["versions"], made_second["versions"], "version")
-
-
-def _id() -> pl.Expr:
-    return pl.col("id").cast(pl.String)
 
 
 if __name__ == "__main__":

@@ -6,35 +6,29 @@ more by slices of the battles.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import polars as pl
 
-from featlab.battles import TIE, check_battles
+from featlab.battles import TIE
 from featlab.errors import BattleError
-from featlab.files import check_output, write_json
+from featlab.files import write_json
 from featlab.progress import note, task
 from featlab.signals.outcomes import Outcomes
 from models.analysis.predictions import FEWEST, loss_by_slice, quantile_slices
 from models.evaluation.metrics import evaluate
 from models.probabilities import Labels, Probabilities, prior, row_log_loss
-from pipelines.run.asking import loaded
-from pipelines.run.battle_source import read_source
+from pipelines.run.asking import asked_file, loaded
 from pipelines.run.console import run_command
-from pipelines.run.given_files import with_given
 from pipelines.run.settings import EvaluateSettings
 
 
 def main(settings: EvaluateSettings) -> None:
     """Print the metrics and the slices, and keep all of them where that is asked for."""
-    if settings.out is not None:
-        check_output(settings.out, Path(settings.file))
     model = loaded(settings)
-    with_given(model.ensemble, settings.given)
-    source = read_source(settings.file)
-    check_battles(source, model.schema_of(source, outcomes=True), require_outcome=True)
+    source, _ = asked_file(model, settings, outcomes=True)
     battles = model.read(source, outcomes=True).collect()
+    with_ids = model.schema_of(source, outcomes=True).id is not None
+    model.ensemble.look_for(battles.lazy(), with_ids=with_ids)
     if len(model.ensemble.outcomes) == TIE and (battles["label"] == TIE).any():
         raise BattleError(
             "holds ties, to which an ensemble that was trained without any gives no chance",

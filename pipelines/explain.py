@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from featlab.progress import task
-from pipelines.run.asking import hand_over, loaded, read_battles_of
+from pipelines.run.asking import asked_file, hand_over, loaded
 from pipelines.run.console import run_command
 from pipelines.run.settings import ExplainSettings
 
@@ -14,10 +14,10 @@ def main(settings: ExplainSettings) -> None:
     if pair is not None:
         print(model.explain(*pair))
         return
-    battles = read_battles_of(model, settings).collect()
-    with task("explaining", len(battles)) as advance:
-        reasons = model.explain_all(battles, advance)
-    hand_over(reasons, settings.out, f"{len(battles):,} battles explained")
+    source, count = asked_file(model, settings)
+    with task("explaining", count) as advance:
+        reasons = model.explain_all(source, advance)
+    hand_over(reasons, settings.out, f"{count:,} battles explained")
 
 
 if __name__ == "__main__":

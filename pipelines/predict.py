@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from featlab.progress import note, task
-from pipelines.run.asking import hand_over, loaded, read_battles_of
+from pipelines.run.asking import asked_file, hand_over, loaded
 from pipelines.run.console import run_command
 from pipelines.run.settings import PredictSettings
 
@@ -16,12 +16,13 @@ def main(settings: PredictSettings) -> None:
             "  ".join(f"{name} {p:.4f}" for name, p in model.predict_one(*pair)._asdict().items())
         )
         return
-    battles, known = read_battles_of(model, settings), model.ensemble.trained_on
-    overlap = None if known is None else known.overlap(battles)
-    if overlap is not None and (overlap.ids or overlap.texts):
-        note(str(overlap))
-    with task("predicting", 0 if overlap is None else overlap.battles) as advance:
-        predicted = model.predict(battles, advance)
+    source, count = asked_file(model, settings)
+    if known := model.ensemble.trained_on:
+        overlap = known.overlap(model.read(source))
+        if overlap.ids or overlap.texts:
+            note(str(overlap))
+    with task("predicting", count) as advance:
+        predicted = model.predict(source, advance)
     hand_over(predicted, settings.out, f"{len(predicted):,} battles predicted")
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from featlab.errors import ConfigError
-from featlab.files import read_json
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
+
+from featlab.errors import ConfigError, FeatlabError
+from models.checked_json import checked_json
 from pipelines.run.console import run_command
 from pipelines.run.folder import RunFolder
 from pipelines.run.run import read_manifest
@@ -32,13 +36,41 @@ def describe(run: RunFolder, root: Path) -> Row:
     if "metrics" not in stages or not run.metrics.is_file():
         done = ", ".join(stages) or "nothing"
         return float("inf"), f"{name:<28}not finished; made so far: {done}"
-    metrics = read_json(run.metrics)["ensemble"]["after_calibration"]
+    try:
+        metrics = checked_json(run.metrics, _METRICS)["ensemble"]["after_calibration"]
+        signals = checked_json(run.bundle / "manifest.json", _BUNDLE)["signals"]
+    except (FeatlabError, OSError) as error:
+        return float("inf"), f"{name:<28}damaged ({error})"
     loss = metrics["log_loss"]
     interval = f"{loss['low']:.4f} to {loss['high']:.4f}"
-    return loss["value"], (
-        f"{name:<28}{loss['value']:.4f}    {interval}  {metrics['battles']:>8,}  "
-        + ", ".join(read_json(run.bundle / "manifest.json")["signals"])
-    )
+    line = f"{name:<28}{loss['value']:.4f}    {interval}  {metrics['battles']:>8,}  "
+    return loss["value"], line + ", ".join(signals)
+
+
+class _Loss(TypedDict):
+    value: float
+    low: float
+    high: float
+
+
+class _Measured(TypedDict):
+    log_loss: _Loss
+    battles: int
+
+
+class _Ensemble(TypedDict):
+    after_calibration: _Measured
+
+
+class _Metrics(TypedDict):
+    ensemble: _Ensemble
+
+
+class _Bundle(TypedDict):
+    signals: dict[str, Any]
+
+
+_METRICS, _BUNDLE = TypeAdapter(_Metrics), TypeAdapter(_Bundle)
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def _as_text(schema: pl.Schema, *, mixed: bool) -> dict[str, PolarsDataType]:
     return {
         name: pl.String()
         for name, dtype in schema.items()
-        if name in _IDS or (mixed and holds_messages(dtype))
+        if (name in _IDS and not dtype.is_nested()) or (mixed and holds_messages(dtype))
     }
 
 

@@ -22,13 +22,15 @@ def is_pandas(frame: Any) -> bool:
 
 
 def from_pandas(frame: Any) -> pl.DataFrame:
-    """Return a pandas frame in polars, column by column; the index is left behind.
+    """Return a pandas frame in polars, column by column; an index comes along if it has a name.
 
     Raises
     ------
     BattleError
         When two columns have one name, or a column holds what polars cannot.
     """
+    if frame.index.name is not None and frame.index.name not in frame.columns:
+        frame = frame.reset_index()
     names = [str(name) for name in frame.columns]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:

@@ -6,18 +6,19 @@ from pathlib import Path
 
 import polars as pl
 
-from featlab.battles.schema import PROBABILITIES
+from featlab.battles.schema import PROBABILITIES, TIE
 from featlab.battles.sources import engine_explained, scan_source
 from featlab.errors import BattleError
 
-TOLERANCE = 0.01
-"""How far three probabilities may be from adding up to 1: files are rounded."""
+TOLERANCE = 0.0151
+"""How far three probabilities may be from adding up to 1: each may be rounded to two places."""
 
 
 def read_probabilities(file: Path) -> pl.DataFrame:
     """Return ``id``, String, and the probabilities, whose rows then sum to exactly 1.
 
-    Rows with a null are left out: of those battles the file says nothing.
+    Rows with a null are left out: of those battles the file says nothing. Where
+    nothing can be a tie, the column of ties may be missing.
 
     Parameters
     ----------
@@ -35,6 +36,9 @@ def read_probabilities(file: Path) -> pl.DataFrame:
         raise BattleError("there is no such file", source=name)
     with engine_explained(file, quiet=True):
         frame = scan_source(file).collect()
+    if PROBABILITIES[TIE] not in frame.columns:
+        # Of two outcomes, which then sum to 1 by themselves.
+        frame = frame.with_columns(pl.lit(0.0).alias(PROBABILITIES[TIE]))
     if lacking := [column for column in ("id", *PROBABILITIES) if column not in frame.columns]:
         raise BattleError(
             f"has no column {', '.join(lacking)}",

@@ -11,7 +11,7 @@ import polars as pl
 
 from featlab.battles.sources import first_line
 from featlab.columns import Column
-from featlab.errors import FeatureError
+from featlab.errors import BundleError, FeatureError
 from featlab.features import FEATURES, BattleColumns, Feature
 from featlab.features.own import load_features
 from featlab.files import file_fingerprint
@@ -123,6 +123,18 @@ def _text_signal_with(file: Path, place: Path, content: str) -> type[TextSignal]
     class OwnTextSignal(TextSignal):
         address = ADDRESS + file.name
         available = features
+
+        def state(self) -> State:
+            return State(values={**super().state().values, "file": content})
+
+        @classmethod
+        def from_state(cls, state: State) -> Self:
+            if state.values["file"] != content:
+                raise BundleError(
+                    f"{file} is not as it was when the ensemble was trained; give it as it was, or "
+                    "train again"
+                )
+            return super().from_state(state)
 
         @classmethod
         def from_settings(cls, context: Context, fold: int) -> Self:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from featlab.encoder.weights import DOWNLOADED, find_weights
 from featlab.errors import BundleError, ConfigError
 from featlab.files import file_fingerprint, write_json
 from featlab.manifest import checked_files
+from featlab.signals import REGISTRY
+from featlab.signals.given import ADDRESS as GIVEN
+from featlab.signals.text import ADDRESS as TEXT_WITH
 from models.stacking.bundle import MANIFEST, UNLISTED, read_manifest
 
 
@@ -27,8 +31,11 @@ def encoders_of(bundle: Path) -> dict[str, EncoderSpec | None]:
     ------
     BundleError
         When the folder holds no bundle that says so.
+    ConfigError
+        When it predicts by what a kit does not carry.
     """
     manifest = read_manifest(bundle)
+    _refuse_what_stays_behind(manifest["signals"])
     try:
         stated = manifest["encoders"].items()
         return {name: spec and EncoderSpec.from_dict(spec) for name, spec in stated}
@@ -36,6 +43,23 @@ def encoders_of(bundle: Path) -> dict[str, EncoderSpec | None]:
         raise BundleError(
             f"{bundle}: the manifest does not say which encoders it needs ({error!r}); train again"
         ) from None
+
+
+def _refuse_what_stays_behind(signals: Mapping[str, str]) -> None:
+    """See that everything which predicts is in the bundle or this project."""
+    for name, address in signals.items():
+        if address.startswith(GIVEN):
+            raise ConfigError(
+                f"this ensemble reads the probabilities of {name}, which nobody has of Kaggle's "
+                "hidden battles; pack a run that was trained without --given"
+            )
+        if address not in REGISTRY:
+            own = address.removeprefix(TEXT_WITH).partition(":")[0]
+            option = "--features" if address.startswith(TEXT_WITH) else "--signals"
+            raise ConfigError(
+                f"this ensemble reads with {own}, code from outside this project that a kit does "
+                f"not carry; pack a run that was trained without {option} {own}"
+            )
 
 
 def copy_bundle(bundle: Path, kit: Path) -> None:

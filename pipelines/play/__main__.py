@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 
 import models
@@ -38,7 +39,12 @@ def main(settings: PlaySettings) -> None:
             app, log_level="warning", access_log=False, server_header=False, ws="none",
             lifespan="off", limit_concurrency=32, timeout_keep_alive=5,
         )  # fmt: skip
-        uvicorn.Server(config).run([listener])
+        try:
+            uvicorn.Server(config).run([listener])
+        except KeyboardInterrupt as asked:
+            # Ctrl-C is how it ends; a request to terminate has a status of its own.
+            if asked.args != (signal.SIGINT,):
+                raise
 
 
 def listening(port: int) -> socket.socket:

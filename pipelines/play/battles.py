@@ -27,7 +27,7 @@ def read_voted(run: RunFolder) -> pl.DataFrame:
         When the run is not finished.
     """
     require_finished(run, "battles", "folds", "blend", "metrics")
-    battles, stated = pl.read_parquet(run.battles), pl.read_parquet(run.out_of_fold)
+    battles, stated = (pl.read_parquet(file, glob=False) for file in (run.battles, run.out_of_fold))
     return battles.with_columns(
         *(pl.lit(None, pl.String).alias(name) for name in _NAMES if name not in battles.columns),
         pl.Series("vote", [OUTCOMES[label] for label in stated["label"]]),

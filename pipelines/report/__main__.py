@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from featlab.battles import OUTCOMES
 from featlab.battles.turns import TURN_SEPARATOR
-from featlab.files import atomic_path, without_formulas
+from featlab.files import atomic_path, check_output, without_formulas
 from featlab.progress import Advance, note, task
 from models.analysis.model_card import model_card
 from models.analysis.predictions import slice_members
@@ -60,6 +60,7 @@ def main(settings: ReportSettings) -> None:
         write_readme_figures(data, settings.readme_figures)
         return
     folder = settings.out or run.report
+    check_output(folder / "index.html")
     with task("report", len(FIGURES)) as advance, threadpool_limits(1):
         asked = [each for each in FIGURES if data.against or compare.OTHER not in each.needs]
         sections = make_sections(asked, data, advance)
@@ -76,9 +77,17 @@ def main(settings: ReportSettings) -> None:
     page = render_page(title, facts(data), sections, shown, summary(data, drawn), (every, csv))
     with atomic_path(folder / "index.html") as path:
         path.write_text(page, encoding="utf-8")
-    with atomic_path(run.bundle / MODEL_CARD) as path:
-        path.write_text(model_card(data.training, data.metrics), encoding="utf-8")
+    write_card(data, run.bundle / MODEL_CARD)
     note(f"{len(drawn)} figures: {(folder / 'index.html').resolve().as_uri()}")
+
+
+def write_card(data: RunData, card: Path) -> None:
+    """Write the bundle's model card, or say that a run which may be read only goes without."""
+    try:
+        with atomic_path(card) as path:
+            path.write_text(model_card(data.training, data.metrics), encoding="utf-8")
+    except OSError as error:
+        note(f"{card} is not written: {error.strerror}")
 
 
 def write_readme_figures(data: RunData, folder: Path) -> None:

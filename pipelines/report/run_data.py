@@ -6,10 +6,12 @@ parts look like is known here and nowhere else in the report.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -18,9 +20,9 @@ from numpy.typing import NDArray
 from optuna.trial import TrialState
 from sklearn.linear_model import LogisticRegression
 
-from featlab.battles import PROBABILITIES, joined_turns
+from featlab.battles import joined_turns
 from featlab.columns import Column
-from featlab.errors import ConfigError
+from featlab.errors import ConfigError, FileError
 from featlab.features import BattleColumns
 from featlab.files import file_fingerprint, read_json, value_fingerprint
 from featlab.randomness import derive_seed
@@ -42,10 +44,10 @@ from models.stacking.search import open_study
 from models.stacking.table import Table
 from models.stacking.trained_on import even_means
 from models.stacking.trees import Trees, mean_over_orders, predict_both_orders
-from pipelines.features import training_file
 from pipelines.report.study import trials_of
 from pipelines.run.finished import FinishedRun, finished_run
 from pipelines.run.folder import RunFolder
+from pipelines.run.out_of_fold import read_out_of_fold, require_common_ids, three_outcomes
 from pipelines.run.stages.blend import read_members
 from pipelines.run.stages.kernel import KERNEL, read_kernel
 
@@ -198,9 +200,16 @@ class RunData:
         files = self._run.folder
         if not files.journal.is_file():
             return None
-        study = open_study(files.journal, read_json(files.search)["study"])
-        complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        return trials_of(study.get_trials(deepcopy=False)) if complete else None
+        with TemporaryDirectory() as home:
+            # A journal is opened for writing, which a run that may only be read does not allow.
+            journal = Path(shutil.copy(files.journal, home))
+            try:
+                study = open_study(journal, read_json(files.search)["study"])
+            except FileError:
+                return None
+            trials = study.get_trials(deepcopy=False)
+        complete = any(trial.state is TrialState.COMPLETE for trial in trials)
+        return trials_of(trials) if complete else None
 
     @cached_property
     def learning_curve(self) -> dict[str, Any] | None:
@@ -214,7 +223,7 @@ class RunData:
 
     def texts_of(self, rows: Sequence[int]) -> pl.DataFrame:
         """Return the canonical battles, texts included, of some rows, in their order."""
-        return pl.read_parquet(self._run.folder.battles)[list(rows)].insert_column(
+        return pl.read_parquet(self._run.folder.battles, glob=False)[list(rows)].insert_column(
             0, pl.Series("row", rows, pl.UInt32)
         )
 
@@ -240,12 +249,12 @@ def load_run(
         folder.bundle, bundle["boosters"], [column.name for column in table.scalars]
     )
     repeats, kernels = len(boosters) // len(folds), read_kernel(folder.fitted(KERNEL)).models
-    source = training_file(run.settings.data)
+    inputs = made["battles"]["made_from"]["inputs"]
     return RunData(
         path=folder.path,
         training=TrainingSummary(
-            source=source.name,
-            fingerprint=_fingerprint(made["battles"]["made_from"]["inputs"]),
+            source=_source(inputs, run.settings.data),
+            fingerprint=_fingerprint(inputs),
             battles=len(table.labels),
             folds=len(folds),
             seed=run.settings.seed,
@@ -255,9 +264,9 @@ def load_run(
             temperature=bundle["temperature"],
             versions=bundle["versions"],
         ),
-        battles=_battles(folder).with_columns(pl.read_parquet(folder.folds)["group"]),
+        battles=_battles(folder).with_columns(pl.read_parquet(folder.folds, glob=False)["group"]),
         text=_text(folder),
-        calibrated=_stated(pl.read_parquet(folder.out_of_fold)),
+        calibrated=three_outcomes(read_out_of_fold(folder)),
         one_order=members.one_order,
         other_order=members.other_order,
         table=table,
@@ -277,17 +286,14 @@ def load_run(
     )
 
 
+def _source(inputs: Mapping[str, str], data: Path) -> str:
+    """Return the training file's name, or what several were found by; they may be gone by now."""
+    return Path(next(iter(inputs))).name if len(inputs) == 1 else data.name
+
+
 def _fingerprint(inputs: Mapping[str, str]) -> str:
     """Return the training file's, or one of all files where there are several."""
     return next(iter(inputs.values())) if len(inputs) == 1 else value_fingerprint(dict(inputs))
-
-
-def _stated(frame: pl.DataFrame) -> Probabilities:
-    """Return the probabilities of three outcomes; without ties, a tie has none."""
-    stated: Probabilities = frame.select(
-        pl.col(name) if name in frame.columns else pl.lit(0.0).alias(name) for name in PROBABILITIES
-    ).to_numpy()
-    return stated
 
 
 def _predictions_of(
@@ -295,17 +301,13 @@ def _predictions_of(
 ) -> tuple[str, Probabilities]:
     """Return the name of another run, and its predictions in the order of this one's battles."""
     finished_run(other, trusted)
+    require_common_ids([own, other])
     found = (
-        pl.read_parquet(own.out_of_fold)
+        read_out_of_fold(own)
         .select("id", "label")
-        .join(
-            pl.read_parquet(other.out_of_fold),
-            on=["id", "label"],
-            how="left",
-            maintain_order="left",
-        )
+        .join(read_out_of_fold(other), on=["id", "label"], how="left", maintain_order="left")
     )
-    stated = _stated(found).astype(float)
+    stated = three_outcomes(found).astype(float)
     if np.isnan(stated).any():
         raise ConfigError(
             f"{other.path} was not trained on all battles of this run, with the same outcomes; "
@@ -315,7 +317,7 @@ def _predictions_of(
 
 
 def _battles(run: RunFolder) -> pl.DataFrame:
-    battles = pl.scan_parquet(run.battles)
+    battles = pl.scan_parquet(run.battles, glob=False)
     present = battles.collect_schema().names()
     texts = {name: joined_turns(name) for name in TEXTS}
     optional = ("model_a", "model_b", "language")
@@ -334,6 +336,7 @@ def _battles(run: RunFolder) -> pl.DataFrame:
 def _text(run: RunFolder) -> pl.DataFrame:
     """Return every feature's columns: from the run, or computed where it trained on some only."""
     columns = BattleColumns()
-    if set(columns.names) <= set(pl.read_parquet_schema(run.signal("text"))):
-        return pl.read_parquet(run.signal("text"))
-    return columns.compute(pl.scan_parquet(run.battles)).collect(engine="streaming")
+    made = pl.scan_parquet(run.signal("text"), glob=False)
+    if set(columns.names) <= set(made.collect_schema()):
+        return made.collect()
+    return columns.compute(pl.scan_parquet(run.battles, glob=False)).collect(engine="streaming")

@@ -14,7 +14,7 @@ from featlab.progress import note
 from models.loaded import LoadedPredictor
 from pipelines.run.battle_source import read_source
 from pipelines.run.given_files import files_to_read, with_given
-from pipelines.run.settings import OneBattleSettings, PredictingSettings
+from pipelines.run.settings import EvaluateSettings, OneBattleSettings, PredictingSettings
 
 
 def loaded(settings: PredictingSettings) -> LoadedPredictor:
@@ -22,28 +22,45 @@ def loaded(settings: PredictingSettings) -> LoadedPredictor:
     return models.load(settings.run, settings.trust, files_to_read(settings.given))
 
 
-def read_battles_of(model: LoadedPredictor, settings: OneBattleSettings) -> pl.LazyFrame:
-    """Return the battles of the file that a command names, after a look at its ids.
+def asked_file(
+    model: LoadedPredictor,
+    settings: OneBattleSettings | EvaluateSettings,
+    *,
+    outcomes: bool = False,
+) -> tuple[Path | pl.DataFrame, int]:
+    """Return the file that a command names, and how many battles it holds, after a look at it.
+
+    Parameters
+    ----------
+    model : LoadedPredictor
+        Reads it as the settings say from now on, where they say anything.
+    settings : OneBattleSettings or EvaluateSettings
+    outcomes : bool
+        Whether it has to state outcomes.
 
     Raises
     ------
     BattleError
-        When the file is no file of battles, or lacks some ids.
+        When it is no file of battles, or lacks some ids or outcomes.
     ConfigError
         When a file of probabilities that the ensemble reads is not given.
     FileError
         When the output would take its place.
     """
     file = settings.file or ""
-    with_given(model.ensemble, settings.given)
     if settings.out is not None:
         check_output(settings.out, Path(file))
+    with_given(model.ensemble, settings.given)
     source = read_source(file)
-    schema = model.schema_of(source)
+    if settings.battles.by_hand:
+        model.schema = settings.battles.recognised(source).schema
+    schema = model.schema_of(source, outcomes=outcomes)
     if schema.id is None:
         note(f"{file}: there is no column of ids; rows are numbered from 0")
-    check_battles(source, schema, outcomes=False, unique_ids=False)
-    return model.read(source)
+    count = check_battles(
+        source, schema, outcomes=outcomes, require_outcome=outcomes, unique_ids=False
+    )
+    return source, count
 
 
 def hand_over(rows: pl.DataFrame, out: Path | None, what: str) -> None:

@@ -38,6 +38,7 @@ class CommandSettings(BaseSettings):
         cli_implicit_flags=True,
         cli_hide_none_type=True,
         cli_avoid_json=True,
+        cli_exit_on_error=False,
     )
 
     config: Path | None = Field(None, description="TOML file with any of these settings")
@@ -83,7 +84,8 @@ class CommandSettings(BaseSettings):
             )
             raise ConfigError(f"settings are wrong: {problems}") from None
         except (SettingsError, ValueError, RecursionError) as error:
-            raise ConfigError(f"settings cannot be read: {error}") from None
+            said = str(error).removeprefix("error parsing CLI: ")
+            raise ConfigError(f"settings cannot be read: {said}") from None
         finally:
             _toml_path = None
 

@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NoReturn, TypeVar
@@ -20,14 +21,19 @@ from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from featlab.errors import FeatlabError, visible
+from featlab.errors import ConfigError, FeatlabError, visible
 from featlab.progress import SECONDS_BETWEEN_LINES, Advance, Progress, clock, report_to
 from pipelines.run.command_settings import CommandSettings
+from pipelines.run.folder import RunFolder
+from pipelines.run.settings import DataCommandSettings, DataSettings, ShardSettings
 
 Settings = TypeVar("Settings", bound=CommandSettings)
 
 EXIT_BAD_INPUT = 2
 EXIT_BROKEN_PIPE = 128 + signal.SIGPIPE
+_GO_ON = (DataSettings, DataCommandSettings, ShardSettings)
+"""Settings of the commands that keep what they have done when they are interrupted."""
+
 console = Console(stderr=True, highlight=False)
 
 
@@ -131,15 +137,16 @@ def run_command(
                 force=True,
             )
             report_to(ConsoleReporter())
-            command(loaded)
+            with _own_settings_explained(RunFolder(loaded.run)):
+                command(loaded)
             sys.stdout.flush()
     except FeatlabError as error:
         _end(f"error: {error}", EXIT_BAD_INPUT)
-    except BrokenPipeError:
-        # Python flushes once more as it ends, into a pipe that is closed.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(EXIT_BROKEN_PIPE) from None
     except OSError as error:
+        if _nobody_reads(error):
+            # Python flushes once more as it ends, into a pipe that is closed.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(EXIT_BROKEN_PIPE) from None
         what = error.strerror or str(error)
         where = f"{error.filename}: " if error.filename else ""
         advice = _ADVICE.get(error.errno or 0, "")
@@ -150,7 +157,8 @@ def run_command(
         _end(f"error: a table cannot be read or written: {error}", EXIT_BAD_INPUT)
     except KeyboardInterrupt as interruption:
         number = interruption.args[0] if interruption.args else signal.SIGINT
-        _end("interrupted; run the same command again to go on from here", 128 + number)
+        rest = "; run the same command again to go on from here"
+        _end(f"interrupted{rest if issubclass(settings, _GO_ON) else ''}", 128 + number)
 
 
 _ADVICE = {
@@ -159,6 +167,20 @@ _ADVICE = {
     errno.EMFILE: "; allow more open files (ulimit -n) and run the command again",
     errno.ENOMEM: "; free or allow more of it (ulimit -v) and run the command again",
 }
+
+
+def _nobody_reads(error: OSError) -> bool:
+    """Return whether output met a closed pipe, which Polars says in words alone."""
+    return isinstance(error, BrokenPipeError) or f"(os error {errno.EPIPE})" in str(error)
+
+
+@contextmanager
+def _own_settings_explained(run: RunFolder) -> Iterator[None]:
+    """Name the file where TOML cannot be read: those of a command line are read by now."""
+    try:
+        yield
+    except tomllib.TOMLDecodeError:
+        raise ConfigError(f"{run.config} is not as train-ensemble wrote it; train again") from None
 
 
 class _VisibleFormatter(logging.Formatter):

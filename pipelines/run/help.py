@@ -140,11 +140,12 @@ def refuse_unknown(settings: type[CommandSettings], arguments: Sequence[str]) ->
     for argument in arguments:
         if argument == "--":
             break
-        if argument.startswith("--"):
-            name = argument[2:].partition("=")[0]
+        if argument.startswith("--") or (argument[1:2].isalpha() and argument.startswith("-")):
+            option = argument.partition("=")[0]
+            name = option.lstrip("-")
             plain = name.removeprefix("no-")
-            if not {name, plain} & {*known, *groups}:
-                raise ConfigError(f"there is no option --{name}{nearest(name, known, '--')}")
+            if not option.startswith("--") or not {name, plain} & {*known, *groups}:
+                raise ConfigError(f"there is no option {option}{nearest(name, known, '--')}")
     variables = {_variable(name) for name in known}
     unknown = [name for name in os.environ if name.startswith(PREFIX) and name not in variables]
     if not set(unknown) <= {*OTHER_VARIABLES}:

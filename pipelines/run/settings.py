@@ -94,6 +94,7 @@ class PredictingSettings(BundleSettings):
     given: list[str] = Field(
         [], description="NAME=FILE: another model's probabilities of these battles"
     )
+    battles: BattleSettings = BattleSettings()
 
 
 class SubmitSettings(PredictingSettings):
@@ -106,7 +107,6 @@ class SubmitSettings(PredictingSettings):
         description="columns beside id: one for the winner, or one for each outcome's probability; "
         "the layout's own by default",
     )
-    battles: BattleSettings = BattleSettings()
 
 
 class LearningCurveSettings(BundleSettings):

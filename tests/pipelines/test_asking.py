@@ -42,7 +42,14 @@ def run(raw: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_run(raw, tmp_path_factory.mktemp("run"))
 
 
-def write_run(folder: Path, ids: list[int], loss: float, trials: int) -> None:
+def write_run(
+    folder: Path,
+    ids: list[int],
+    loss: float,
+    trials: int,
+    column: str | None = "id",
+    data: str = "0",
+) -> None:
     """A run folder as the commands read it, that gives what happened a known probability."""
     labels = np.arange(len(ids)) % 3
     stated = np.full((len(ids), 3), (1 - np.exp(-loss)) / 2)
@@ -54,7 +61,7 @@ def write_run(folder: Path, ids: list[int], loss: float, trials: int) -> None:
     folds = pl.DataFrame({"id": ids, "fold": 0, "group": ids, "label": labels})
     folds.write_parquet(folder / "folds.parquet")
     (folder / "config.toml").write_text(f"trials = {trials}\nrun = '{folder}'\n")
-    made = {"made_from": {"inputs": {"train.csv": "0"}, "code": str(trials), "values": ""}}
+    made = {"made_from": {"inputs": {"train.csv": data}, "code": str(trials), "values": ""}}
     stages = {
         name: {**made, "outputs": {}, "seconds": 1.0} for name in ("battles", "folds", "blend")
     }
@@ -63,7 +70,8 @@ def write_run(folder: Path, ids: list[int], loss: float, trials: int) -> None:
     value = {"value": loss, "low": loss - 0.01, "high": loss + 0.01}
     ensemble = {"after_calibration": {"log_loss": value, "battles": len(ids)}}
     (folder / "metrics.json").write_text(json.dumps({"ensemble": ensemble}))
-    (folder / "bundle" / "manifest.json").write_text(json.dumps({"signals": {"text": "text"}}))
+    bundle = {"signals": {"text": "text"}, "schema": {"id": column}}
+    (folder / "bundle" / "manifest.json").write_text(json.dumps(bundle))
 
 
 def test_one_battle_is_predicted_and_explained_as_in_the_library(
@@ -174,6 +182,67 @@ def test_runs_are_compared_on_the_battles_that_they_share(
     assert "data:" not in said
 
 
+def test_runs_without_ties_are_compared_with_runs_that_have_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_run(tmp_path / "three", list(range(60)), 0.9, trials=5)
+    write_run(tmp_path / "two", list(range(60)), 0.7, trials=5)
+    for name in ("oof", "folds"):
+        file = tmp_path / "two" / f"{name}.parquet"
+        kept = pl.read_parquet(file).filter(pl.col("label") < 2)
+        kept.drop("winner_tie", strict=False).write_parquet(file)
+    for first, second in (("three", "two"), ("two", "three"), ("two", "two")):
+        call("compare", str(tmp_path / first), str(tmp_path / second))
+        assert "40 battles shared" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("columns", "files", "compared"),
+    [
+        ((None, None), ("0", "1"), False),
+        (("id", None), ("0", "1"), False),
+        (("id", None), ("0", "0"), False),
+        ((None, None), ("0", "0"), True),
+        (("id", "id"), ("0", "1"), True),
+    ],
+)
+def test_numbers_of_rows_pair_battles_of_one_file_only(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    columns: tuple[str | None, str | None],
+    files: tuple[str, str],
+    compared: bool,
+) -> None:
+    for name, column, data in zip(("first", "second"), columns, files, strict=True):
+        write_run(tmp_path / name, list(range(60)), 0.9, 5, column, data)
+    runs = [str(tmp_path / "first"), str(tmp_path / "second")]
+    if compared:
+        call("compare", *runs)
+        assert "60 battles shared" in capsys.readouterr().out
+        return
+    with pytest.raises(SystemExit) as ended:
+        call("compare", *runs)
+    assert ended.value.code == 2
+    assert "numbers of their rows" in capsys.readouterr().err
+
+
+def test_a_damaged_run_is_listed_as_such_beside_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_run(tmp_path / "whole", list(range(30)), 0.9, trials=5)
+    for name in ("empty", "torn", "lost"):
+        write_run(tmp_path / name, list(range(30)), 0.7, trials=5)
+    (tmp_path / "empty" / "metrics.json").write_text("{}")
+    (tmp_path / "torn" / "metrics.json").write_text('{"ensemble": ')
+    (tmp_path / "lost" / "bundle" / "manifest.json").unlink()
+    call("runs", "--root", str(tmp_path))
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert lines[0].split()[:2] == ["whole", "0.9000"]
+    assert [line.split()[:2] for line in lines[1:]] == [
+        ["empty", "damaged"], ["lost", "damaged"], ["torn", "damaged"]
+    ]  # fmt: skip
+
+
 def test_runs_are_listed_best_first_with_unfinished_ones_last(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -185,3 +254,47 @@ def test_runs_are_listed_best_first_with_unfinished_ones_last(
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[1:]] == ["zzz", "aaa", "half"]
     assert "not finished" in lines[3]
+
+
+@pytest.mark.parametrize("command", ["predict", "explain", "evaluate"])
+def test_no_command_writes_over_what_it_reads(
+    command: str, raw: pl.DataFrame, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "battles.csv"
+    raw.write_csv(path)
+    before = path.read_bytes()
+    with pytest.raises(SystemExit) as ended:
+        call(command, "--run", str(run), "--file", str(path), "--out", str(path))
+    assert ended.value.code == 2
+    assert "would be overwritten" in capsys.readouterr().err
+    assert path.read_bytes() == before
+
+
+def test_ids_that_are_missing_are_said(
+    raw: pl.DataFrame, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = raw.select("id", "prompt", "response_a", "response_b")
+    null = texts.with_columns(id=pl.when(pl.int_range(pl.len()) != 3).then("id"))
+    null.write_csv(tmp_path / "null.csv")
+    with pytest.raises(SystemExit):
+        call("predict", "--run", str(run), "--file", str(tmp_path / "null.csv"))
+    assert "column 'id' is null in some rows" in capsys.readouterr().err
+    texts.drop("id").write_csv(tmp_path / "none.csv")
+    call("predict", "--run", str(run), "--file", str(tmp_path / "none.csv"))
+    assert "there is no column of ids; rows are numbered" in capsys.readouterr().err
+
+
+def test_columns_of_a_file_can_be_said(
+    raw: pl.DataFrame, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = {"prompt": "q", "response_a": "one", "response_b": "two"}
+    raw.select("id", *names).rename(names).write_csv(tmp_path / "odd.csv")
+    raw.select("id", *names).write_csv(tmp_path / "known.csv")
+    said = [
+        word for old, new in names.items() for word in (f"--battles.{old}".replace("_", "-"), new)
+    ]
+    asked = ["--run", str(run), "--file"]
+    call("predict", *asked, str(tmp_path / "odd.csv"), *said)
+    found = capsys.readouterr().out
+    call("predict", *asked, str(tmp_path / "known.csv"))
+    assert capsys.readouterr().out == found

@@ -1,5 +1,6 @@
 """What a command line answers: help, versions, and names that do not exist."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -112,6 +113,48 @@ def test_commands_are_listed_in_order_and_called_by_name() -> None:
 def test_an_unknown_option_is_answered_with_the_nearest(given: str, meant: str) -> None:
     with pytest.raises(ConfigError, match=f"did you mean {meant}"):
         TrainSettings.load([given, "5"], "train")
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "said"),
+    [
+        ("train_ensemble", ["--trials"], "argument --trials: expected one argument"),
+        (
+            "train_ensemble",
+            ["--trials", "--folds", "3"],
+            "argument --trials: expected one argument",
+        ),
+        ("train_ensemble", ["--signals"], "argument --signals: expected one argument"),
+        ("train_ensemble", ["-trials", "3"], "there is no option -trials; did you mean --trials?"),
+        ("train_ensemble", ["trials", "3"], "unrecognized arguments: trials 3"),
+        ("train_ensemble", ["--verbose", "true"], "unrecognized arguments: true"),
+        ("submit", ["in/ok.csv"], "unrecognized arguments: in/ok.csv"),
+        ("submit", ["--test", "a.csv", "b.csv"], "unrecognized arguments: b.csv"),
+        ("compare", ["runs/a", "runs/b", "-x"], "there is no option -x"),
+    ],
+)
+def test_what_has_no_place_on_a_command_line_is_told_in_a_sentence(
+    command: str, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        COMMANDS[command].settings_class().load(arguments, f"python -m pipelines.{command}")
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        ("predict", ["--prompt", "-5", "--response-a", "- a list", "--response-b", "-"]),
+        ("predict", ["--prompt", "", "--response-a=-x", "--response-b=--trials 3"]),
+        ("submit", ["--out-columns", "winner", "other", "--test", "a.csv"]),
+        ("submit", ["--out-columns=winner", "other", "--no-verbose"]),
+        ("train_ensemble", ["--battles", '{"prompt": "question"}', "--dry-run"]),
+        ("compare", ["--seed", "1", "runs/a", "runs/b"]),
+        ("compare", ["--", "runs/a", "-b"]),
+    ],
+)
+def test_what_looks_odd_and_has_its_place_is_understood(command: str, arguments: list[str]) -> None:
+    COMMANDS[command].settings_class().load(arguments, f"python -m pipelines.{command}")
 
 
 def test_an_unknown_variable_is_answered_and_one_of_another_command_is_not(

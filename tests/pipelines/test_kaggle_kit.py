@@ -293,6 +293,25 @@ def test_what_is_no_bundle_is_refused_and_nothing_leaves_the_kit(tmp_path: Path)
     assert not list(tmp_path.glob("kit/**/*"))
 
 
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("given:llm", "the probabilities of it, .* without --given"),
+        ("text+own.py", "reads with own.py, .* without --features own.py"),
+        ("my_module:MySignal", "reads with my_module, .* without --signals my_module"),
+    ],
+)
+def test_what_a_kit_cannot_carry_is_refused_before_anything_is_packed(
+    tmp_path: Path, address: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle_of(tmp_path / "run" / "bundle", {}, signals={"text": "text", "it": address})
+    with pytest.raises(SystemExit) as ended:
+        make(tmp_path / "run", tmp_path / "kit", "--owner", "someone")
+    assert ended.value.code == 2
+    assert re.search(words, capsys.readouterr().err)
+    assert not (tmp_path / "kit").exists()
+
+
 def test_a_kit_is_made_from_the_source_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,9 @@
 
 import json
 import re
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -152,6 +155,19 @@ def test_what_cannot_be_served_ends_in_a_sentence(
             )
     assert ended.value.code == 2
     assert words in capsys.readouterr().err
+
+
+def test_ctrl_c_ends_it_as_it_should(trained: Path) -> None:
+    arguments = [sys.executable, "-m", "pipelines.play", "--run", str(trained)]
+    with subprocess.Popen(
+        arguments, cwd=Path(__file__).parents[2], stderr=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stderr is not None
+        assert "end it with Ctrl-C" in child.stderr.readline()
+        time.sleep(1)
+        child.send_signal(signal.SIGINT)
+        assert child.stderr.read().strip() == ""
+    assert child.returncode == 0
 
 
 @contextmanager

@@ -199,3 +199,19 @@ def test_a_handful_of_battles_is_trained_on_without_a_figure(
     said = capsys.readouterr()
     assert "40 battles are too few for figures" in said.err
     assert "log loss" not in said.out
+
+
+def test_a_torn_config_is_said_and_written_anew(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    pl.read_csv(data / "train.csv").head(60).write_csv(folder / "train.csv")
+    arguments = ["--signals", "text", "--families", "newlines", "--trials", "1"]
+    train(folder, tmp_path / "run", *arguments)
+    config = tmp_path / "run" / "config.toml"
+    whole = config.read_text(encoding="utf-8")
+    config.write_text(whole[:8], encoding="utf-8")
+    train(folder, tmp_path / "run", *arguments)
+    assert "config.toml cannot be read" in capsys.readouterr().err
+    assert config.read_text(encoding="utf-8") == whole

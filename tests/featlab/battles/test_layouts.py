@@ -518,3 +518,14 @@ def test_other_marks_between_columns_are_named(tmp_path: Path, header: str, sent
     path.write_text(f"{header}\n1,a,b,c,,\n")
     with pytest.raises(BattleError, match=sentence):
         check_battles(path)
+
+
+def test_ids_in_a_named_index_of_pandas_and_no_lists_of_ids(tmp_path: Path) -> None:
+    rows = {"id": ["7", "9"], "prompt": ["a", "b"], "response_a": ["x", "y"], "response_b": "z"}
+    frame = pd.DataFrame(rows)
+    assert read_battles(frame.set_index("id")).collect()["id"].to_list() == ["7", "9"]
+    assert read_battles(frame.drop(columns="id")).collect()["id"].to_list() == [0, 1]
+    path = tmp_path / "columns.jsonl"
+    path.write_text(json.dumps({name: list(values) for name, values in rows.items()}) + "\n")
+    with pytest.raises(BattleError, match="an id is text or a whole number"):
+        check_battles(path)

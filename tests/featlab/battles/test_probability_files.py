@@ -12,7 +12,7 @@ ROWS = {
     "id": ["7", "9"],
     "winner_model_a": [0.5, 0.2],
     "winner_model_b": [0.3, 0.2],
-    "winner_tie": [0.2, 0.601],
+    "winner_tie": [0.2, 0.615],
 }
 
 
@@ -34,6 +34,11 @@ def test_files(tmp_path: Path, suffix: str) -> None:
     )
 
 
+def test_two_outcomes_need_no_column_of_ties(tmp_path: Path) -> None:
+    frame(winner_model_a=[0.7, 0.8]).drop("winner_tie").write_csv(tmp_path / "stated.csv")
+    assert read_probabilities(tmp_path / "stated.csv")["winner_tie"].to_list() == [0.0, 0.0]
+
+
 def test_a_row_with_a_null_says_nothing(tmp_path: Path) -> None:
     frame(winner_tie=[0.2, None]).write_parquet(tmp_path / "stated.parquet")
     assert read_probabilities(tmp_path / "stated.parquet")["id"].to_list() == ["7"]
@@ -47,7 +52,8 @@ def test_a_row_with_a_null_says_nothing(tmp_path: Path) -> None:
         (frame(winner_model_a=[0.5, -0.2], winner_tie=[0.2, 1.0]), "not three probabilities.*9"),
         (frame(winner_tie=[float("nan"), 0.6]), "not three probabilities.*7"),
         (frame(winner_tie=["0.2", "x"]), "are no numbers"),
-        (frame().drop("winner_tie"), "has no column winner_tie"),
+        (frame().drop("winner_tie"), "not three probabilities.*7, 9"),
+        (frame().drop("winner_model_b"), "has no column winner_model_b"),
     ],
 )
 def test_what_is_no_distribution(tmp_path: Path, broken: pl.DataFrame, message: str) -> None:

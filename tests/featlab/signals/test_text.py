@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from featlab.battles import read_battles
-from featlab.errors import FeatureError
+from featlab.errors import BundleError, FeatureError
 from featlab.features import FEATURES
 from featlab.signals import Context
 from featlab.signals.text import TextSignal, text_signal_with
@@ -26,9 +26,13 @@ LETTER = Feature("own_letter", lambda text: text.count(Pattern("{}").text), pl.{
 BATTLE = pl.DataFrame({"prompt": ["a"], "response_a": ["aaaz"], "response_b": [""]})
 
 
-def letters(kind: type[TextSignal]) -> int:
-    found = kind().prepare(read_battles(BATTLE))
+def letters_of(signal: TextSignal) -> int:
+    found = signal.prepare(read_battles(BATTLE))
     return int(found["response_a__own_letter"].item())
+
+
+def letters(kind: type[TextSignal]) -> int:
+    return letters_of(kind())
 
 
 def test_a_file_that_was_written_anew_is_read_anew(tmp_path: Path) -> None:
@@ -86,3 +90,13 @@ def test_a_file_that_cannot_be_used_is_refused_in_a_sentence(
     file.write_text(own.replace("import polars", "import sys, polars", 1))
     with pytest.raises(FeatureError, match=sentence):
         text_signal_with(file)
+
+
+def test_a_state_is_of_the_file_as_it_was(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(OWN.format("a", "UInt32"))
+    state = text_signal_with(file)().state()
+    assert letters_of(text_signal_with(file).from_state(state)) == 3
+    file.write_text(OWN.format("z", "UInt32"))
+    with pytest.raises(BundleError, match="is not as it was when the ensemble was trained"):
+        text_signal_with(file).from_state(state)

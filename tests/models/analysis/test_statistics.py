@@ -107,6 +107,16 @@ def test_an_effect_that_is_there_is_found_also_at_equal_length() -> None:
     assert "emoji" not in effects["feature"].to_list()
 
 
+def test_where_no_feature_has_an_effect_no_distribution_is_told() -> None:
+    text, labels = battles_of_text(10)
+    for votes in (labels, np.zeros(10, np.int64)):
+        effects = feature_effects(text, votes, np.arange(10))
+        found = distributions(text, votes, effects["feature"])
+        assert effects.is_empty()
+        assert found.is_empty()
+        assert {"feature", "outcome", "share"} <= set(found.columns)
+
+
 def test_effects_turn_round_with_the_sides_exchanged() -> None:
     text, labels = battles_of_text(300)
     columns = BattleColumns()

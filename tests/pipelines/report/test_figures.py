@@ -15,6 +15,7 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure as Canvas
 
 from featlab.errors import BundleError, ConfigError
+from featlab.files import file_fingerprint, write_json
 from pipelines.report.__main__ import (
     CLEAR,
     FIGURES,
@@ -176,6 +177,28 @@ def test_a_run_of_other_battles_is_not_set_beside(trained: Path, tmp_path: Path)
     kept.write_parquet(other / "oof.parquet")
     with pytest.raises((ConfigError, BundleError)):
         load_run(RunFolder(trained), against=RunFolder(other))
+
+
+def test_a_run_whose_battles_are_numbered_is_set_beside_one_of_the_same_file_only(
+    trained: Path, tmp_path: Path
+) -> None:
+    for name in ("own", "other"):
+        run = tmp_path / name
+        shutil.copytree(trained, run)
+        told = json.loads((run / "bundle" / "manifest.json").read_text(encoding="utf-8"))
+        told["schema"]["id"] = None
+        write_json(run / "bundle" / "manifest.json", told)
+        manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
+        digest = file_fingerprint(run / "bundle" / "manifest.json")
+        manifest["stages"]["blend"]["outputs"]["bundle/manifest.json"] = digest
+        write_json(run / "manifest.json", manifest)
+    own, other = RunFolder(tmp_path / "own"), RunFolder(tmp_path / "other")
+    assert load_run(own, against=other).against is not None
+    inputs = manifest["stages"]["battles"]["made_from"]["inputs"]
+    inputs.update(dict.fromkeys(inputs, "0" * 64))
+    write_json(other.manifest, manifest)
+    with pytest.raises(ConfigError, match="numbers of their rows"):
+        load_run(own, against=other)
 
 
 def drawn_axes(plot: Plot) -> list[Axes]:

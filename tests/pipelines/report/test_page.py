@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from featlab.errors import ConfigError
+from featlab.generated import generate_battles
 from models.stacking.bundle import load_bundle
 from pipelines.report.__main__ import (
     FIGURES,
@@ -25,6 +26,7 @@ from pipelines.report.run_data import RunData, load_run
 from pipelines.run.console import run_command
 from pipelines.run.folder import RunFolder
 from pipelines.run.settings import ReportSettings
+from tests.pipelines.conftest import train
 from tests.pipelines.report.conftest import COMPARED, LEFT_OUT
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -179,6 +181,37 @@ def test_the_card_stands_in_the_bundle_and_the_bundle_still_loads(
     assert parsed.license == "other"
     values = {result.metric_type: result.metric_value for result in parsed.eval_results}
     assert values["log_loss"] == pytest.approx(loss, abs=1e-6)
+
+
+def test_a_run_that_was_carried_away_is_reported_on_and_stays_as_it_is(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, out = tmp_path / "run", tmp_path / "out"
+    shutil.copytree(trained, run)
+    settings = (run / "config.toml").read_text(encoding="utf-8").splitlines()
+    kept = [line for line in settings if not line.startswith("data =")]
+    (run / "config.toml").write_text("\n".join(['data = "/gone"', *kept]), encoding="utf-8")
+    # Where no file of that name can be put, as in a folder that may be read only.
+    (run / "bundle" / "README.md").unlink(missing_ok=True)
+    (run / "bundle" / "README.md").mkdir()
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    arguments = ["--run", str(run), "--out", str(out), "--no-examples"]
+    run_command(main, ReportSettings, "report", arguments)
+    assert "battles of train.csv" in (out / "index.html").read_text(encoding="utf-8")
+    assert "README.md is not written" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("what", ["few", "alike"])
+def test_a_page_of_battles_that_show_nothing_is_a_page(tmp_path: Path, what: str) -> None:
+    battles = generate_battles(60, seed=3).train
+    shown = {"few": battles.head(16), "alike": battles.with_columns(response_b="response_a")}
+    shown[what].write_csv(tmp_path / "train.csv")
+    train(tmp_path, tmp_path / "run", "--signals", "text", "--families", "newlines")
+    run_command(main, ReportSettings, "report", ["--run", str(tmp_path / "run")])
+    page = (tmp_path / "run" / "report" / "index.html").read_text(encoding="utf-8")
+    assert "Left out" in page
+    assert 'id="features"' not in page
 
 
 def test_readme_figures_are_small_and_nothing_else_is_written(
