@@ -20,9 +20,9 @@ from models.evaluation.learning_curve import (
     measure_curve,
     planned_subsets,
     predict_held_out,
-    resampled_losses,
     subset_rows,
 )
+from models.evaluation.metrics import resampled_means
 from models.stacking.table import Table
 from tests.models.conftest import make_data, other_in_fold, relabelled
 from tests.models.remembering import POISON, Remembering
@@ -199,6 +199,6 @@ def test_a_loss_that_falls_evenly_in_log_n_is_said_to_lie_at_a_bound() -> None:
 def test_all_shares_are_resampled_together() -> None:
     losses = np.random.default_rng(0).normal(1, 0.2, 300)
     rows = np.stack([losses, losses + 0.1, losses])
-    means = resampled_losses(rows, np.arange(300) // 3, seed=1, resamples=50)
+    means = resampled_means(rows, np.arange(300) // 3, seed=1, resamples=50)
     assert np.allclose(means[:, 1] - means[:, 0], 0.1)
     assert means[:, 0].std() > 0.001
