@@ -115,7 +115,7 @@ def bare_numbers(outcome: Outcome, values: pl.Series) -> set[str]:
 
     Examples
     --------
-    >>> sorted(bare_numbers(LabelColumn("label"), pl.Series([1, 2.0, None])))
+    >>> sorted(bare_numbers(LabelColumn("label"), pl.Series([1.0, 2.0, None])))
     ['1', '2']
     >>> bare_numbers(LabelColumn("label"), pl.Series(["a", "1"]))
     set()

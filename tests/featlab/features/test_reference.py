@@ -74,13 +74,13 @@ ONE_TEXT: dict[str, Callable[[str], float]] = {
     "repeated_2grams": lambda text: repeated(words(text), 2),
     "repeated_4grams": lambda text: repeated(words(text), 4),
     "first_person": lambda text: len(re.findall(r"\b(?:I|my|me|My)\b", prose(text))),
-    "closes_with_question": lambda text: bool(re.search(r"\?[\"')\s]*\Z", text)),
+    "closes_with_question": lambda text: bool(re.search(r"\?[\"'’”»」)*_\s]*\Z", text)),
     "capitals": lambda text: sum("A" <= character <= "Z" for character in text),
     "digits": lambda text: sum("0" <= character <= "9" for character in text),
     "continuation_byte_share": lambda text: share(
         len(text.encode()) - len(text), len(text.encode())
     ),
-    "is_empty": lambda text: not text,
+    "is_empty": lambda text: not text.strip("\n"),
 }
 
 TWO_TEXTS: dict[str, Callable[[str, str], float]] = {

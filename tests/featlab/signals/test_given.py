@@ -94,7 +94,7 @@ def test_a_file_without_a_column_or_none_at_all_is_refused(tmp_path: Path) -> No
     with pytest.raises(BattleError, match="no such file"):
         read_given(path)
     path.write_text("id,winner_model_a\n1,0.5\n")
-    with pytest.raises(BattleError, match="winner_model_b, winner_tie"):
+    with pytest.raises(BattleError, match="has no column winner_model_b"):
         read_given(path)
     with pytest.raises(ConfigError, match="a name is made of"):
         given_signal("My LLM")

@@ -58,7 +58,7 @@ def learned(
 ) -> EncoderSignal:
     folder = tmp_path_factory.mktemp("learned")
     battles = telling_battles(300)
-    return tuned(folders["qwen3"], folder, battles, reading=request.param, epochs=4, **ADAPTERS)
+    return tuned(folders["qwen3"], folder, battles, reading=request.param, epochs=8, **ADAPTERS)
 
 
 def columns_of(signal: EncoderSignal, battles: pl.DataFrame) -> pl.DataFrame:
