@@ -129,7 +129,7 @@ def _text_signal_with(file: Path, place: Path, content: str) -> type[TextSignal]
 
         @classmethod
         def from_state(cls, state: State) -> Self:
-            if state.values["file"] != content:
+            if state.values.get("file") != content:
                 raise BundleError(
                     f"{file} is not as it was when the ensemble was trained; give it as it was, or "
                     "train again"
