@@ -2,7 +2,8 @@
 
 Two thread pools on the same cores spin against each other, so every library
 that owns a pool is told the same count, and only one of them works at a time.
-Work of many small steps shares the threads out by item instead: `in_threads`.
+Work of many small steps shares the threads out by item instead: `in_threads`, and
+`Workers` where the items come again and again.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import lru_cache
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from threadpoolctl import ThreadpoolController
 
@@ -92,6 +93,33 @@ def in_threads(
         return [work(item) for item in items]
     with ThreadPoolExecutor(thread_count()) as pool:
         return list(pool.map(work, items))
+
+
+class Workers:
+    """Threads that stay, for work that is shared out thousands of times.
+
+    Examples
+    --------
+    >>> with Workers() as workers:
+    ...     workers.map(abs, [-2, 1])
+    [2, 1]
+    """
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(thread_count())
+
+    def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+        """Do the work on every item, results in order; a single item is not handed over."""
+        items = list(items)
+        if len(items) < 2:
+            return [work(item) for item in items]
+        return list(self._pool.map(work, items))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
 
 
 def one_blas_thread() -> AbstractContextManager[object]:

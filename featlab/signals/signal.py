@@ -24,6 +24,7 @@ from featlab.encoder.spec import EncoderSpec
 from featlab.errors import BundleError
 from featlab.signals.outcomes import Outcomes, Rows
 from featlab.signals.state import State, load_state, save_state
+from featlab.threads import in_threads, one_blas_thread
 
 PreparedT = TypeVar("PreparedT")
 
@@ -47,9 +48,9 @@ class Cost(StrEnum):
 
     Examples
     --------
-    >>> from featlab.signals.lexical import LexicalSignal
+    >>> from featlab.signals.identity import IdentitySignal
     >>> from featlab.signals.text import TextSignal
-    >>> print(TextSignal.cost, LexicalSignal.cost, sep=", ")
+    >>> print(TextSignal.cost, IdentitySignal.cost, sep=", ")
     nothing, one thread a fold
     """
 
@@ -174,9 +175,10 @@ class Signal(ABC, Generic[PreparedT]):
     def transform_each(cls, fitted: Sequence[Self], prepared: PreparedT) -> list[pl.DataFrame]:
         """Return what each of some fitted signals makes of the same battles.
 
-        One by one; a signal whose folds can share work does it here.
+        Side by side, on a thread each; a signal whose folds can share work does it here.
         """
-        return [signal.transform(prepared) for signal in fitted]
+        with one_blas_thread():
+            return in_threads(lambda signal: signal.transform(prepared), fitted)
 
     @abstractmethod
     def state(self) -> State:

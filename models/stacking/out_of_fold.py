@@ -111,18 +111,11 @@ def mean_columns(fitted: Sequence[Signal[Any]], battles: pl.LazyFrame) -> pl.Dat
     prepared = prepare(fitted[0], battles)
     if len(fitted) == 1:
         return fitted[0].transform(prepared)
-    frames = _by_all(fitted, prepared)
+    frames = type(fitted[0]).transform_each(fitted, prepared)
     total = np.zeros(frames[0].shape)
     for frame in frames:
         total += frame.to_numpy()
     return pl.DataFrame((total / len(frames)).astype(np.float32), frames[0].columns)
-
-
-def _by_all(fitted: Sequence[Signal[Any]], prepared: Any) -> list[pl.DataFrame]:
-    if fitted[0].cost is not Cost.ONE_THREAD:
-        return type(fitted[0]).transform_each(fitted, prepared)
-    with one_blas_thread():
-        return in_threads(lambda signal: signal.transform(prepared), fitted)
 
 
 def save_fitted(fitted: Sequence[Signal[Any]], folder: Path) -> None:

@@ -16,6 +16,7 @@ from functools import lru_cache
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 PROJECT = ("featlab", "models", "pipelines")
 
@@ -50,28 +51,34 @@ def code_fingerprint(roots: Iterable[str]) -> str:
     """Return a sha256 over what the modules of a `closure` do."""
     digest = sha256()
     for module in closure(roots):
-        digest.update(f"{module}\n{ast.dump(_without_docstrings(_parsed(module)))}\n".encode())
+        digest.update(f"{module}\n{_read(module).digest}\n".encode())
     return digest.hexdigest()
 
 
+class _Module(NamedTuple):
+    """What a module's source says: what it does, and ``import a.b``, ``from a import b as c``."""
+
+    digest: str
+    imports: tuple[str, ...]
+    names: tuple[tuple[int, str, str, str], ...]
+    """Level, where from, name there, name here."""
+
+
 def _imports(module: str) -> Iterator[str]:
-    for node in ast.walk(_parsed(module)):
-        if isinstance(node, ast.Import):
-            yield from (name.name for name in node.names if _source(name.name))
-        elif isinstance(node, ast.ImportFrom):
-            home = _absolute(node, module)
-            for name in node.names:
-                if target := _home_of(home, name.name):
-                    yield target
+    read = _read(module)
+    yield from (name for name in read.imports if _source(name))
+    for level, home, name, _ in read.names:
+        if target := _home_of(_absolute(level, home, module), name):
+            yield target
 
 
-def _absolute(node: ast.ImportFrom, module: str) -> str:
-    if not node.level:
-        return node.module or ""
+def _absolute(level: int, home: str, module: str) -> str:
+    if not level:
+        return home
     source = _source(module)
-    inside = node.level - (source is not None and source.name == "__init__.py")
+    inside = level - (source is not None and source.name == "__init__.py")
     package = module.split(".")[: len(module.split(".")) - inside]
-    return ".".join([*package, *([node.module] if node.module else [])])
+    return ".".join([*package, *([home] if home else [])])
 
 
 def _home_of(module: str, name: str) -> str | None:
@@ -82,11 +89,9 @@ def _home_of(module: str, name: str) -> str | None:
     if source.name == "__init__.py":
         if _source(f"{module}.{name}"):
             return f"{module}.{name}"
-        for node in ast.walk(_parsed(module)):
-            if isinstance(node, ast.ImportFrom):
-                for handed_on in node.names:
-                    if (handed_on.asname or handed_on.name) == name:
-                        return _home_of(_absolute(node, module), handed_on.name)
+        for level, home, handed_on, here in _read(module).names:
+            if here == name:
+                return _home_of(_absolute(level, home, module), handed_on)
     return module
 
 
@@ -103,30 +108,38 @@ def _source(module: str) -> Path | None:
     return Path(file) if file is not None and file.endswith(".py") else None
 
 
-def _parsed(module: str) -> ast.Module:
+def _read(module: str) -> _Module:
     source = _source(module)
     if source is None:
         raise ModuleNotFoundError(module)
     status = source.stat()
-    return _parsed_file(source, status.st_mtime_ns, status.st_size)
+    return _read_file(source, status.st_mtime_ns, status.st_size)
 
 
 @lru_cache(maxsize=512)
-def _parsed_file(source: Path, modified: int, size: int) -> ast.Module:
-    return ast.parse(source.read_bytes())
-
-
-def _without_docstrings(tree: ast.Module) -> ast.Module:
-    for node in ast.walk(tree):
+def _read_file(source: Path, modified: int, size: int) -> _Module:
+    tree = ast.parse(source.read_bytes())
+    nodes = list(ast.walk(tree))
+    imports = [name.name for node in nodes if isinstance(node, ast.Import) for name in node.names]
+    names = [
+        (node.level, node.module or "", name.name, name.asname or name.name)
+        for node in nodes
+        if isinstance(node, ast.ImportFrom)
+        for name in node.names
+    ]
+    for node in nodes:
         body = getattr(node, "body", None)
         if isinstance(body, list):
             node.body = [  # type: ignore[attr-defined]
-                statement
-                for statement in body
-                if not (
-                    isinstance(statement, ast.Expr)
-                    and isinstance(statement.value, ast.Constant)
-                    and isinstance(statement.value.value, str)
-                )
+                statement for statement in body if not _is_docstring(statement)
             ]
-    return tree
+    digest = sha256(ast.dump(tree).encode()).hexdigest()
+    return _Module(digest, tuple(imports), tuple(names))
+
+
+def _is_docstring(statement: ast.stmt) -> bool:
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )

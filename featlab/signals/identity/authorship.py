@@ -38,8 +38,8 @@ _SIGNS = SparseText("char", 1, 5, bits=16)
 _WORD_SHARE, _EDGE_SHARE, _SHAPE_SHARE = 0.5, 0.5, 1.0
 _SAMPLE = 16_384
 """Texts that buckets are chosen on."""
-_HASHED = 2_048
-"""Texts that are hashed at once: few, so that what is let go is soon used again."""
+_BLOCK = 2_048
+"""Texts that are worked on at once: few, so that what is let go is soon used again."""
 
 
 @dataclass(frozen=True)
@@ -126,9 +126,8 @@ def fit_authorship(
     generator = np.random.default_rng(derive_seed(seed, "authorship"))
     sample = np.sort(generator.permutation(len(rows))[:_SAMPLE])
     kept = _most_telling(views[rows[sample]], author[sample], len(names), BUCKETS)
-    learned = ridge_softmax(
-        views[:, kept][rows], author, len(names), weights[known], penalty, STEPS
-    )
+    blocks = [views[rows[start : start + _BLOCK]][:, kept] for start in range(0, len(rows), _BLOCK)]
+    learned = ridge_softmax(blocks, author, len(names), weights[known], penalty, STEPS)
     return Authorship(tuple(names.to_list()), kept, *learned)
 
 
@@ -140,7 +139,7 @@ def views_of_texts(texts: pl.Series) -> sparse.csr_matrix:
     texts : Series of String, length n
         Null counts as the empty text.
     """
-    parts = [_views(texts.slice(start, _HASHED)) for start in range(0, max(len(texts), 1), _HASHED)]
+    parts = [_views(texts.slice(start, _BLOCK)) for start in range(0, max(len(texts), 1), _BLOCK)]
     return sparse.vstack(parts, format="csr")
 
 

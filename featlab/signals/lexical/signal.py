@@ -32,7 +32,7 @@ from featlab.signals.lexical.sparse_logistic import (
     ridge_logistic,
 )
 from featlab.signals.outcomes import Outcomes, Rows
-from featlab.signals.signal import Context, Signal
+from featlab.signals.signal import Context, Cost, Signal
 from featlab.signals.sparse_text import SparseText
 from featlab.signals.state import State
 
@@ -49,6 +49,8 @@ FAMILY = "lexical signal"
 _PROMPT = "prompt"
 _CHUNK = 1_024
 """Battles that are worked on at once: few, so that what is let go is soon used again."""
+_ENTRIES, _PARTS = 1 << 20, 4
+"""Of a part of an inner fold, at least, and its parts, at most: each is a thread's work."""
 
 Blocks = dict[str, sparse.csr_matrix]
 """Unit -> row of response a less that of response b; ``prompt`` -> row of the prompt."""
@@ -92,6 +94,7 @@ class LexicalSignal(Signal[Blocks]):
     """
 
     name = "lexical"
+    cost = Cost.WHOLE_MACHINE
 
     responses: Sequence[SparseText] = (CHARACTERS, WORDS)
     prompt: SparseText | None = WORDS
@@ -129,18 +132,23 @@ class LexicalSignal(Signal[Blocks]):
         folds = training.inner_folds(self.inner_folds, self.seed, self.name)
         inner = [np.flatnonzero(folds == fold) for fold in np.unique(folds)]
         for block, matrix in prepared.items():
+            enough = _ENTRIES * matrix.shape[0] // max(matrix.nnz, 1) + 1
+            parts = [np.array_split(fold, min(len(fold) // enough + 1, _PARTS)) for fold in inner]
             # Made inside the call alone, so that no block's copies outlive it.
-            self._fit_block(block, [_Copy.of(matrix, training, rows, fold) for fold in inner])
+            self._fit_block(
+                block, [[_Copy.of(matrix, training, rows, part) for part in fold] for fold in parts]
+            )
         return self
 
-    def _fit_block(self, block: str, copies: Sequence[_Copy]) -> None:
+    def _fit_block(self, block: str, copies: Sequence[Sequence[_Copy]]) -> None:
         for regression in self._regressions(block):
             name, even = regression.column.name, regression.even
             # The margin comes first: it is done with the signs when the tie drops them.
-            parts = [copy.ties() if even else copy.decisive() for copy in copies]
+            folds = [[copy.ties() if even else copy.decisive() for copy in fold] for fold in copies]
+            parts = [part for fold in folds for part in fold]
             if len(np.unique(np.concatenate([part.targets for part in parts]))) < 2:
                 logger.warning("%s: the training battles show one outcome only", name)
-            penalty = best_penalty(parts, regression.penalties, intercept=even)
+            penalty = best_penalty(folds, regression.penalties, intercept=even)
             logger.info("%s: penalty %g", name, penalty)
             self.weights[name] = ridge_logistic(parts, penalty, intercept=even)
 
@@ -220,7 +228,7 @@ class _Regression(NamedTuple):
 
 
 class _Copy(NamedTuple):
-    """A fold's rows of a block, in an order in which those of either regression are consecutive.
+    """Some rows of a block, in an order in which those of either regression are consecutive.
 
     So one copy serves both, and leaving a fold out takes none.
     """
@@ -230,13 +238,13 @@ class _Copy(NamedTuple):
     rank: Rows
 
     @classmethod
-    def of(cls, block: sparse.csr_matrix, training: Outcomes, rows: Rows, fold: Rows) -> _Copy:
+    def of(cls, block: sparse.csr_matrix, training: Outcomes, rows: Rows, part: Rows) -> _Copy:
         """Copy some of the training rows of a block."""
-        tie, known = training.labels[fold] == TIE, training.tie_known[fold]
+        tie, known = training.labels[part] == TIE, training.tie_known[part]
         # Won where ties are hidden, won, tied, and ties that should not be known.
         rank = np.where(tie, np.where(known, 2, 3), np.where(known, 1, 0))
         order = np.argsort(rank, kind="stable")
-        return cls(block[rows[fold[order]]], training.take(fold[order]), rank[order])
+        return cls(block[rows[part[order]]], training.take(part[order]), rank[order])
 
     def decisive(self) -> Examples:
         """Return the rows that one side won: did a?"""

@@ -107,7 +107,7 @@ def test_chunks_leave_no_trace(
 ) -> None:
     columns = signal.transform(prepared)
     monkeypatch.setattr("featlab.signals.identity.signal._CHUNK", 37)
-    monkeypatch.setattr("featlab.signals.identity.authorship._HASHED", 53)
+    monkeypatch.setattr("featlab.signals.identity.authorship._BLOCK", 53)
     assert signal.transform(signal.prepare(battles.lazy())).equals(columns)
 
 
@@ -250,9 +250,10 @@ def test_the_softmax_is_scikit_learns() -> None:
     dense = generator.normal(size=(200, 5)).astype(np.float32)
     classes = (dense[:, :3] + generator.normal(size=(200, 3))).argmax(axis=1)
     weight = generator.uniform(0.5, 2.0, 200)
-    found, intercept = ridge_softmax(sparse.csr_matrix(dense), classes, 3, weight, 2.0, steps=200)
+    blocks = [sparse.csr_matrix(dense[:150]), sparse.csr_matrix(dense[150:])]
+    found, intercept = ridge_softmax(blocks, classes, 3, weight, 2.0, steps=200)
     theirs = LogisticRegression(C=0.5, tol=1e-8, max_iter=1000).fit(dense, classes, weight)
     ours = softmax(dense @ found + intercept, axis=1)
     np.testing.assert_allclose(ours, theirs.predict_proba(dense), atol=0.01)
     with pytest.raises(ConfigError, match="above 0"):
-        ridge_softmax(sparse.csr_matrix(dense), classes, 3, weight, 0.0, steps=1)
+        ridge_softmax(blocks, classes, 3, weight, 0.0, steps=1)

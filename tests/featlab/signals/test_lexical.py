@@ -151,7 +151,10 @@ def test_noise_is_given_the_strongest_penalty_and_a_sign_a_weaker_one() -> None:
         ((noise[:, 0] > 0).astype(np.float64), 1.0),
     ):
         folds = [
-            Examples(sparse.csr_matrix(noise[rows]), targets[rows], np.ones(len(rows)))
+            [
+                Examples(sparse.csr_matrix(noise[part]), targets[part], np.ones(len(part)))
+                for part in np.array_split(rows, 2)
+            ]
             for rows in np.array_split(np.arange(300), 3)
         ]
         assert best_penalty(folds, penalties, intercept=False) == best
