@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import shutil
-import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +20,7 @@ from featlab.encoder.encoder import Encoder
 from featlab.encoder.pretrained import cast_weights, quiet_transformers
 from featlab.encoder.tokens import Tokenizer
 from featlab.encoder.weights import find_weights
+from featlab.memory import return_freed_memory
 from featlab.progress import ProgressCallback
 from featlab.signals.state import PLAIN, State
 from models.preference.fine_tune_settings import FineTuneSettings, SavedDtype
@@ -155,6 +154,4 @@ def free_memory() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    # Only glibc has that function.
-    if sys.platform == "linux" and hasattr(system := ctypes.CDLL(None), "malloc_trim"):
-        system.malloc_trim(0)
+    return_freed_memory()
