@@ -26,6 +26,8 @@ ENOUGH_ROWS = 5_000
 """Held-out rows that a penalty is chosen on, at least, if there are so many."""
 
 _TOLERANCE = 1e-3
+_ROUNDING = 1e-6
+"""Of the products in float32: what is left of rows that cancel out."""
 _NEWTON_STEPS = 30
 _CONJUGATE_STEPS = 30
 _HALVINGS = 12
@@ -180,9 +182,15 @@ class _Parameters:
         own = float(self.shares @ (other.logits - other.intercept))
         return own + self.intercept * other.intercept
 
+    # Of rows that cancel out only rounding is left, and that of either sign.
+    @property
+    def squared(self) -> float:
+        """The squared norm of coefficients and intercept."""
+        return max(self.dot(self), 0.0)
+
     @property
     def ridge(self) -> float:
-        """Return the squared norm of the coefficients."""
+        """The squared norm of the coefficients."""
         return max(self.dot(self) - self.intercept**2, 0.0)
 
 
@@ -220,12 +228,13 @@ class _Problem:
         """Return the parameters of least loss, searched from `solution` where there is one."""
         found = self._start()
         gradient = self._gradient(found)
-        scale = gradient.dot(gradient) ** 0.5
+        scale = gradient.squared**0.5
         if solution is not None:
             found, gradient = solution, self._gradient(solution)
         for _ in range(_NEWTON_STEPS):
-            size = gradient.dot(gradient) ** 0.5
-            if size <= _TOLERANCE * scale:
+            size = gradient.squared**0.5
+            rounding = _ROUNDING * float(np.linalg.norm(gradient.shares))
+            if size <= max(_TOLERANCE * scale, rounding):
                 break
             step = self._newton_step(gradient, found.logits, min(0.5, (size / scale) ** 0.5))
             before, slope = self._loss(found), gradient.dot(step)
@@ -271,14 +280,17 @@ class _Problem:
         curvature = self.weight * probability * (1.0 - probability)
         step, residual = gradient.plus(-1.0, gradient), gradient.plus(-2.0, gradient)
         direction = residual
-        squared = residual.dot(residual)
+        squared = residual.squared
         target = tolerance**2 * squared
         for _ in range(_CONJUGATE_STEPS):
             product = self._parameters(direction.shares, curvature * direction.logits)
-            length = squared / direction.dot(product)
+            bent = direction.dot(product)
+            if bent <= 0.0:
+                break
+            length = squared / bent
             step = step.plus(length, direction)
             residual = residual.plus(-length, product)
-            previous, squared = squared, residual.dot(residual)
+            previous, squared = squared, residual.squared
             if squared <= target:
                 break
             direction = residual.plus(squared / previous, direction)

@@ -142,6 +142,23 @@ def test_the_regression_is_at_the_minimum_and_weights_are_repeats(intercept: boo
         ridge_logistic([seen], 0.0, intercept=intercept)
 
 
+@pytest.mark.parametrize("intercept", [False, True])
+@pytest.mark.parametrize("penalty", [1e-9, 1.0, 1e9])
+@pytest.mark.parametrize("kinds", [0, 1, 2, 5])
+def test_rows_that_cancel_out_leave_coefficients_near_nothing(
+    kinds: int, penalty: float, intercept: bool
+) -> None:
+    """Each kind of row twice, seen once as a hit and once not, in parts and scaled by thirds."""
+    different = np.random.default_rng(kinds).normal(size=(kinds, 30)) / 3
+    dense = np.vstack([np.zeros((1, 30)), different]).astype(np.float32)
+    parts = [
+        Examples(sparse.csr_matrix(rows), np.full(len(rows), hit), np.full(len(rows), 1 / 3))
+        for rows, hit in ((dense, 1.0), (dense[::-1], 0.0))
+    ]
+    found = ridge_logistic(parts, penalty, intercept=intercept)
+    np.testing.assert_allclose(found.logits(parts[0].rows), 0.0, atol=1e-3)
+
+
 def test_noise_is_given_the_strongest_penalty_and_a_sign_a_weaker_one() -> None:
     generator = np.random.default_rng(1)
     noise = generator.normal(size=(300, 40)).astype(np.float32)
