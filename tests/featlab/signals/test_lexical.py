@@ -56,6 +56,21 @@ def test_exchanging_the_sides_exchanges_the_columns_exactly(
     assert columns.select(pl.all().std()).min_horizontal().item() > 0
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+def test_weights_are_the_same_on_any_number_of_threads(
+    signal: LexicalSignal,
+    battles: pl.DataFrame,
+    prepared: Blocks,
+    monkeypatch: pytest.MonkeyPatch,
+    threads: int,
+) -> None:
+    monkeypatch.setenv("FEATLAB_THREADS", str(threads))
+    again = LexicalSignal(seed=1).fit(prepared, Outcomes.of(battles), TRAINING)
+    for name, weights in again.weights.items():
+        np.testing.assert_array_equal(weights.coefficients, signal.weights[name].coefficients)
+        assert weights.intercept == signal.weights[name].intercept
+
+
 def test_a_battle_is_told_alike_in_any_company(
     signal: LexicalSignal, battles: pl.DataFrame, prepared: Blocks
 ) -> None:
