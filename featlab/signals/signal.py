@@ -44,7 +44,7 @@ class Need(StrEnum):
 
 
 class Cost(StrEnum):
-    """How the folds of a signal are fitted.
+    """How the folds of a signal are fitted and applied.
 
     Examples
     --------
@@ -175,8 +175,11 @@ class Signal(ABC, Generic[PreparedT]):
     def transform_each(cls, fitted: Sequence[Self], prepared: PreparedT) -> list[pl.DataFrame]:
         """Return what each of some fitted signals makes of the same battles.
 
-        Side by side, on a thread each; a signal whose folds can share work does it here.
+        Side by side or one by one, as they are fitted; a signal whose folds can
+        share work does it here.
         """
+        if cls.cost is Cost.WHOLE_MACHINE:
+            return [signal.transform(prepared) for signal in fitted]
         with one_blas_thread():
             return in_threads(lambda signal: signal.transform(prepared), fitted)
 

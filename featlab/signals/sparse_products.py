@@ -19,8 +19,8 @@ class SparseProducts:
     Parameters
     ----------
     blocks : sequence of csr_matrix of float32, shape (any, columns)
-        One above the other, a few for each thread. Views of larger blocks will
-        not do: SciPy copies them at every product.
+        One above the other, a few for each thread. No views of less than half
+        of a larger block: SciPy copies those at every product.
     workers : Workers
         The threads.
 

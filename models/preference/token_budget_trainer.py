@@ -141,7 +141,7 @@ class TokenBudgetTrainer(Trainer):
 
 
 class _Watch(TrainerCallback):
-    """Tells the sampler which epoch it is, reports progress, and saves by the clock.
+    """Tells the sampler its epoch, gives memory back, reports progress, saves by the clock.
 
     A step takes a second here and minutes there, so checkpoints count seconds.
     """
@@ -160,7 +160,7 @@ class _Watch(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if args.use_cpu:
-            # Tensors of ever other shapes leave gaps, of gigabytes after a hundred steps.
+            # Tensors of a new shape every time leave gaps, of gigabytes after a hundred steps.
             return_freed_memory()
         now = time.monotonic()
         done, total = state.global_step, state.max_steps

@@ -35,6 +35,7 @@ from featlab.signals.outcomes import Outcomes, Rows
 from featlab.signals.signal import Context, Cost, Signal
 from featlab.signals.sparse_text import SparseText
 from featlab.signals.state import State
+from featlab.threads import in_threads
 
 logger = logging.getLogger(__name__)
 
@@ -132,8 +133,8 @@ class LexicalSignal(Signal[Blocks]):
         folds = training.inner_folds(self.inner_folds, self.seed, self.name)
         inner = [np.flatnonzero(folds == fold) for fold in np.unique(folds)]
         for block, matrix in prepared.items():
-            enough = _ENTRIES * matrix.shape[0] // max(matrix.nnz, 1) + 1
-            parts = [np.array_split(fold, min(len(fold) // enough + 1, _PARTS)) for fold in inner]
+            least = _ENTRIES * matrix.shape[0] // max(matrix.nnz, 1) + 1
+            parts = [np.array_split(fold, np.clip(len(fold) // least, 1, _PARTS)) for fold in inner]
             # Made inside the call alone, so that no block's copies outlive it.
             self._fit_block(
                 block, [[_Copy.of(matrix, training, rows, part) for part in fold] for fold in parts]
@@ -156,7 +157,8 @@ class LexicalSignal(Signal[Blocks]):
         """Return the columns of some rows, or of all: Float32."""
         rows = np.arange(next(iter(prepared.values())).shape[0]) if rows is None else rows
         logits = {column.name: np.empty(len(rows), np.float32) for column in self.columns()}
-        for start in range(0, len(rows), _CHUNK):
+
+        def fill(start: int) -> None:
             part = slice(start, start + _CHUNK)
             for block, matrix in prepared.items():
                 features = matrix[rows[part]]
@@ -166,6 +168,8 @@ class LexicalSignal(Signal[Blocks]):
                         np.abs(features.data, out=features.data)
                     name = regression.column.name
                     logits[name][part] = self.weights[name].logits(features)
+
+        in_threads(fill, range(0, len(rows), _CHUNK))
         return pl.DataFrame(logits)
 
     def state(self) -> State:

@@ -284,10 +284,10 @@ class _Problem:
         target = tolerance**2 * squared
         for _ in range(_CONJUGATE_STEPS):
             product = self._parameters(direction.shares, curvature * direction.logits)
-            bent = direction.dot(product)
-            if bent <= 0.0:
+            curvature_along = direction.dot(product)
+            if curvature_along <= 0.0:
                 break
-            length = squared / bent
+            length = squared / curvature_along
             step = step.plus(length, direction)
             residual = residual.plus(-length, product)
             previous, squared = squared, residual.squared
